@@ -1,0 +1,47 @@
+//! Fusion: a node whose only output has one reader may take that reader's work into its own kernel.
+//!
+//! Which pairs fit is the ops' knowledge ([`super::Op::fuse`]); this pass only finds the pairs.
+
+use super::{Graph, Node, NodeId, Origin, Value};
+
+/// Rewrites `graph` until no pair fits any more. `live` says which nodes are needed; fused readers are switched off in it.
+pub(crate) fn fuse(graph: &mut Graph, live: &mut [bool]) {
+    let mut readers = vec![0usize; graph.values.len()];
+    for (node, _) in graph.nodes.iter().zip(live.iter()).filter(|(_, live)| **live) {
+        for &v in &node.inputs {
+            readers[graph.root(v).0 as usize] += 1;
+        }
+    }
+    // What is read from outside must keep its own buffer.
+    for &(_, v) in &graph.outputs {
+        readers[graph.root(v).0 as usize] += 2;
+    }
+    for &(_, v) in &graph.updates {
+        readers[graph.root(v).0 as usize] += 2;
+    }
+    for consumer in 0..graph.nodes.len() {
+        if !live[consumer] {
+            continue;
+        }
+        let Some(producer) = producer_of(graph, graph.nodes[consumer].inputs.first().copied()) else { continue };
+        let (first, second) = (&graph.nodes[producer.0 as usize], &graph.nodes[consumer]);
+        let between = first.outputs[0];
+        if first.outputs.len() != 1 || second.outputs.len() != 1 || readers[between.0 as usize] != 1 {
+            continue;
+        }
+        let Some(op) = first.op.fuse(second.op.as_ref()) else { continue };
+        let inputs: Vec<Value> = first.inputs.iter().chain(&second.inputs[1..]).copied().collect();
+        let outputs = second.outputs.clone();
+        // The fused node stands where the consumer stood: its other inputs exist there.
+        live[producer.0 as usize] = false;
+        graph.nodes[consumer] = Node { op, inputs, outputs };
+    }
+}
+
+/// The node whose output 0 `v` is, seen through neither reshape nor detach (the kernel would see another shape).
+fn producer_of(graph: &Graph, v: Option<Value>) -> Option<NodeId> {
+    match graph.info(v?).origin {
+        Origin::Node { node, output: 0 } => Some(node),
+        _ => None,
+    }
+}

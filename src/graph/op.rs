@@ -1,0 +1,97 @@
+//! What an operation has to say about itself: its shapes, its gradient, its cost, and its work on either device.
+
+use std::any::Any;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use super::{Graph, Value};
+use crate::error::{Error, Result};
+use crate::kernel::{GpuCall, GpuLimits, NativeCall};
+use crate::shape::TensorType;
+
+/// Types of an op's operands at one node.
+#[derive(Clone, Debug)]
+pub struct Signature {
+    /// In order.
+    pub inputs: Vec<TensorType>,
+    /// In order.
+    pub outputs: Vec<TensorType>,
+}
+
+/// Arithmetic and memory traffic of one node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Floating-point operations, a multiply-add counted as two.
+    pub flops: u64,
+    /// Bytes read and written if every operand crosses memory once.
+    pub bytes: u64,
+}
+
+impl std::ops::AddAssign for Cost {
+    fn add_assign(&mut self, other: Cost) {
+        self.flops += other.flops;
+        self.bytes += other.bytes;
+    }
+}
+
+/// A node as its gradient rule sees it.
+pub struct Backward<'a> {
+    /// Inputs of the node.
+    pub inputs: &'a [Value],
+    /// Outputs of the node.
+    pub outputs: &'a [Value],
+    /// Gradient with respect to each output; `None` where nothing flows back.
+    pub grads: &'a [Option<Value>],
+    /// Which inputs a gradient is asked for.
+    pub needs: &'a [bool],
+}
+
+/// An operation over dense tensors.
+///
+/// A new op touches its own folder, its shaders, one line in `ops/mod.rs` and its tests: graph and devices meet it only
+/// through this trait.
+pub trait Op: Debug + Send + Sync + Any {
+    /// Name, as in the docs and in the plan.
+    fn name(&self) -> &'static str;
+
+    /// The shape rule: types of the outputs for these inputs, or what does not fit.
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>>;
+
+    /// The gradient rule: one entry per input, `None` where no gradient flows or none is needed.
+    /// Written in terms of other ops, so that gradients can be differentiated again.
+    fn gradient(&self, graph: &mut Graph, at: &Backward<'_>) -> Result<Vec<Option<Value>>> {
+        let _ = graph;
+        match at.needs.iter().position(|&needed| needed) {
+            Some(input) => Err(Error::NoGradient { op: self.name(), input }),
+            None => Ok(vec![None; at.inputs.len()]),
+        }
+    }
+
+    /// Pairs (output, input) that share their buffer: the op updates that input, which must be a state, in place.
+    fn in_place(&self) -> &'static [(usize, usize)] {
+        &[]
+    }
+
+    /// Arithmetic and traffic. By default one operation per output element.
+    fn cost(&self, signature: &Signature) -> Cost {
+        Cost { flops: signature.outputs.iter().map(|t| t.elements() as u64).sum(), bytes: traffic(signature) }
+    }
+
+    /// An op that does this op's work and then `consumer`'s, which reads this op's only output as its input 0.
+    /// The new op's inputs are this op's, followed by the consumer's others.
+    fn fuse(&self, consumer: &dyn Op) -> Option<Arc<dyn Op>> {
+        let _ = consumer;
+        None
+    }
+
+    /// The dispatches that do the work on an adapter with these limits.
+    fn gpu(&self, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall>;
+
+    /// The native call that does the work.
+    fn cpu(&self, signature: &Signature) -> Result<NativeCall>;
+}
+
+/// Bytes that cross memory when every operand is read or written once.
+pub(crate) fn traffic(signature: &Signature) -> u64 {
+    signature.inputs.iter().chain(&signature.outputs).map(|t| t.bytes() as u64).sum()
+}

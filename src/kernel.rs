@@ -1,0 +1,269 @@
+//! Plain descriptions of device work. An op writes them (`ops/<op>/gpu.rs`, `cpu.rs`), a device carries them out;
+//! neither knows the other. Sizes are counted in 32-bit words, since every element is one word.
+
+use std::fmt;
+
+/// How a shader uses a binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// `var<storage, read>`.
+    Read,
+    /// `var<storage, read_write>`.
+    Write,
+}
+
+/// A compute shader: one `.wgsl` file, one entry point `main`, bindings `0..` in group 0.
+/// The name is the file's stem and also the label, the profile row and the bench id.
+#[derive(Debug)]
+pub struct Shader {
+    /// File stem.
+    pub name: &'static str,
+    /// WGSL text, legal as it stands: sizes are `override` constants.
+    pub source: &'static str,
+    /// Name and access of each binding, in order; a test holds them against the WGSL text.
+    pub bindings: &'static [(&'static str, Access)],
+}
+
+/// Which buffer of the op a binding means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operand {
+    /// Input `i` of the op.
+    Input(usize),
+    /// Output `i` of the op. For an output that is updated in place this is also the old value.
+    Output(usize),
+    /// Scratch buffer `i` of the call; undefined before the call, forgotten after it.
+    Scratch(usize),
+}
+
+/// A range of an operand's words. `words == 0` means the whole operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bind {
+    /// The buffer.
+    pub operand: Operand,
+    /// First word; a multiple of [`GpuLimits::offset_words`].
+    pub offset: usize,
+    /// Length in words, 0 for all.
+    pub words: usize,
+}
+
+impl Bind {
+    /// The whole of `operand`.
+    pub fn all(operand: Operand) -> Self {
+        Bind { operand, offset: 0, words: 0 }
+    }
+}
+
+/// One dispatch of a shader.
+#[derive(Clone, Debug)]
+pub struct Dispatch {
+    /// The shader.
+    pub shader: &'static Shader,
+    /// One entry per binding of the shader.
+    pub binds: Vec<Bind>,
+    /// Values of the shader's `override` constants; with the shader's name they identify the pipeline.
+    pub overrides: Vec<(&'static str, f64)>,
+    /// Number of workgroups along x, y, z.
+    pub groups: [u32; 3],
+}
+
+/// What an op asks of a GPU: dispatches that run one after the other.
+#[derive(Clone, Debug, Default)]
+pub struct GpuCall {
+    /// In order; each sees the writes of those before it.
+    pub dispatches: Vec<Dispatch>,
+    /// Sizes of the scratch buffers, in words.
+    pub scratch: Vec<usize>,
+}
+
+/// The limits of an adapter that decide how an op cuts its work.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GpuLimits {
+    /// Largest storage binding, in words.
+    pub binding_words: usize,
+    /// Largest number of workgroups along one axis.
+    pub groups_per_axis: u32,
+    /// Workgroup memory in bytes.
+    pub workgroup_bytes: u32,
+    /// Invocations in a workgroup.
+    pub invocations: u32,
+    /// Offsets of bindings are multiples of this, in words.
+    pub offset_words: usize,
+    /// The adapter is a CPU (lavapipe, WARP): workgroup memory and barriers cost more than they save there.
+    pub software: bool,
+}
+
+impl GpuLimits {
+    /// What WebGPU guarantees everywhere.
+    pub const PORTABLE: GpuLimits = GpuLimits {
+        binding_words: 128 << 18,
+        groups_per_axis: 65_535,
+        workgroup_bytes: 16_384,
+        invocations: 256,
+        offset_words: 64,
+        software: false,
+    };
+
+    /// Folds `groups` workgroups into a grid that respects the limit per axis. A shader gets its flat group index as
+    /// `workgroup_id.x + workgroup_id.y * num_workgroups.x` and ignores what lies past its work.
+    /// `None` when even two axes are too few.
+    pub fn fold(&self, groups: usize) -> Option<[u32; 3]> {
+        let axis = self.groups_per_axis as usize;
+        let y = groups.div_ceil(axis).max(1);
+        let x = groups.div_ceil(y).max(1);
+        (y <= axis).then_some([x as u32, y as u32, 1])
+    }
+
+    /// Cuts `items` items of `words` words each into ranges `(first, count)` whose bindings fit the adapter and begin at
+    /// legal offsets. `words` lists the words per item of every operand that is cut.
+    /// `None` when a single aligned run of items is already too large.
+    pub fn chunks(&self, items: usize, words: &[usize]) -> Option<Vec<(usize, usize)>> {
+        let largest = words.iter().copied().max().unwrap_or(1).max(1);
+        if items * largest <= self.binding_words {
+            return Some(vec![(0, items)]);
+        }
+        // A chunk must be a whole number of alignment units for every operand.
+        let step = words.iter().map(|&w| self.offset_words / gcd(self.offset_words, w.max(1))).fold(1, lcm);
+        let count = self.binding_words / largest / step * step;
+        if count == 0 {
+            return None;
+        }
+        Some((0..items).step_by(count).map(|first| (first, count.min(items - first))).collect())
+    }
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+fn lcm(a: usize, b: usize) -> usize {
+    a / gcd(a, b) * b
+}
+
+/// What an op asks of the native device: one call.
+pub struct NativeCall {
+    /// Name for profiles: the shader's name of the same work.
+    pub name: &'static str,
+    /// Sizes of the scratch buffers, in words.
+    pub scratch: Vec<usize>,
+    /// The work. It may use all cores through rayon, and does not allocate.
+    pub run: Box<dyn Fn(&NativeArgs<'_>) + Send + Sync>,
+}
+
+impl NativeCall {
+    /// A call without scratch.
+    pub fn new(name: &'static str, run: impl Fn(&NativeArgs<'_>) + Send + Sync + 'static) -> Self {
+        NativeCall { name, scratch: Vec::new(), run: Box::new(run) }
+    }
+
+    /// A call with scratch buffers of the given sizes.
+    pub fn with_scratch(
+        name: &'static str,
+        scratch: Vec<usize>,
+        run: impl Fn(&NativeArgs<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        NativeCall { name, scratch, run: Box::new(run) }
+    }
+}
+
+impl fmt::Debug for NativeCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NativeCall").field("name", &self.name).field("scratch", &self.scratch).finish_non_exhaustive()
+    }
+}
+
+/// Address and length of one operand, fixed when a program is compiled.
+#[derive(Clone, Copy, Debug)]
+pub struct RawSlice {
+    /// First word.
+    pub pointer: *mut u32,
+    /// Number of words.
+    pub words: usize,
+}
+
+// SAFETY: a RawSlice is an address; every access through it goes through `NativeArgs`, whose constructor demands that
+// the memory lives and that no two operands of one call overlap.
+unsafe impl Send for RawSlice {}
+// SAFETY: as above.
+unsafe impl Sync for RawSlice {}
+
+/// The operands of one native call.
+///
+/// An output that is updated in place shares its memory with the input: kernels read the old value through
+/// [`NativeArgs::output`] and never through [`NativeArgs::input`].
+pub struct NativeArgs<'a> {
+    inputs: &'a [RawSlice],
+    outputs: &'a [RawSlice],
+    scratch: &'a [RawSlice],
+}
+
+impl<'a> NativeArgs<'a> {
+    /// # Safety
+    /// All slices point to live, 4-byte aligned memory for `'a`, nothing else reads or writes the outputs and scratch
+    /// meanwhile, and outputs and scratch do not overlap each other or an input that the kernel reads.
+    pub unsafe fn new(inputs: &'a [RawSlice], outputs: &'a [RawSlice], scratch: &'a [RawSlice]) -> Self {
+        NativeArgs { inputs, outputs, scratch }
+    }
+
+    /// Input `i` as f32.
+    pub fn input(&self, i: usize) -> &'a [f32] {
+        let s = self.inputs[i];
+        // SAFETY: `new` demands live, aligned memory without writers; every bit pattern is an f32.
+        unsafe { std::slice::from_raw_parts(s.pointer.cast(), s.words) }
+    }
+
+    /// Input `i` as u32.
+    pub fn input_u32(&self, i: usize) -> &'a [u32] {
+        let s = self.inputs[i];
+        // SAFETY: as in `input`.
+        unsafe { std::slice::from_raw_parts(s.pointer, s.words) }
+    }
+
+    /// Output `i` as f32. Take each output once per call.
+    #[expect(clippy::mut_from_ref, reason = "outputs are distinct buffers, by the contract of `new`")]
+    pub fn output(&self, i: usize) -> &'a mut [f32] {
+        let s = self.outputs[i];
+        // SAFETY: `new` demands that nothing else touches an output during the call.
+        unsafe { std::slice::from_raw_parts_mut(s.pointer.cast(), s.words) }
+    }
+
+    /// Output `i` as u32. Take each output once per call.
+    #[expect(clippy::mut_from_ref, reason = "outputs are distinct buffers, by the contract of `new`")]
+    pub fn output_u32(&self, i: usize) -> &'a mut [u32] {
+        let s = self.outputs[i];
+        // SAFETY: as in `output`.
+        unsafe { std::slice::from_raw_parts_mut(s.pointer, s.words) }
+    }
+
+    /// Scratch buffer `i`, contents undefined. Take each once per call.
+    #[expect(clippy::mut_from_ref, reason = "scratch buffers are distinct, by the contract of `new`")]
+    pub fn scratch(&self, i: usize) -> &'a mut [f32] {
+        let s = self.scratch[i];
+        // SAFETY: as in `output`.
+        unsafe { std::slice::from_raw_parts_mut(s.pointer.cast(), s.words) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grids_fold_into_two_axes() {
+        let limits = GpuLimits::PORTABLE;
+        assert_eq!(limits.fold(0), Some([1, 1, 1]));
+        assert_eq!(limits.fold(65_535), Some([65_535, 1, 1]));
+        let [x, y, _] = limits.fold(65_536).unwrap();
+        assert!(x as usize * y as usize >= 65_536 && x <= 65_535 && y == 2);
+        assert_eq!(limits.fold(usize::MAX / 2), None);
+    }
+
+    #[test]
+    fn chunks_cover_everything_and_stay_aligned() {
+        let limits = GpuLimits { binding_words: 1000, ..GpuLimits::PORTABLE };
+        assert_eq!(limits.chunks(10, &[100]).unwrap(), vec![(0, 10)]);
+        // 7 words an item: only every 64th item begins at a multiple of 64 words.
+        let cut = limits.chunks(300, &[7]).unwrap();
+        assert_eq!(cut, vec![(0, 128), (128, 128), (256, 44)]);
+        assert_eq!(limits.chunks(3, &[999]), None, "64 aligned items of 999 words exceed the binding");
+    }
+}

@@ -1,0 +1,60 @@
+//! The concrete ops, one folder each: `mod.rs` (shape rule, gradient, cost), `gpu.rs` (dispatches), `cpu.rs` (native kernel).
+//!
+//! Each op is used through a free function that adds it to a [`Graph`](crate::graph::Graph). Images are [N,C,H,W], vectors
+//! [N,F], weights [O,C,KH,KW] and [G,F], biases [O]; everything is dense, row-major f32 unless it says u32.
+//! A box is a pair (center, radius ≥ 0) of one shape.
+
+pub mod simd;
+mod support;
+
+macro_rules! ops {
+    ($($name:ident),* $(,)?) => {
+        $(mod $name;)*
+        $(pub use $name::*;)*
+    };
+}
+
+// One line per op; adding one touches nothing else here.
+ops! {
+    adam,
+    argmax,
+    assign,
+    binary,
+    bound_penalty,
+    bound_statistics,
+    compare_labels,
+    concat,
+    conv2d,
+    conv2d_interval,
+    cross_entropy,
+    expand,
+    fill,
+    label_margin,
+    linear,
+    linear_interval,
+    margin_radius,
+    pgd_step,
+    random,
+    record_row,
+    reduce,
+    relu,
+    relu_interval,
+    select,
+    transpose,
+    unary,
+}
+
+use crate::error::Result;
+use crate::graph::{Graph, Value, autodiff};
+
+/// d(loss)/d(w) for each `w`, for a `loss` of one element (see [`autodiff::gradients`]).
+pub fn gradients(graph: &mut Graph, loss: Value, wrt: &[Value]) -> Result<Vec<Option<Value>>> {
+    let shape = graph.shape(loss).clone();
+    let seed = fill(graph, 1.0, shape)?;
+    gradients_from(graph, loss, seed, wrt)
+}
+
+/// Gradients for a value of any shape, given the gradient `seed` with respect to it.
+pub fn gradients_from(graph: &mut Graph, of: Value, seed: Value, wrt: &[Value]) -> Result<Vec<Option<Value>>> {
+    autodiff::gradients(graph, of, seed, wrt, &|g, a, b| add(g, a, b))
+}
