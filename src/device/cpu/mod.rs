@@ -1,0 +1,205 @@
+//! The native device: kernels in Rust over preallocated buffers, all cores through rayon.
+
+mod buffer;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use buffer::Buffer;
+
+use super::{DeviceInfo, Feed, Memory, Pending, Program, ProgramInfo, Session, match_feed};
+use crate::error::{Error, Result};
+use crate::graph::Plan;
+use crate::graph::plan::{Named, Storage};
+use crate::kernel::{NativeArgs, NativeCall, RawSlice};
+use crate::shape::{DType, TensorType};
+
+/// The native device with its states and programs.
+pub struct CpuSession {
+    info: DeviceInfo,
+    states: BTreeMap<String, State>,
+    programs: Vec<Option<Compiled>>,
+    /// Scratch buffers by index, shared by all calls of all programs: calls run one after the other.
+    scratch: Vec<Arc<Buffer>>,
+}
+
+struct State {
+    ty: TensorType,
+    buffer: Arc<Buffer>,
+}
+
+struct Compiled {
+    inputs: Vec<(Named, Arc<Buffer>)>,
+    slots: Vec<Arc<Buffer>>,
+    constants: Vec<Arc<Buffer>>,
+    outputs: Vec<(Named, Arc<Buffer>)>,
+    calls: Vec<Call>,
+    /// Buffers that `calls` point into beyond the ones above: states and scratch at the time of compilation.
+    _kept: Vec<Arc<Buffer>>,
+}
+
+struct Call {
+    native: NativeCall,
+    inputs: Vec<RawSlice>,
+    outputs: Vec<RawSlice>,
+    scratch: Vec<RawSlice>,
+}
+
+impl Default for CpuSession {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl CpuSession {
+    /// A session without states or programs.
+    pub fn new() -> Self {
+        let name = format!("{} threads, {:?}", rayon::current_num_threads(), crate::ops::simd::level());
+        let info =
+            DeviceInfo { id: "cpu".into(), name, backend: "native".into(), driver: std::env::consts::ARCH.into() };
+        CpuSession { info, states: BTreeMap::new(), programs: Vec::new(), scratch: Vec::new() }
+    }
+
+    fn compiled(&self, program: Program) -> Result<&Compiled> {
+        let found = self.programs.get(program.0).and_then(Option::as_ref);
+        found.ok_or_else(|| Error::device("cpu", "the program was released"))
+    }
+
+    fn state(&self, name: &str) -> Result<&State> {
+        self.states.get(name).ok_or_else(|| Error::device("cpu", format!("no state called '{name}'")))
+    }
+}
+
+impl Session for CpuSession {
+    fn device(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    fn compile(&mut self, plan: &Plan) -> Result<Program> {
+        for state in &plan.states {
+            self.create_state(&state.name, &state.ty)?;
+        }
+        let inputs: Vec<_> =
+            plan.inputs.iter().map(|named| (named.clone(), Arc::new(Buffer::zeroed(named.ty.elements())))).collect();
+        let constants: Vec<_> = plan.constants.iter().map(|words| Arc::new(Buffer::from_words(words))).collect();
+        let slots: Vec<_> = plan.slots.iter().map(|&words| Arc::new(Buffer::poisoned(words))).collect();
+        let state_buffers: Vec<_> = plan.states.iter().map(|s| self.states[&s.name].buffer.clone()).collect();
+        let place = |storage: &Storage| match *storage {
+            Storage::Input(i) => &inputs[i].1,
+            Storage::State(i) => &state_buffers[i],
+            Storage::Constant(i) => &constants[i],
+            Storage::Slot(i) => &slots[i],
+        };
+        let slice = |storage: &Storage, ty: &TensorType| place(storage).slice(ty.elements());
+
+        let mut natives = Vec::with_capacity(plan.steps.len());
+        for step in &plan.steps {
+            let native = step.op.cpu(&step.signature)?;
+            for (i, &words) in native.scratch.iter().enumerate() {
+                if i == self.scratch.len() {
+                    self.scratch.push(Arc::new(Buffer::poisoned(words)));
+                } else if self.scratch[i].words() < words {
+                    // Programs compiled earlier keep the smaller buffer that their calls point into.
+                    self.scratch[i] = Arc::new(Buffer::poisoned(words));
+                }
+            }
+            natives.push(native);
+        }
+        let mut calls = Vec::with_capacity(plan.steps.len());
+        for (step, native) in plan.steps.iter().zip(natives) {
+            calls.push(Call {
+                inputs: step.inputs.iter().zip(&step.signature.inputs).map(|(s, t)| slice(s, t)).collect(),
+                outputs: step.outputs.iter().zip(&step.signature.outputs).map(|(s, t)| slice(s, t)).collect(),
+                scratch: native.scratch.iter().zip(&self.scratch).map(|(&words, b)| b.slice(words)).collect(),
+                native,
+            });
+        }
+        let outputs = plan.outputs.iter().map(|(named, storage)| (named.clone(), place(storage).clone())).collect();
+        let kept = state_buffers.iter().chain(&self.scratch).cloned().collect();
+        self.programs.push(Some(Compiled { inputs, slots, constants, outputs, calls, _kept: kept }));
+        Ok(Program(self.programs.len() - 1))
+    }
+
+    fn release(&mut self, program: Program) {
+        if let Some(slot) = self.programs.get_mut(program.0) {
+            *slot = None;
+        }
+    }
+
+    fn run(&mut self, program: Program, feeds: &[Feed<'_>]) -> Result<()> {
+        let compiled = self.compiled(program)?;
+        for (named, buffer) in &compiled.inputs {
+            let bytes = match_feed("cpu", &named.name, &named.ty, feeds)?;
+            // Labels index memory in kernels; a wild one must not reach them. The checks that need the number of
+            // classes are the data reader's.
+            debug_assert!(named.ty.dtype == DType::F32 || bytes.len().is_multiple_of(4));
+            buffer.write_bytes(bytes);
+        }
+        for call in &compiled.calls {
+            // SAFETY: the slices point into buffers that `compiled` keeps alive. The plan gives values with overlapping
+            // lifetimes different slots, so outputs and scratch meet neither each other nor an input that is read;
+            // `&mut self` keeps every other user away during the run.
+            let args = unsafe { NativeArgs::new(&call.inputs, &call.outputs, &call.scratch) };
+            (call.native.run)(&args);
+        }
+        Ok(())
+    }
+
+    fn read<'a>(&'a mut self, program: Program, output: &'a str) -> Pending<'a, Vec<u32>> {
+        Box::pin(async move {
+            let found = self.compiled(program)?.outputs.iter().find(|(named, _)| named.name == output);
+            let (named, buffer) = found.ok_or_else(|| Error::device("cpu", format!("no output called '{output}'")))?;
+            Ok(buffer.to_words(named.ty.elements()))
+        })
+    }
+
+    fn create_state(&mut self, name: &str, ty: &TensorType) -> Result<()> {
+        if let Some(state) = self.states.get(name) {
+            if state.ty != *ty {
+                let message = format!("state '{name}' is {:?}, asked for as {ty:?}", state.ty);
+                return Err(Error::device("cpu", message));
+            }
+            return Ok(());
+        }
+        let buffer = Arc::new(Buffer::zeroed(ty.elements()));
+        self.states.insert(name.to_string(), State { ty: ty.clone(), buffer });
+        Ok(())
+    }
+
+    fn read_state<'a>(&'a mut self, name: &'a str) -> Pending<'a, Vec<u32>> {
+        Box::pin(async move {
+            let state = self.state(name)?;
+            Ok(state.buffer.to_words(state.ty.elements()))
+        })
+    }
+
+    fn write_state(&mut self, name: &str, words: &[u32]) -> Result<()> {
+        let state = self.state(name)?;
+        if words.len() != state.ty.elements() {
+            let message = format!("state '{name}' holds {} words, got {}", state.ty.elements(), words.len());
+            return Err(Error::device("cpu", message));
+        }
+        state.buffer.write_bytes(bytemuck::cast_slice(words));
+        Ok(())
+    }
+
+    fn states(&self) -> Vec<(String, TensorType)> {
+        self.states.iter().map(|(name, state)| (name.clone(), state.ty.clone())).collect()
+    }
+
+    fn memory(&self) -> Memory {
+        let bytes = |buffers: &mut dyn Iterator<Item = &Arc<Buffer>>| buffers.map(|b| 4 * b.words()).sum::<usize>();
+        let programs = || self.programs.iter().flatten();
+        Memory {
+            states: bytes(&mut self.states.values().map(|s| &s.buffer)),
+            inputs: bytes(&mut programs().flat_map(|p| p.inputs.iter().map(|(_, b)| b).chain(&p.constants))),
+            slots: bytes(&mut programs().flat_map(|p| &p.slots)),
+            scratch: bytes(&mut self.scratch.iter()),
+        }
+    }
+
+    fn program_info(&self, program: Program) -> ProgramInfo {
+        let launches = self.compiled(program).map(|c| c.calls.iter().map(|call| call.native.name).collect());
+        ProgramInfo { launches: launches.unwrap_or_default(), host_waits: 0 }
+    }
+}

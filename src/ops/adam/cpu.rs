@@ -1,0 +1,33 @@
+//! Native kernel of Adam.
+
+use rayon::prelude::*;
+
+use super::{Adam, AdamSpec};
+use crate::error::Result;
+use crate::kernel::NativeCall;
+use crate::ops::simd::{CHUNK, vectorised};
+
+pub(super) fn call(op: &Adam) -> Result<NativeCall> {
+    let spec = op.spec;
+    Ok(NativeCall::new("adam", move |args| {
+        let (grad, rates) = (args.input(3), args.input(4));
+        let (p, m, v) = (args.output(0), args.output(1), args.output(2));
+        let states = (p.par_chunks_mut(CHUNK), m.par_chunks_mut(CHUNK), v.par_chunks_mut(CHUNK));
+        (states.0, states.1, states.2, grad.par_chunks(CHUNK))
+            .into_par_iter()
+            .for_each(|(p, m, v, grad)| step(spec, rates[0], rates[1], p, m, v, grad));
+    }))
+}
+
+vectorised! {
+    fn step(spec: AdamSpec, rate: f32, root: f32, p: &mut [f32], m: &mut [f32], v: &mut [f32], grad: &[f32]) {
+        let n = p.len();
+        let (m, v, grad) = (&mut m[..n], &mut v[..n], &grad[..n]);
+        for i in 0..n {
+            let g = grad[i] + spec.weight_decay * p[i];
+            m[i] = spec.beta1 * m[i] + (1.0 - spec.beta1) * g;
+            v[i] = spec.beta2 * v[i] + (1.0 - spec.beta2) * (g * g);
+            p[i] -= rate * m[i] / (v[i].sqrt() * root + spec.epsilon);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! One step of Adam (Kingma & Ba 2015), updating parameter and moments in place.
+//!
+//! g ← grad + weight_decay · p;  m ← β₁m + (1 − β₁)g;  v ← β₂v + (1 − β₂)g²;
+//! p ← p − (lr / (1 − β₁ᵗ)) · m / (√v / √(1 − β₂ᵗ) + ε), the order PyTorch uses.
+//! The two factors that change with the step t are fed: `rates` = [lr / (1 − β₁ᵗ), 1 / √(1 − β₂ᵗ)].
+
+mod cpu;
+mod gpu;
+
+use crate::error::Result;
+use crate::graph::{Graph, Op, Signature, Value};
+use crate::kernel::{GpuCall, GpuLimits, NativeCall};
+use crate::ops::support::{expect_same, expect_types};
+use crate::shape::{DType, TensorType};
+
+/// Constants of the optimiser.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamSpec {
+    /// Decay of the first moment.
+    pub beta1: f32,
+    /// Decay of the second moment.
+    pub beta2: f32,
+    /// Added to the root of the corrected second moment.
+    pub epsilon: f32,
+    /// L2 penalty, added to the gradient.
+    pub weight_decay: f32,
+}
+
+impl Default for AdamSpec {
+    fn default() -> Self {
+        AdamSpec { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 }
+    }
+}
+
+impl AdamSpec {
+    /// The fed factors at step `t`, counted from 1, for learning rate `lr`.
+    pub fn rates(&self, lr: f64, t: u64) -> [f32; 2] {
+        let t = t as f64;
+        let corrected1 = 1.0 - f64::from(self.beta1).powf(t);
+        let corrected2 = 1.0 - f64::from(self.beta2).powf(t);
+        [(lr / corrected1) as f32, (1.0 / corrected2.sqrt()) as f32]
+    }
+}
+
+#[derive(Debug)]
+struct Adam {
+    spec: AdamSpec,
+}
+
+/// Steps the state `p` with its moments `m`, `v` (states of the same shape) along `grad`, and declares the updates.
+/// `rates` is f32 [2], see [`AdamSpec::rates`].
+pub fn adam(graph: &mut Graph, spec: AdamSpec, [p, m, v]: [Value; 3], grad: Value, rates: Value) -> Result<()> {
+    let new = graph.push(Adam { spec }, &[p, m, v, grad, rates])?;
+    for (state, new) in [p, m, v].into_iter().zip(new) {
+        graph.update(state, new);
+    }
+    Ok(())
+}
+
+impl Op for Adam {
+    fn name(&self) -> &'static str {
+        "adam"
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
+        expect_types(self.name(), inputs, &[DType::F32; 5])?;
+        for input in &inputs[1..4] {
+            expect_same(self.name(), &inputs[0].shape, &input.shape)?;
+        }
+        expect_same(self.name(), &[2].into(), &inputs[4].shape)?;
+        Ok(inputs[..3].to_vec())
+    }
+
+    fn in_place(&self) -> &'static [(usize, usize)] {
+        &[(0, 0), (1, 1), (2, 2)]
+    }
+
+    fn gpu(&self, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
+        gpu::call(self, signature, limits)
+    }
+
+    fn cpu(&self, _signature: &Signature) -> Result<NativeCall> {
+        cpu::call(self)
+    }
+}

@@ -1,0 +1,20 @@
+//! Native kernel of the index of the greatest entry.
+
+use crate::error::Result;
+use crate::graph::Signature;
+use crate::kernel::NativeCall;
+
+pub(super) fn call(signature: &Signature) -> Result<NativeCall> {
+    let classes = signature.inputs[0].shape[1];
+    Ok(NativeCall::new("argmax", move |args| {
+        for (y, row) in args.output_u32(0).iter_mut().zip(args.input(0).chunks(classes)) {
+            let mut best = 0;
+            for (i, &v) in row.iter().enumerate() {
+                if v > row[best] {
+                    best = i;
+                }
+            }
+            *y = best as u32;
+        }
+    }))
+}

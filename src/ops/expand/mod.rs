@@ -1,0 +1,52 @@
+//! Repetition of a vector: the gradient of a sum.
+//!
+//! y[o,k,i] = x[k] for x [keep] → y [outer, keep, inner].
+
+mod cpu;
+mod gpu;
+
+use crate::error::{Error, Result};
+use crate::graph::{Backward, Graph, Op, Signature, Value};
+use crate::kernel::{GpuCall, GpuLimits, NativeCall};
+use crate::ops::support::expect_types;
+use crate::ops::{ReduceKind, reduce};
+use crate::shape::{DType, TensorType};
+
+#[derive(Debug)]
+struct Expand {
+    outer: usize,
+    inner: usize,
+}
+
+/// x [keep] → [outer, keep, inner].
+pub fn expand(graph: &mut Graph, x: Value, outer: usize, inner: usize) -> Result<Value> {
+    graph.push1(Expand { outer, inner }, &[x])
+}
+
+impl Op for Expand {
+    fn name(&self) -> &'static str {
+        "expand"
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
+        expect_types(self.name(), inputs, &[DType::F32])?;
+        let shape = &inputs[0].shape;
+        if shape.rank() != 1 || self.outer * self.inner == 0 {
+            return Err(Error::shape(self.name(), "a vector [keep] and extents of at least 1", shape.to_string()));
+        }
+        Ok(vec![TensorType::f32([self.outer, shape[0], self.inner])])
+    }
+
+    fn gradient(&self, g: &mut Graph, at: &Backward<'_>) -> Result<Vec<Option<Value>>> {
+        let Some(grad) = at.grads[0].filter(|_| at.needs[0]) else { return Ok(vec![None]) };
+        Ok(vec![Some(reduce(g, ReduceKind::Sum, grad)?)])
+    }
+
+    fn gpu(&self, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
+        gpu::call(signature, limits)
+    }
+
+    fn cpu(&self, signature: &Signature) -> Result<NativeCall> {
+        cpu::call(signature)
+    }
+}

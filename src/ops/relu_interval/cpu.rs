@@ -1,0 +1,57 @@
+//! Native kernels of ReLU on boxes.
+
+use rayon::prelude::*;
+
+use crate::error::Result;
+use crate::kernel::NativeCall;
+use crate::ops::simd::{CHUNK, vectorised};
+
+pub(super) fn forward() -> Result<NativeCall> {
+    Ok(NativeCall::new("relu_interval_forward", |args| {
+        let (m, r) = (args.input(0), args.input(1));
+        let (out_m, out_r) = (args.output(0), args.output(1));
+        (out_m.par_chunks_mut(CHUNK), out_r.par_chunks_mut(CHUNK), m.par_chunks(CHUNK), r.par_chunks(CHUNK))
+            .into_par_iter()
+            .for_each(|(out_m, out_r, m, r)| apply(m, r, out_m, out_r));
+    }))
+}
+
+pub(super) fn backward() -> Result<NativeCall> {
+    Ok(NativeCall::new("relu_interval_backward", |args| {
+        let (m, r, grad_m, grad_r) = (args.input(0), args.input(1), args.input(2), args.input(3));
+        let (out_m, out_r) = (args.output(0), args.output(1));
+        let inputs = (m.par_chunks(CHUNK), r.par_chunks(CHUNK), grad_m.par_chunks(CHUNK), grad_r.par_chunks(CHUNK));
+        (out_m.par_chunks_mut(CHUNK), out_r.par_chunks_mut(CHUNK), inputs.0, inputs.1, inputs.2, inputs.3)
+            .into_par_iter()
+            .for_each(|(out_m, out_r, m, r, grad_m, grad_r)| slope(m, r, grad_m, grad_r, out_m, out_r));
+    }))
+}
+
+vectorised! {
+    fn apply(m: &[f32], r: &[f32], out_m: &mut [f32], out_r: &mut [f32]) {
+        let n = out_m.len();
+        let (m, r, out_r) = (&m[..n], &r[..n], &mut out_r[..n]);
+        for i in 0..n {
+            let (l, u) = (m[i] - r[i], m[i] + r[i]);
+            // A NaN passes: it must not look like an inactive neuron.
+            let l = if l < 0.0 { 0.0 } else { l };
+            let u = if u < 0.0 { 0.0 } else { u };
+            out_m[i] = 0.5 * (u + l);
+            out_r[i] = 0.5 * (u - l);
+        }
+    }
+}
+
+vectorised! {
+    fn slope(m: &[f32], r: &[f32], grad_m: &[f32], grad_r: &[f32], out_m: &mut [f32], out_r: &mut [f32]) {
+        let n = out_m.len();
+        let (m, r, grad_m, grad_r, out_r) = (&m[..n], &r[..n], &grad_m[..n], &grad_r[..n], &mut out_r[..n]);
+        for i in 0..n {
+            let (l, u) = (m[i] - r[i], m[i] + r[i]);
+            let grad_u = if u > 0.0 { 0.5 * (grad_m[i] + grad_r[i]) } else { 0.0 };
+            let grad_l = if l > 0.0 { 0.5 * (grad_m[i] - grad_r[i]) } else { 0.0 };
+            out_m[i] = grad_u + grad_l;
+            out_r[i] = grad_u - grad_l;
+        }
+    }
+}
