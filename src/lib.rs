@@ -1,1 +1,4 @@
-
+pub mod data;
+pub mod error;
+pub mod philox;
+pub mod shape;
