@@ -1,0 +1,106 @@
+//! The command line: the only place that prints and that waits for a device.
+//!
+//! Results go to the standard output, with `--json` as one document; progress and the one line of an error go to the
+//! standard error. Each subcommand has a file of its own.
+
+mod data;
+mod devices;
+mod fetch;
+mod format;
+mod interrupt;
+mod machine;
+mod options;
+mod output;
+mod parse;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+use smallbox::error::{Error, Result};
+
+/// Trains provably robust image classifiers with SABR (small adversarial bounding boxes), on any GPU and without one.
+#[derive(Parser)]
+#[command(name = "smallbox", version, max_term_width = 110, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Try it without any data: smallbox train
+Exit codes: 0 done, 2 usage, 3 configuration or model, 4 device, 5 data, 6 diverged, 7 gate failed, 130 interrupted, \
+1 anything else";
+
+#[derive(Subcommand)]
+enum Command {
+    /// List the devices that can be computed on, each with a numeric self-test
+    Devices(devices::Args),
+    /// List, download, check and look at datasets
+    #[command(subcommand)]
+    Data(data::Command),
+}
+
+/// Parses the arguments, does what they ask for, reports an error in one line.
+pub fn main() -> ExitCode {
+    match parse_and_run(std::env::args_os()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            match &error {
+                // Not a mistake: what was asked for has happened.
+                Error::Interrupted(_) => output::note(&one_line(&error.to_string())),
+                _ => output::note(&format!("error: {}", one_line(&error.to_string()))),
+            }
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn parse_and_run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
+    match Cli::try_parse_from(arguments) {
+        Ok(cli) => match cli.command {
+            Command::Devices(args) => devices::run(&args),
+            Command::Data(command) => data::run(&command),
+        },
+        Err(error) => match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => output::print(&error.render().to_string()),
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                output::note(error.render().to_string().trim_end());
+                Err(Error::Usage("a subcommand is needed".into()))
+            }
+            _ => Err(Error::Usage(usage_line(&error.render().to_string()))),
+        },
+    }
+}
+
+/// What clap says about wrong arguments in several paragraphs, as one line: the mistake and the tip, not the usage.
+fn usage_line(rendered: &str) -> String {
+    let kept = rendered.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let kept: Vec<&str> = kept.filter(|line| !line.is_empty() && !line.starts_with("For more information")).collect();
+    let text = kept.join(" ");
+    format!("{} (see --help)", text.strip_prefix("error: ").unwrap_or(&text))
+}
+
+/// Messages of other crates may have several lines.
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_argument_definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_usage_error_is_one_line_with_the_mistake() {
+        let error = parse_and_run(["smallbox", "data", "show"].map(OsString::from)).unwrap_err();
+        let Error::Usage(line) = error else { panic!("{error}") };
+        assert!(line.contains("--out") && !line.contains('\n') && !line.contains("Usage"), "{line}");
+    }
+}

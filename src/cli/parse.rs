@@ -1,0 +1,71 @@
+//! Values of options that clap doesn't know.
+
+use std::time::Duration;
+
+/// A number or a fraction such as `2/255`.
+pub fn number(text: &str) -> Result<f64, String> {
+    let plain = |part: &str| part.trim().parse::<f64>().ok().filter(|value| value.is_finite());
+    let value = match text.split_once('/') {
+        None => plain(text),
+        Some((numerator, denominator)) => {
+            plain(numerator).zip(plain(denominator)).map(|(n, d)| n / d).filter(|value| value.is_finite())
+        }
+    };
+    value.ok_or_else(|| "expected a number or a fraction such as 2/255".to_string())
+}
+
+/// Units of time, longest first, in seconds.
+const UNITS: [(&str, f64); 5] = [("d", 86_400.0), ("h", 3_600.0), ("ms", 1e-3), ("m", 60.0), ("s", 1.0)];
+
+/// A duration such as `90s`, `10m` or `1h30m`; a bare number is seconds.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "expected a duration such as 90s, 10m or 1h30m".to_string();
+    let mut seconds = 0.0;
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return Err(wrong());
+    }
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let value: f64 = rest[..digits].parse().map_err(|_| wrong())?;
+        rest = &rest[digits..];
+        if rest.is_empty() && digits == text.trim().len() {
+            seconds = value;
+            break;
+        }
+        let (unit, length) = UNITS.into_iter().find(|(unit, _)| rest.starts_with(unit)).ok_or_else(wrong)?;
+        seconds += value * length;
+        rest = &rest[unit.len()..];
+    }
+    Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_fractions() {
+        assert_eq!(number("0.1"), Ok(0.1));
+        assert_eq!(number("2/255"), Ok(2.0 / 255.0));
+        assert_eq!(number(" 8 / 255 "), Ok(8.0 / 255.0));
+        assert_eq!(number("-1"), Ok(-1.0));
+        for wrong in ["", "a", "1/0", "1/2/3", "nan", "inf", "/2"] {
+            assert!(number(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn durations() {
+        let seconds = |text: &str| duration(text).map(|d| d.as_secs_f64());
+        assert_eq!(seconds("90"), Ok(90.0));
+        assert_eq!(seconds("90s"), Ok(90.0));
+        assert_eq!(seconds("1.5m"), Ok(90.0));
+        assert_eq!(seconds("1h30m"), Ok(5400.0));
+        assert_eq!(seconds("250ms"), Ok(0.25));
+        assert_eq!(seconds("2d"), Ok(172_800.0));
+        for wrong in ["", "m", "10x", "-1s", "1m30", "1..5s", "1e3s"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}
