@@ -3,8 +3,11 @@
 //! Results go to the standard output, with `--json` as one document; progress and the one line of an error go to the
 //! standard error. Each subcommand has a file of its own.
 
+mod bench;
 mod data;
 mod devices;
+mod dry_run;
+mod eval;
 mod fetch;
 mod format;
 mod interrupt;
@@ -12,6 +15,10 @@ mod machine;
 mod options;
 mod output;
 mod parse;
+mod progress;
+mod report;
+mod settings;
+mod train;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -35,11 +42,18 @@ Exit codes: 0 done, 2 usage, 3 configuration or model, 4 device, 5 data, 6 diver
 
 #[derive(Subcommand)]
 enum Command {
+    /// Train a network; without options, with SABR on the dataset that the program draws itself
+    Train(Box<train::Args>),
+    /// Measure natural, adversarial and IBP-certified accuracy of a model
+    Eval(Box<eval::Args>),
     /// List the devices that can be computed on, each with a numeric self-test
     Devices(devices::Args),
     /// List, download, check and look at datasets
     #[command(subcommand)]
     Data(data::Command),
+    /// Measure speed
+    #[command(subcommand)]
+    Bench(bench::Command),
 }
 
 /// Parses the arguments, does what they ask for, reports an error in one line.
@@ -60,8 +74,11 @@ pub fn main() -> ExitCode {
 fn parse_and_run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
     match Cli::try_parse_from(arguments) {
         Ok(cli) => match cli.command {
+            Command::Train(args) => train::run(&args),
+            Command::Eval(args) => eval::run(&args),
             Command::Devices(args) => devices::run(&args),
             Command::Data(command) => data::run(&command),
+            Command::Bench(command) => bench::run(&command),
         },
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => output::print(&error.render().to_string()),

@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use smallbox::data::{Dataset, Split};
+use smallbox::device::{self, OpenOptions, Session};
 use smallbox::error::{Error, Result};
+
+use super::parse;
 
 /// Where datasets are.
 #[derive(clap::Args)]
@@ -53,5 +56,38 @@ impl SplitName {
                 ))
             }),
         }
+    }
+}
+
+/// What to compute on.
+#[derive(clap::Args)]
+pub struct DeviceOptions {
+    /// auto, cpu, gpu, gpu:N (by number) or gpu:NAME (by a part of its name), see `smallbox devices` [default: auto]
+    #[arg(long, value_name = "D")]
+    device: Option<String>,
+    /// Threads of the native device [default: one per core]
+    #[arg(long, value_name = "N", value_parser = parse::positive)]
+    threads: Option<usize>,
+    /// Keep the bounds checks in shaders
+    #[arg(long)]
+    shader_checks: bool,
+    /// Use no more than WebGPU's default limits
+    #[arg(long)]
+    portable: bool,
+}
+
+impl DeviceOptions {
+    /// Sets the number of threads; to be called before any work is done on them.
+    pub fn set_threads(&self) -> Result<()> {
+        let Some(threads) = self.threads else { return Ok(()) };
+        let made = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+        made.map_err(|error| Error::device("cpu", format!("{threads} threads: {error}")))
+    }
+
+    /// Opens the device that was asked for, else `fallback`, else the best one.
+    pub fn open_or(&self, fallback: Option<&str>) -> Result<Box<dyn Session>> {
+        let choice = self.device.as_deref().or(fallback).unwrap_or("auto");
+        let options = OpenOptions { shader_checks: self.shader_checks, portable: self.portable };
+        pollster::block_on(device::open(choice, options))
     }
 }

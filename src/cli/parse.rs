@@ -14,6 +14,11 @@ pub fn number(text: &str) -> Result<f64, String> {
     value.ok_or_else(|| "expected a number or a fraction such as 2/255".to_string())
 }
 
+/// A whole number from 1.
+pub fn positive(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|&n| n > 0).ok_or_else(|| "expected a whole number of at least 1".to_string())
+}
+
 /// Units of time, longest first, in seconds.
 const UNITS: [(&str, f64); 5] = [("d", 86_400.0), ("h", 3_600.0), ("ms", 1e-3), ("m", 60.0), ("s", 1.0)];
 
@@ -52,6 +57,14 @@ mod tests {
         assert_eq!(number("-1"), Ok(-1.0));
         for wrong in ["", "a", "1/0", "1/2/3", "nan", "inf", "/2"] {
             assert!(number(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn positive_numbers() {
+        assert_eq!(positive("12"), Ok(12));
+        for wrong in ["0", "-1", "1.5", "", "99999999999999999999"] {
+            assert!(positive(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -1,0 +1,65 @@
+//! Accuracies as a table and as JSON.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use smallbox::train::{Config, Evaluation, MethodKind, Rate};
+
+use super::format::{Side, count, table as lines};
+
+/// The method with the parameters that it has.
+pub fn method(config: &Config) -> String {
+    let name = config.method.name();
+    match config.method {
+        MethodKind::Sabr => format!("{name} with ε = {}, λ = {}", config.epsilon, config.lambda),
+        MethodKind::Std => format!("{name} (measured at ε = {})", config.epsilon),
+        MethodKind::Pgd | MethodKind::Ibp => format!("{name} with ε = {}", config.epsilon),
+    }
+}
+
+/// Natural, adversarial and certified accuracy with their 95 % intervals.
+pub fn table(evaluation: &Evaluation, attack_steps: usize) -> String {
+    let row = |name: String, rate: &Rate| {
+        let percent = |share: f64| format!("{:.2}", 100.0 * share);
+        vec![
+            name,
+            format!("{}/{}", count(rate.count as u64), count(evaluation.images as u64)),
+            format!("{} %", percent(rate.rate)),
+            format!("{} to {} %", percent(rate.low), percent(rate.high)),
+        ]
+    };
+    let head = ["accuracy", "images", "rate", "95 % interval"].map(String::from).to_vec();
+    let rows = [
+        head,
+        row("natural".into(), &evaluation.natural),
+        row(format!("adversarial (PGD-{attack_steps})"), &evaluation.adversarial),
+        row("IBP-certified".into(), &evaluation.ibp),
+    ];
+    lines(&[Side::Left, Side::Right, Side::Right, Side::Right], &rows)
+}
+
+/// What was evaluated.
+pub struct Evaluated<'a> {
+    /// Run directory or file.
+    pub model: &'a Path,
+    /// Name of the dataset.
+    pub dataset: &'a str,
+    /// Name of the split.
+    pub split: &'a str,
+    /// Radius.
+    pub epsilon: f64,
+}
+
+/// The keys of `eval --json`.
+pub fn document(of: &Evaluated<'_>, evaluation: &Evaluation) -> Value {
+    json!({
+        "model": of.model,
+        "dataset": of.dataset,
+        "split": of.split,
+        "epsilon": of.epsilon,
+        "images": evaluation.images,
+        "natural": evaluation.natural,
+        "adversarial": evaluation.adversarial,
+        "ibp": evaluation.ibp,
+    })
+}

@@ -1,0 +1,145 @@
+//! The settings of a run: defaults < file < `--set` < flags.
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use smallbox::error::{Error, Result};
+use smallbox::nn::ARCHITECTURES;
+use smallbox::train::{Config, MethodKind};
+
+use super::parse;
+
+/// Flags that say what to train and how.
+#[derive(clap::Args)]
+pub struct Settings {
+    /// Settings from a TOML file, such as a run's config.toml
+    #[arg(long, value_name = "F.toml")]
+    config: Option<PathBuf>,
+    /// Any setting of the file, over the file's value; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Training method [default: sabr]
+    #[arg(long, value_parser = method_parser())]
+    method: Option<MethodKind>,
+    /// Architecture [default: cnn3]
+    #[arg(long, value_parser = PossibleValuesParser::new(ARCHITECTURES))]
+    arch: Option<String>,
+    /// Dataset, see `smallbox data list` [default: embedded]
+    #[arg(long, value_name = "NAME")]
+    dataset: Option<String>,
+    /// Radius of the L∞ ball in pixels of [0, 1], also as a fraction: 2/255 [default: 0.1]
+    #[arg(long, value_name = "E", value_parser = parse::number, allow_negative_numbers = true)]
+    epsilon: Option<f64>,
+    /// Radius of the small box relative to epsilon, in (0, 1] [default: 0.4]
+    #[arg(long, value_name = "L", value_parser = parse::number, allow_negative_numbers = true)]
+    lambda: Option<f64>,
+    /// Passes over the training images [default: 12]
+    #[arg(long, value_name = "N")]
+    epochs: Option<u32>,
+    /// Images per step [default: 128]
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// Learning rate of Adam [default: 0.001]
+    #[arg(long, value_name = "F", value_parser = parse::number, allow_negative_numbers = true)]
+    lr: Option<f64>,
+    /// Seed of everything random [default: 0]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Use only the first N images of each split
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Training images to hold back for validation, 0 for none [default: the dataset's]
+    #[arg(long, value_name = "N")]
+    validation: Option<usize>,
+    /// For lambda above 0.5, the authors' small box, which may stick out of the ball near white
+    #[arg(long)]
+    faithful_border: bool,
+}
+
+fn method_parser() -> impl TypedValueParser<Value = MethodKind> {
+    PossibleValuesParser::new(MethodKind::ALL.map(MethodKind::name))
+        .map(|name| name.parse().expect("only names of methods are let through"))
+}
+
+impl Settings {
+    /// The settings, checked and complete.
+    pub fn config(&self) -> Result<Config> {
+        let mut config = match &self.config {
+            None => Config::default(),
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|error| Error::Config(format!("{}: {error}", path.display())))?;
+                Config::from_toml(&text, &path.display().to_string())?
+            }
+        };
+        config.set(&self.set)?;
+        let replace = |place: &mut f64, flag: Option<f64>| *place = flag.unwrap_or(*place);
+        replace(&mut config.epsilon, self.epsilon);
+        replace(&mut config.lambda, self.lambda);
+        replace(&mut config.lr, self.lr);
+        config.method = self.method.unwrap_or(config.method);
+        config.epochs = self.epochs.unwrap_or(config.epochs);
+        config.batch = self.batch.unwrap_or(config.batch);
+        config.seed = self.seed.unwrap_or(config.seed);
+        config.limit = self.limit.or(config.limit);
+        config.validation = self.validation.or(config.validation);
+        config.faithful_border |= self.faithful_border;
+        config.arch = self.arch.clone().unwrap_or(config.arch);
+        config.dataset = self.dataset.clone().unwrap_or(config.dataset);
+        config.resolve()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        settings: Settings,
+    }
+
+    fn config(arguments: &[&str]) -> Result<Config> {
+        Command::try_parse_from([&["train"], arguments].concat()).unwrap_or_else(|e| panic!("{e}")).settings.config()
+    }
+
+    #[test]
+    fn flags_win_over_set_over_file_over_defaults() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("c.toml");
+        std::fs::write(&file, "epsilon = 0.2\nlambda = 0.3\nepochs = 4\n").unwrap();
+        let file = file.to_str().unwrap();
+        let found = config(&["--config", file, "--set", "lambda=0.5", "--set", "epochs=5", "--epochs", "6"]).unwrap();
+        assert_eq!((found.epsilon, found.lambda, found.epochs), (0.2, 0.5, 6));
+        assert_eq!(found.batch, Config::default().batch);
+    }
+
+    #[test]
+    fn the_help_states_the_defaults() {
+        use clap::CommandFactory;
+        let help = Command::command().render_long_help().to_string();
+        let c = Config::default();
+        for (flag, value) in [
+            ("method", c.method.name().to_string()),
+            ("arch", c.arch),
+            ("dataset", c.dataset),
+            ("epsilon", c.epsilon.to_string()),
+            ("lambda", c.lambda.to_string()),
+            ("epochs", c.epochs.to_string()),
+            ("batch", c.batch.to_string()),
+            ("lr", c.lr.to_string()),
+            ("seed", c.seed.to_string()),
+        ] {
+            let entry = help.split("--").find(|entry| entry.starts_with(&format!("{flag} "))).expect(flag);
+            assert!(entry.contains(&format!("[default: {value}]")), "--{entry}");
+        }
+    }
+
+    #[test]
+    fn fractions_are_radii() {
+        assert_eq!(config(&["--epsilon", "2/255"]).unwrap().epsilon, 2.0 / 255.0);
+        assert!(matches!(config(&["--epsilon", "-1"]), Err(Error::Config(_))));
+    }
+}
