@@ -29,7 +29,8 @@ pub fn run(config: &Config, dataset: Arc<Dataset>, session: Box<dyn Session>, js
 }
 
 fn phases(found: &DryRun) -> String {
-    let head = ["phase", "nodes", "after fusion", "kernels", "launches", "arithmetic", "traffic", "work buffers", "memory"];
+    let head =
+        ["phase", "nodes", "after fusion", "kernels", "launches", "arithmetic", "traffic", "work buffers", "memory"];
     let mut rows = vec![head.map(String::from).to_vec()];
     rows.extend(found.phases.iter().map(|phase| {
         vec![

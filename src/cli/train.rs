@@ -59,8 +59,8 @@ pub fn run(args: &Args) -> Result<()> {
         LoadOptions { data_dir: args.place.data_dir.clone(), validation: config.validation, limit: config.limit };
     let dataset = Arc::new(data::load(&config.dataset, &options)?);
     let network = network_for(&config, &dataset)?;
-    let recorded = resumed.as_ref().map(|(run, _)| run.device_id()).transpose()?;
-    let session = args.device.open_or(recorded.as_deref())?;
+    let recorded = resumed.as_ref().and_then(|(_, config)| config.run.as_ref()).map(|run| run.device.id.as_str());
+    let session = args.device.open_or(recorded)?;
     if args.dry_run {
         return dry_run::run(&config, dataset, session, args.json);
     }

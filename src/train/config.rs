@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::attack::AttackSpec;
+use crate::device::DeviceInfo;
 use crate::error::{Error, Result};
 
 /// How a network is trained.
@@ -67,6 +68,16 @@ pub enum Regulariser {
     Bound,
 }
 
+/// Who made a run: for the reader of a run directory, and for the choice of the device when the run goes on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunRecord {
+    /// Version of smallbox.
+    pub version: String,
+    /// Device that the run began on.
+    pub device: DeviceInfo,
+}
+
 /// Settings of a run. Fields that are `None` are filled by [`Config::resolve`] from the others.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -120,6 +131,9 @@ pub struct Config {
     pub validation: Option<usize>,
     /// Use only the first images of each split.
     pub limit: Option<usize>,
+    /// Filled in a run directory; no setting.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunRecord>,
 }
 
 impl Default for Config {
@@ -150,6 +164,7 @@ impl Default for Config {
             eval_attack_step_size: 0.1,
             validation: None,
             limit: None,
+            run: None,
         }
     }
 }

@@ -13,9 +13,10 @@ pub mod step;
 mod trainer;
 
 pub use bench::StepBench;
-pub use config::{Config, Init, MethodKind, Regulariser};
+pub use config::{Config, Init, MethodKind, Regulariser, RunRecord};
 pub use evaluate::{Evaluation, Evaluator, Rate};
 pub use run_directory::RunDirectory;
 pub use trainer::{
-    DryRun, EpochMetrics, Observer, Outcome, PhaseInfo, Progress, SliceRates, Stop, Trainer, network_for,
+    DryRun, EVALUATION_BATCH, EpochMetrics, Observer, Outcome, PhaseInfo, Progress, SliceRates, Stop, Trainer,
+    network_for,
 };

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::checkpoint::write_atomically;
-use super::config::Config;
+use super::config::{Config, RunRecord};
 use super::trainer::EpochMetrics;
 use crate::device::DeviceInfo;
 use crate::error::{Error, Result};
@@ -18,18 +18,6 @@ pub struct RunDirectory {
     path: PathBuf,
 }
 
-/// What the configuration file adds to the settings, under `[run]`.
-#[derive(Serialize)]
-struct Run<'a> {
-    run: RunInfo<'a>,
-}
-
-#[derive(Serialize)]
-struct RunInfo<'a> {
-    version: &'a str,
-    device: &'a DeviceInfo,
-}
-
 impl RunDirectory {
     /// Makes the folder, which must be new or empty, and writes the resolved configuration.
     pub fn create(path: &Path, config: &Config, device: &DeviceInfo) -> Result<RunDirectory> {
@@ -38,10 +26,10 @@ impl RunDirectory {
             let message = format!("{}: not empty; choose another --out, or go on with --resume", path.display());
             return Err(Error::Usage(message));
         }
-        let run = Run { run: RunInfo { version: env!("CARGO_PKG_VERSION"), device } };
-        let run = toml::to_string(&run).expect("plain strings are TOML");
+        let record = RunRecord { version: env!("CARGO_PKG_VERSION").into(), device: device.clone() };
+        let config = Config { run: Some(record), ..config.clone() };
         let directory = RunDirectory { path: path.to_path_buf() };
-        write_atomically(&directory.config(), format!("{}\n{run}", config.to_toml()).as_bytes())?;
+        write_atomically(&directory.config(), config.to_toml().as_bytes())?;
         Ok(directory)
     }
 

@@ -24,8 +24,8 @@ const _: () = assert!(READ_EVERY <= RECORD_ROWS);
 
 /// Samples of a split that are evaluated after each epoch.
 const MONITOR_SAMPLES: usize = 1_000;
-/// Images of an evaluation batch.
-const EVALUATION_BATCH: usize = 250;
+/// Images of an evaluation batch; the attack's random start depends on it.
+pub const EVALUATION_BATCH: usize = 250;
 
 /// What the loop is asked before each step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
