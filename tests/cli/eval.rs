@@ -1,0 +1,39 @@
+use serde_json::Value;
+
+use super::train::assert_evaluation;
+use super::{smallbox, train};
+
+fn rates(evaluation: &Value) -> [&Value; 4] {
+    ["images", "natural", "adversarial", "ibp"].map(|key| &evaluation[key])
+}
+
+#[test]
+fn a_run_and_its_bare_model_have_the_rates_that_training_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let eval = |more: &[&str]| smallbox(folder.path(), &[&["eval", "--device", "cpu", "--json"], more].concat()).json();
+    let trained = train(folder.path(), &["--out", "run", "--json"]).json();
+    let of_run = eval(&["run", "--limit", "64"]);
+    assert_evaluation(&of_run);
+    assert_eq!(rates(&of_run), rates(&trained["test"]));
+    assert_eq!((of_run["model"].as_str(), of_run["split"].as_str()), (Some("run"), Some("test")));
+
+    let file = ["run/model.safetensors", "--dataset", "embedded", "--attack-steps", "3", "--limit", "64", "--epsilon"];
+    assert_eq!(rates(&eval(&[&file[..], &["0.1", "--arch", "cnn3"]].concat())), rates(&of_run));
+    // Without any radius every attack and every box is the image itself.
+    let point = eval(&[&file[..], &["0"]].concat());
+    assert_eq!(point["natural"], point["adversarial"]);
+    assert_eq!(point["natural"], point["ibp"]);
+}
+
+#[test]
+fn splits_and_tables() {
+    let folder = tempfile::tempdir().unwrap();
+    train(folder.path(), &["--out", "run", "--validation", "70"]).text();
+    let eval = |more: &[&str]| smallbox(folder.path(), &[&["eval", "run", "--attack-steps", "1"], more].concat());
+    let validation = eval(&["--split", "validation", "--json"]).json();
+    assert_eq!((&validation["images"], validation["split"].as_str()), (&70.into(), Some("validation")));
+    let train = eval(&["--split", "train", "--limit", "5", "--json"]).json();
+    assert_eq!(train["images"], 5);
+    let table = eval(&["--limit", "5", "--epsilon", "2/255", "--quiet"]);
+    assert!(table.text().contains("adversarial (PGD-1)") && table.stderr.is_empty(), "{table:?}");
+}
