@@ -20,9 +20,11 @@
 //! # Letters
 //! N batch, C/O channels in and out, H W, KH KW, F/G features in and out, K classes.
 
+pub mod data;
 pub mod device;
 pub mod error;
 pub mod graph;
 pub mod kernel;
 pub mod ops;
+pub mod philox;
 pub mod shape;
