@@ -1,5 +1,6 @@
 // matmul_interval_backward_weight: the weight gradient of a linear layer on a box,
-// out[m,n] = Σ_k g1[k,m] · x1[k,n] + sign(w[m,n]) · Σ_k g2[k,m] · x2[k,n], sign(0) = 0, each invocation 4 × 4 elements from tiles in workgroup memory.
+// out[m,n] = Σ_k g1[k,m] · x1[k,n] + sign(w[m,n]) · Σ_k g2[k,m] · x2[k,n], sign(0) = 0 (plus the old out with
+// ACCUMULATE), each invocation 4 × 4 elements from tiles in workgroup memory.
 // g1[k,m], g2[k,m] are at G_FIRST + k·G_K + m; x1, x2 [K,N], w, out [M,N].
 // One workgroup computes 4·TILE × 4·TILE elements; grid: ceil(M/(4·TILE))·ceil(N/(4·TILE)) groups, folded into x and y.
 
@@ -8,6 +9,7 @@ override N: u32;
 override K: u32;
 override G_FIRST: u32;
 override G_K: u32;
+override ACCUMULATE: bool;
 // Invocations along one side of a workgroup, depth of a tile, and a quarter of its side; a multiple of 4.
 override TILE: u32;
 // Length of a tile's row: one more than needed, so that a column does not fall into one memory bank.
@@ -80,7 +82,11 @@ fn store(m: u32, n: u32, center: f32, radius: f32) {
     }
     let at = m * N + n;
     let s = w[at];
-    out[at] = center + (f32(s > 0.0) - f32(s < 0.0)) * radius;
+    var v = center + (f32(s > 0.0) - f32(s < 0.0)) * radius;
+    if ACCUMULATE {
+        v += out[at];
+    }
+    out[at] = v;
 }
 
 @compute @workgroup_size(TILE, TILE)
