@@ -208,7 +208,10 @@ impl Config {
             return Err(Error::Config(message));
         }
         if self.regulariser == Some(Regulariser::Bound) && !boxes {
-            return Err(Error::Config(format!("regulariser = \"bound\" needs boxes; method {} has none", self.method.name())));
+            return Err(Error::Config(format!(
+                "regulariser = \"bound\" needs boxes; method {} has none",
+                self.method.name()
+            )));
         }
         Ok(self)
     }
