@@ -67,8 +67,11 @@ impl Itemwise<'_> {
         if u32::try_from(self.items).is_err() {
             return Err(too_large(name, format_args!("a tensor of {} elements", self.items)));
         }
-        let words: Vec<usize> =
-            self.spans.iter().filter_map(|span| if let Span::Cut(_, words) = span { Some(*words) } else { None }).collect();
+        let words: Vec<usize> = self
+            .spans
+            .iter()
+            .filter_map(|span| if let Span::Cut(_, words) = span { Some(*words) } else { None })
+            .collect();
         let mut call = GpuCall::default();
         for (first, count) in chunks(name, self.items, &words, limits)? {
             let bind = |span: &Span| match *span {
@@ -123,7 +126,8 @@ impl Variant {
     /// The choice for a product of `rows` × `columns` elements, in `parts` parts, by a kernel that keeps `arrays` tiles.
     pub(crate) fn choose(limits: &GpuLimits, arrays: usize, rows: usize, columns: usize, parts: usize) -> Variant {
         let fits = |tile: usize| {
-            arrays * tile * (tile + 1) * 16 <= limits.workgroup_bytes as usize && tile * tile <= limits.invocations as usize
+            arrays * tile * (tile + 1) * 16 <= limits.workgroup_bytes as usize
+                && tile * tile <= limits.invocations as usize
         };
         let groups = |tile: usize| rows.div_ceil(4 * tile) * columns.div_ceil(4 * tile) * parts;
         if limits.plain {
