@@ -191,7 +191,7 @@ impl Config {
         self.check()?;
         // The authors' schedules, in proportion: 70 epochs, ε full at epoch 22, learning rate down at 50 and 60.
         let share = |numerator: u32| f64::from(self.epochs) * f64::from(numerator) / 70.0;
-        self.lr_milestones.get_or_insert_with(|| vec![share(50).round() as u32, share(60).round() as u32]);
+        self.lr_milestones.get_or_insert_with(|| [50, 60].map(|at| (share(at).round() as u32).max(2)).to_vec());
         let after_natural = self.natural_epochs + 1;
         self.kappa_end_epoch.get_or_insert(after_natural);
         self.epsilon_end_epoch.get_or_insert((share(22).ceil() as u32).max(after_natural));
