@@ -19,6 +19,9 @@ pub mod purpose {
     pub const EPOCH_ORDER: u32 = 2;
     /// Initial weights: `stream` = index of the parameter, `hi` = 0.
     pub const INITIAL_WEIGHTS: u32 = 3;
+    /// Draws on a device: `stream` = number of the draw in its program, `hi` = low word of the run, and this bit is set in
+    /// the last word, beside the high word of the run.
+    pub const DEVICE_DRAW: u32 = 1 << 31;
 }
 
 const ROUNDS: usize = 10;

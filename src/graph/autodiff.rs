@@ -19,7 +19,11 @@ pub fn gradients(
     add: &dyn Fn(&mut Graph, Value, Value) -> Result<Value>,
 ) -> Result<Vec<Option<Value>>> {
     if graph.shape(seed) != graph.shape(loss) {
-        return Err(Error::shape("gradients", format!("a seed of shape {}", graph.shape(loss)), graph.shape(seed).to_string()));
+        return Err(Error::shape(
+            "gradients",
+            format!("a seed of shape {}", graph.shape(loss)),
+            graph.shape(seed).to_string(),
+        ));
     }
     let count = graph.values.len();
     // depends[v]: v is computed from one of `wrt`.
@@ -33,9 +37,7 @@ pub fn gradients(
         }
         depends[v] = match &graph.values[v].origin {
             Origin::Alias { of, detached } => !detached && depends[of.0 as usize],
-            Origin::Node { node, .. } => {
-                graph.nodes[node.0 as usize].inputs.iter().any(|i| depends[i.0 as usize])
-            }
+            Origin::Node { node, .. } => graph.nodes[node.0 as usize].inputs.iter().any(|i| depends[i.0 as usize]),
             Origin::Input | Origin::State | Origin::Constant(_) => false,
         };
     }

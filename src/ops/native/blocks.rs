@@ -1,0 +1,48 @@
+//! Moving and rearranging blocks of f32: copies of short rows, transposition, zeros.
+
+use super::lanes::Simd;
+
+/// Copies `n` f32 from `from` to `to`.
+///
+/// # Safety
+/// Both hold `n` f32 and don't overlap.
+#[inline(always)]
+pub(crate) unsafe fn copy<S: Simd>(from: *const f32, to: *mut f32, n: usize) {
+    // SAFETY: the caller's duty.
+    unsafe {
+        let full = n / S::LANES * S::LANES;
+        for i in (0..full).step_by(S::LANES) {
+            S::store(to.add(i), S::load(from.add(i)));
+        }
+        if full < n {
+            S::store_first(to.add(full), S::load_first(from.add(full), n - full), n - full);
+        }
+    }
+}
+
+/// to[c·to_step + r] = from[r·from_step + c] for r < rows, c < columns.
+///
+/// # Safety
+/// Both hold what is read and written and don't overlap.
+#[inline(always)]
+pub(crate) unsafe fn transpose<S: Simd>(
+    (from, from_step): (*const f32, usize),
+    (to, to_step): (*mut f32, usize),
+    rows: usize,
+    columns: usize,
+) {
+    let (full_rows, full_columns) = (rows / S::BLOCK * S::BLOCK, columns / S::BLOCK * S::BLOCK);
+    // SAFETY: the caller's duty; the blocks stay below rows and columns.
+    unsafe {
+        for c in (0..full_columns).step_by(S::BLOCK) {
+            for r in (0..full_rows).step_by(S::BLOCK) {
+                S::transpose(from.add(r * from_step + c), from_step, to.add(c * to_step + r), to_step);
+            }
+        }
+        for c in 0..columns {
+            for r in if c < full_columns { full_rows } else { 0 }..rows {
+                *to.add(c * to_step + r) = *from.add(r * from_step + c);
+            }
+        }
+    }
+}

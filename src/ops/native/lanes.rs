@@ -1,0 +1,191 @@
+//! Vectors of f32 for hand-blocked kernels, one type per instruction set.
+//!
+//! Plain loops are left to the compiler ([`vectorised!`](crate::ops::simd)); kernels that live from keeping a tile of
+//! sums in registers are written once over [`Simd`] and entered through [`dispatch`].
+
+use crate::ops::simd::Level;
+
+/// An instruction set: vectors of [`LANES`](Simd::LANES) f32.
+///
+/// # Safety of the methods
+/// They may only run on a machine that has the instruction set, inside [`Simd::enter`] (so that they are inlined), and
+/// pointers must be valid for the lanes that are read or written. No alignment is asked for.
+pub(crate) trait Simd: Copy + 'static {
+    /// Register type.
+    type Vector: Copy;
+    /// f32 in a vector.
+    const LANES: usize;
+    /// Architectural vector registers: how large a tile may be.
+    const REGISTERS: usize;
+    /// Side of the square that [`Simd::transpose`] handles.
+    const BLOCK: usize;
+
+    /// `x` in every lane.
+    unsafe fn splat(x: f32) -> Self::Vector;
+    /// Reads all lanes.
+    unsafe fn load(from: *const f32) -> Self::Vector;
+    /// Writes all lanes.
+    unsafe fn store(to: *mut f32, v: Self::Vector);
+    /// Reads the first `n` < LANES lanes, 0 in the others.
+    unsafe fn load_first(from: *const f32, n: usize) -> Self::Vector;
+    /// Writes the first `n` < LANES lanes.
+    unsafe fn store_first(to: *mut f32, v: Self::Vector, n: usize);
+    /// a + b.
+    unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// a · b + c, fused where the instruction set has it.
+    unsafe fn mul_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// |a|.
+    unsafe fn abs(a: Self::Vector) -> Self::Vector;
+    /// max(a, 0), NaN for NaN.
+    unsafe fn relu(a: Self::Vector) -> Self::Vector;
+    /// a where m > 0 or m is NaN, else 0.
+    unsafe fn zero_unless_positive(a: Self::Vector, m: Self::Vector) -> Self::Vector;
+    /// Splits `n` words into those at even and at odd places.
+    #[inline(always)]
+    unsafe fn unzip(from: *const f32, n: usize, even: *mut f32, odd: *mut f32) {
+        // SAFETY: by the contract of the trait.
+        unsafe {
+            for i in 0..n.div_ceil(2) {
+                *even.add(i) = *from.add(2 * i);
+            }
+            for i in 0..n / 2 {
+                *odd.add(i) = *from.add(2 * i + 1);
+            }
+        }
+    }
+    /// to[j·to_step + i] = from[i·from_step + j] for i, j < BLOCK.
+    unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize);
+    /// Runs `work` compiled for this instruction set.
+    unsafe fn enter<W: Work>(work: W);
+}
+
+/// Work written over any instruction set. `run` must be `#[inline(always)]`, so that it becomes part of
+/// [`Simd::enter`], the function compiled for the instruction set.
+pub(crate) trait Work {
+    /// # Safety
+    /// As [`Simd`]; and whatever the implementation's pointers need.
+    unsafe fn run<S: Simd>(self);
+}
+
+/// Runs `work` on an instruction set.
+///
+/// # Safety
+/// The machine has `level` (see [`level`](crate::ops::simd::level)), and whatever the pointers in `work` need.
+pub(crate) unsafe fn dispatch<W: Work>(level: Level, work: W) {
+    // SAFETY: the caller's duty.
+    unsafe {
+        match level {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => super::x86::Avx512::enter(work),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => super::x86::Avx2::enter(work),
+            _ => Baseline::enter(work),
+        }
+    }
+}
+
+/// What blocking needs to know about an instruction set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Width {
+    pub(crate) level: Level,
+    /// [`Simd::LANES`].
+    pub(crate) lanes: usize,
+    /// [`Simd::REGISTERS`].
+    pub(crate) registers: usize,
+}
+
+impl Width {
+    /// The width of `level`, which the machine must have.
+    pub(crate) fn of(level: Level) -> Width {
+        fn width<S: Simd>(level: Level) -> Width {
+            Width { level, lanes: S::LANES, registers: S::REGISTERS }
+        }
+        match level {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => width::<super::x86::Avx512>(level),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => width::<super::x86::Avx2>(level),
+            _ => width::<Baseline>(level),
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+type Baseline = super::x86::Sse2;
+#[cfg(target_arch = "aarch64")]
+type Baseline = super::neon::Neon;
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+type Baseline = Portable;
+
+/// Four lanes in plain Rust, for architectures without an implementation of their own.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[derive(Clone, Copy)]
+pub(crate) struct Portable;
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+impl Simd for Portable {
+    type Vector = [f32; 4];
+    const LANES: usize = 4;
+    const REGISTERS: usize = 16;
+    const BLOCK: usize = 4;
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> [f32; 4] {
+        [x; 4]
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> [f32; 4] {
+        // SAFETY: by the contract of the trait.
+        unsafe { from.cast::<[f32; 4]>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, v: [f32; 4]) {
+        // SAFETY: by the contract of the trait.
+        unsafe { to.cast::<[f32; 4]>().write_unaligned(v) }
+    }
+    #[inline(always)]
+    unsafe fn load_first(from: *const f32, n: usize) -> [f32; 4] {
+        // SAFETY: by the contract of the trait.
+        std::array::from_fn(|i| if i < n { unsafe { *from.add(i) } } else { 0.0 })
+    }
+    #[inline(always)]
+    unsafe fn store_first(to: *mut f32, v: [f32; 4], n: usize) {
+        for (i, x) in v.into_iter().enumerate().take(n) {
+            // SAFETY: by the contract of the trait.
+            unsafe { *to.add(i) = x };
+        }
+    }
+    #[inline(always)]
+    unsafe fn add(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|i| a[i] + b[i])
+    }
+    #[inline(always)]
+    unsafe fn mul_add(a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|i| a[i] * b[i] + c[i])
+    }
+    #[inline(always)]
+    unsafe fn abs(a: [f32; 4]) -> [f32; 4] {
+        a.map(f32::abs)
+    }
+    #[inline(always)]
+    unsafe fn relu(a: [f32; 4]) -> [f32; 4] {
+        a.map(|a| if a < 0.0 { 0.0 } else { a })
+    }
+    #[inline(always)]
+    unsafe fn zero_unless_positive(a: [f32; 4], m: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|i| if m[i] <= 0.0 { 0.0 } else { a[i] })
+    }
+    #[inline(always)]
+    unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {
+        for i in 0..4 {
+            for j in 0..4 {
+                // SAFETY: by the contract of the trait.
+                unsafe { *to.add(j * to_step + i) = *from.add(i * from_step + j) };
+            }
+        }
+    }
+    unsafe fn enter<W: Work>(work: W) {
+        // SAFETY: plain Rust runs everywhere; the rest is the caller's duty.
+        unsafe { work.run::<Self>() }
+    }
+}

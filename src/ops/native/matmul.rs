@@ -1,0 +1,464 @@
+//! The three products of a linear layer, y = x·wᵀ, dx = dy·w and dw = dyᵀ·x, for x [N,F], w [G,F].
+//!
+//! Only the operand that lies along the lanes is copied, into blocks that stay in the second-level cache; the other is
+//! read where it is, one scalar at a time. For y the lanes are samples, so that the weights, by far the largest
+//! operand when N is a mini-batch, are read once and never copied; for dx and dw they are input features.
+
+use super::blocks::{copy, transpose};
+use super::correlate::sign;
+use super::epilogue::Epilogue;
+use super::lanes::{Simd, Width, Work, dispatch};
+use super::tile::{StridedTile, max_rows, max_vectors, pieces};
+use super::workers::{Shared, aligned, for_each, for_each_task, line_aligned, scratch_words, slots};
+use crate::ops::linear::Extents;
+use crate::ops::simd::Level;
+
+/// Features in a block of the reduction of y: 64 lanes of them are 64 KiB.
+const BLOCK: usize = 256;
+
+/// Output features of y that a task computes, in tiles of 7 or 6.
+const ROWS: usize = 28;
+
+/// Words of the lane operand that a task of dx or dw copies: 256 KiB.
+const SPAN_WORDS: usize = 64 * 1024;
+
+/// Tasks of dx or dw that there should be if there are columns enough.
+const TASKS: usize = 32;
+
+/// Most scalars in a tile.
+const MAX_ROWS: usize = 7;
+
+/// One product of a call; an interval layer has two, the second by |w|.
+#[derive(Clone, Copy)]
+pub(crate) struct Product<'a> {
+    input: &'a [f32],
+    output: Shared,
+    epilogue: Epilogue<'a>,
+}
+
+impl<'a> Product<'a> {
+    /// Reads `input`, writes `output`.
+    pub(crate) fn new(input: &'a [f32], output: &'a mut [f32], epilogue: Epilogue<'a>) -> Self {
+        Product { input, output: Shared::new(output), epilogue }
+    }
+}
+
+/// Extents and lanes of the products of one layer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Matmul {
+    batch: usize,
+    inputs: usize,
+    outputs: usize,
+    streams: usize,
+    width: Width,
+}
+
+impl Matmul {
+    /// `streams` products of these extents.
+    pub(crate) fn new(e: &Extents, streams: usize, level: Level) -> Matmul {
+        Matmul { batch: e.batch, inputs: e.inputs, outputs: e.outputs, streams, width: Width::of(level) }
+    }
+
+    /// Lanes of a panel over `extent`.
+    fn panel(&self, extent: usize) -> usize {
+        let vectors = extent.div_ceil(self.width.lanes).min(max_vectors(self.width.registers));
+        vectors * self.width.lanes
+    }
+}
+
+/// y = x·wᵀ.
+#[derive(Debug)]
+pub(crate) struct Forward {
+    m: Matmul,
+    panel: usize,
+    panels: usize,
+    row_blocks: usize,
+    slots: usize,
+}
+
+impl Forward {
+    /// Decides the blocking.
+    pub(crate) fn new(e: &Extents, streams: usize, level: Level) -> Forward {
+        let m = Matmul::new(e, streams, level);
+        let panel = m.panel(m.batch);
+        let (panels, row_blocks) = (m.batch.div_ceil(panel), m.outputs.div_ceil(ROWS));
+        Forward { m, panel, panels, row_blocks, slots: slots(streams * panels * row_blocks) }
+    }
+
+    /// Sizes of the scratch buffers: transposed inputs; sums of the workers.
+    pub(crate) fn scratch(&self) -> Vec<usize> {
+        vec![
+            scratch_words(self.m.streams * self.panels * self.panel * self.m.inputs),
+            scratch_words(self.slots * line_aligned(2 * ROWS * self.panel)),
+        ]
+    }
+
+    /// Runs the products; `scratch` as declared by [`Forward::scratch`].
+    pub(crate) fn run(&self, w: &[f32], products: &[Product<'_>], scratch: [&mut [f32]; 2]) {
+        let m = &self.m;
+        let [packed, slots] = scratch;
+        let packed = aligned(packed, m.streams * self.panels * self.panel * m.inputs);
+        let shared = Shared::new(packed);
+        let blocks = m.inputs.div_ceil(BLOCK);
+        for_each(m.streams * self.panels * blocks, |task| {
+            let (stream, panel, block) = (task / blocks / self.panels, task / blocks % self.panels, task % blocks);
+            let features = block * BLOCK..m.inputs.min((block + 1) * BLOCK);
+            let at = ((stream * self.panels + panel) * m.inputs + features.start) * self.panel;
+            // SAFETY: each task writes its own block of the packed inputs.
+            unsafe {
+                let to = std::slice::from_raw_parts_mut(shared.at(at), features.len() * self.panel);
+                dispatch(
+                    self.m.width.level,
+                    PackSamples {
+                        m,
+                        input: products[stream].input,
+                        first: panel * self.panel,
+                        features,
+                        to,
+                        panel: self.panel,
+                    },
+                );
+            }
+        });
+        let packed = &*packed;
+        let slots = aligned(slots, self.slots * line_aligned(2 * ROWS * self.panel));
+        // The streams of a block of rows run one after the other, while its weights are in the cache.
+        for_each_task(self.row_blocks * self.panels * m.streams, self.slots, slots, |task, slot| {
+            let (rest, stream) = (task / m.streams, task % m.streams);
+            let (panel, rows) = (rest % self.panels, rest / self.panels);
+            let first = rows * m.outputs / self.row_blocks;
+            let work = ForwardTask {
+                f: self,
+                w,
+                packed: &packed[(stream * self.panels + panel) * m.inputs * self.panel..][..m.inputs * self.panel],
+                product: products[stream],
+                abs: stream == 1,
+                samples: panel * self.panel,
+                rows: first..(rows + 1) * m.outputs / self.row_blocks,
+                sums: slot,
+            };
+            // SAFETY: tasks write disjoint rows and samples of disjoint outputs.
+            unsafe { dispatch(self.m.width.level, work) }
+        });
+    }
+}
+
+/// Transposes some features of a panel of samples to [feature][lane], with zeros in the lanes past the last sample.
+struct PackSamples<'a> {
+    m: &'a Matmul,
+    input: &'a [f32],
+    first: usize,
+    features: std::ops::Range<usize>,
+    to: &'a mut [f32],
+    panel: usize,
+}
+
+impl Work for PackSamples<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let samples = self.panel.min(self.m.batch - self.first);
+        if samples < self.panel {
+            self.to.fill(0.0);
+        }
+        let from = &self.input[self.first * self.m.inputs + self.features.start..];
+        // SAFETY: samples and features are inside the input; `to` is [features][panel].
+        unsafe {
+            transpose::<S>(
+                (from.as_ptr(), self.m.inputs),
+                (self.to.as_mut_ptr(), self.panel),
+                samples,
+                self.features.len(),
+            );
+        }
+    }
+}
+
+/// Some rows of yᵀ for one panel of samples.
+struct ForwardTask<'a> {
+    f: &'a Forward,
+    w: &'a [f32],
+    packed: &'a [f32],
+    product: Product<'a>,
+    abs: bool,
+    samples: usize,
+    rows: std::ops::Range<usize>,
+    sums: &'a mut [f32],
+}
+
+impl Work for ForwardTask<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let (m, panel) = (&self.f.m, self.f.panel);
+        for first in (0..m.inputs).step_by(BLOCK) {
+            let terms = BLOCK.min(m.inputs - first);
+            for (row, count) in pieces(self.rows.len(), max_rows(S::REGISTERS)) {
+                let scalars = rows(&self.w[first..], m.inputs, self.rows.start + row, count);
+                // SAFETY: rows, features and lanes are inside w, the packed inputs and the sums.
+                unsafe {
+                    StridedTile {
+                        rows: 1,
+                        columns: terms,
+                        scalars: &scalars[..count],
+                        row_step: 0,
+                        step: 1,
+                        vectors: self.packed.as_ptr().add(first * panel),
+                        vector_step: panel,
+                        out: self.sums.as_mut_ptr().add(row * panel),
+                        out_step: panel,
+                        accumulate: first > 0,
+                    }
+                    .run::<S>(panel / S::LANES, self.abs);
+                }
+            }
+        }
+        let samples = panel.min(m.batch - self.samples);
+        let (sums, transposed) = self.sums.split_at_mut(ROWS * panel);
+        // SAFETY: samples and rows are inside the output, and this task's own.
+        unsafe {
+            let to = (transposed.as_mut_ptr(), ROWS);
+            transpose::<S>((sums.as_ptr(), panel), to, self.rows.len(), samples);
+            for (lane, sums) in transposed.chunks_exact(ROWS).take(samples).enumerate() {
+                let at = (self.samples + lane) * m.outputs + self.rows.start;
+                let out = self.product.output.at(at);
+                self.product.epilogue.write_features::<S>(self.rows.start, at, sums.as_ptr(), out, self.rows.len());
+            }
+        }
+    }
+}
+
+/// How the columns of dx or dw are cut into tasks, and those into panels.
+#[derive(Clone, Copy, Debug)]
+struct Columns {
+    /// Extent.
+    columns: usize,
+    /// Lanes of a tile.
+    panel: usize,
+    /// Columns of a task, a multiple of `panel`.
+    span: usize,
+    /// Extent of the reduction.
+    terms: usize,
+}
+
+impl Columns {
+    fn new(columns: usize, terms: usize, width: &Width) -> Columns {
+        let vectors = columns.div_ceil(width.lanes).min(max_vectors(width.registers));
+        let panel = vectors * width.lanes;
+        // Wide spans read and write long pieces of rows; but their copy should stay in the second-level cache, and there
+        // should be enough of them for all cores.
+        let panels = columns.div_ceil(panel);
+        let wide = (SPAN_WORDS / (terms * panel)).min(panels / TASKS).max(1);
+        Columns { columns, panel, span: wide * panel, terms }
+    }
+
+    fn tasks(&self) -> usize {
+        self.columns.div_ceil(self.span)
+    }
+
+    /// Words of a worker: the copied columns, and a tile.
+    fn slot_words(&self) -> usize {
+        line_aligned(self.terms * self.span + MAX_ROWS * self.panel)
+    }
+
+    /// The panels of the span that begins at column `first`: (offset in the span, columns that exist).
+    fn panels(&self, first: usize) -> impl Iterator<Item = (usize, usize)> {
+        let (panel, end) = (self.panel, self.span.min(self.columns - first));
+        (0..end).step_by(panel).map(move |offset| (offset, panel.min(end - offset)))
+    }
+
+    /// Copies the span of columns from `first` of [terms][columns], panel by panel: [term][lane], zeros past the end.
+    ///
+    /// # Safety
+    /// As [`Simd`].
+    #[inline(always)]
+    unsafe fn pack<S: Simd>(&self, from: &[f32], first: usize, to: &mut [f32]) {
+        for (term, row) in from.chunks_exact(self.columns).take(self.terms).enumerate() {
+            for (offset, width) in self.panels(first) {
+                let to = &mut to[offset * self.terms + term * self.panel..][..self.panel];
+                to[width..].fill(0.0);
+                // SAFETY: both hold `width` words.
+                unsafe { copy::<S>(row[first + offset..][..width].as_ptr(), to.as_mut_ptr(), width) };
+            }
+        }
+    }
+
+    /// One tile: sums over the terms of scalars[p][term · step] · panel[term][lane] → tile [P][panel].
+    ///
+    /// # Safety
+    /// The scalars hold what is read.
+    #[inline(always)]
+    unsafe fn tile<S: Simd>(&self, scalars: &[*const f32], step: usize, panel: &[f32], tile: &mut [f32]) {
+        debug_assert!(panel.len() >= self.terms * self.panel && tile.len() >= scalars.len() * self.panel);
+        // SAFETY: the lengths above; the scalars are the caller's duty.
+        unsafe {
+            StridedTile {
+                rows: 1,
+                columns: self.terms,
+                scalars,
+                row_step: 0,
+                step,
+                vectors: panel.as_ptr(),
+                vector_step: self.panel,
+                out: tile.as_mut_ptr(),
+                out_step: self.panel,
+                accumulate: false,
+            }
+            .run::<S>(self.panel / S::LANES, false);
+        }
+    }
+}
+
+/// dx = dy·w.
+#[derive(Debug)]
+pub(crate) struct BackwardInput {
+    m: Matmul,
+    columns: Columns,
+    slots: usize,
+}
+
+impl BackwardInput {
+    /// Decides the blocking.
+    pub(crate) fn new(e: &Extents, streams: usize, level: Level) -> BackwardInput {
+        let m = Matmul::new(e, streams, level);
+        let columns = Columns::new(m.inputs, m.outputs, &m.width);
+        BackwardInput { m, columns, slots: slots(columns.tasks()) }
+    }
+
+    /// Size of the scratch buffer.
+    pub(crate) fn scratch(&self) -> Vec<usize> {
+        vec![scratch_words(self.slots * self.columns.slot_words())]
+    }
+
+    /// Runs the products; `scratch` as declared by [`BackwardInput::scratch`].
+    pub(crate) fn run(&self, w: &[f32], products: &[Product<'_>], scratch: &mut [f32]) {
+        let slots = aligned(scratch, self.slots * self.columns.slot_words());
+        for_each_task(self.columns.tasks(), self.slots, slots, |task, slot| {
+            let (packed, tile) = slot.split_at_mut(self.columns.terms * self.columns.span);
+            let first = task * self.columns.span;
+            // SAFETY: tasks write disjoint columns.
+            unsafe { dispatch(self.m.width.level, InputTask { b: self, w, products, first, packed, tile }) }
+        });
+    }
+}
+
+/// Some columns of dx for all samples.
+struct InputTask<'a> {
+    b: &'a BackwardInput,
+    w: &'a [f32],
+    products: &'a [Product<'a>],
+    first: usize,
+    packed: &'a mut [f32],
+    tile: &'a mut [f32],
+}
+
+impl Work for InputTask<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let (m, c) = (&self.b.m, &self.b.columns);
+        // SAFETY: `first` begins a span; rows and columns below stay inside the operands.
+        unsafe {
+            c.pack::<S>(self.w, self.first, self.packed);
+            for (stream, product) in self.products.iter().enumerate() {
+                if stream == 1 {
+                    self.packed.iter_mut().for_each(|w| *w = w.abs());
+                }
+                for (sample, count) in pieces(m.batch, max_rows(S::REGISTERS)) {
+                    let scalars = rows(product.input, m.outputs, sample, count);
+                    for (offset, width) in c.panels(self.first) {
+                        c.tile::<S>(&scalars[..count], 1, &self.packed[offset * c.terms..], self.tile);
+                        for (i, sums) in self.tile.chunks_exact(c.panel).take(count).enumerate() {
+                            let at = (sample + i) * m.inputs + self.first + offset;
+                            product.epilogue.write::<S>(0, at, sums.as_ptr(), product.output.at(at), width);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Addresses of `count` ≤ 7 rows of `step` words, from row `first`.
+#[inline(always)]
+fn rows(matrix: &[f32], step: usize, first: usize, count: usize) -> [*const f32; MAX_ROWS] {
+    let mut rows = [std::ptr::null(); MAX_ROWS];
+    for (i, row) in rows[..count].iter_mut().enumerate() {
+        *row = &raw const matrix[(first + i) * step];
+    }
+    rows
+}
+
+/// dw = dyᵀ·x.
+#[derive(Debug)]
+pub(crate) struct BackwardWeight {
+    m: Matmul,
+    columns: Columns,
+    slots: usize,
+}
+
+impl BackwardWeight {
+    /// Decides the blocking.
+    pub(crate) fn new(e: &Extents, streams: usize, level: Level) -> BackwardWeight {
+        let m = Matmul::new(e, streams, level);
+        let columns = Columns::new(m.inputs, m.batch, &m.width);
+        BackwardWeight { m, columns, slots: slots(columns.tasks()) }
+    }
+
+    /// Size of the scratch buffer.
+    pub(crate) fn scratch(&self) -> Vec<usize> {
+        vec![scratch_words(self.slots * self.columns.slot_words())]
+    }
+
+    /// dw from pairs (x, dy): the first pair's product, plus sign(w) times the second's if there are two.
+    /// `scratch` is as declared by [`BackwardWeight::scratch`].
+    pub(crate) fn run(&self, pairs: &[(&[f32], &[f32])], sign_of: Option<&[f32]>, dw: &mut [f32], scratch: &mut [f32]) {
+        let slots = aligned(scratch, self.slots * self.columns.slot_words());
+        let dw = Shared::new(dw);
+        for_each_task(self.columns.tasks(), self.slots, slots, |task, slot| {
+            let (packed, tile) = slot.split_at_mut(self.columns.terms * self.columns.span);
+            let first = task * self.columns.span;
+            // SAFETY: tasks write disjoint columns.
+            unsafe { dispatch(self.m.width.level, WeightTask { b: self, pairs, sign_of, dw, first, packed, tile }) }
+        });
+    }
+}
+
+/// Some columns of dw.
+struct WeightTask<'a> {
+    b: &'a BackwardWeight,
+    pairs: &'a [(&'a [f32], &'a [f32])],
+    sign_of: Option<&'a [f32]>,
+    dw: Shared,
+    first: usize,
+    packed: &'a mut [f32],
+    tile: &'a mut [f32],
+}
+
+impl Work for WeightTask<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let (m, c) = (&self.b.m, &self.b.columns);
+        // SAFETY: `first` begins a span; rows and columns below stay inside the operands.
+        unsafe {
+            for (stream, &(x, dy)) in self.pairs.iter().enumerate() {
+                c.pack::<S>(x, self.first, self.packed);
+                for (feature, count) in pieces(m.outputs, max_rows(S::REGISTERS)) {
+                    let scalars = rows(dy, 1, feature, count);
+                    for (offset, width) in c.panels(self.first) {
+                        c.tile::<S>(&scalars[..count], m.outputs, &self.packed[offset * c.terms..], self.tile);
+                        for (i, sums) in self.tile.chunks_exact(c.panel).take(count).enumerate() {
+                            let at = (feature + i) * m.inputs + self.first + offset;
+                            match self.sign_of.filter(|_| stream == 1) {
+                                None => copy::<S>(sums.as_ptr(), self.dw.at(at), width),
+                                Some(w) => {
+                                    let dw = std::slice::from_raw_parts_mut(self.dw.at(at), width);
+                                    for ((d, &sum), &w) in dw.iter_mut().zip(sums).zip(&w[at..]) {
+                                        *d += sign(w) * sum;
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Shared native kernels of the heavy ops: convolution, linear, and their interval forms.
+//!
+//! From the ground: [`lanes`] (vectors of one instruction set; [`x86`], [`neon`]) → [`tile`] (micro-kernels over a
+//! register tile) and [`blocks`] (copies, transposition) → [`gather`] (convolution and its input gradient),
+//! [`correlate`] (its weight gradient) and [`matmul`] (the three products of a linear layer), each over [`workers`].
+//! [`axis`] and [`band`] describe which input a convolution reads.
+//!
+//! Everything that depends on shapes is decided when the call is built; a call allocates nothing. Work is cut by shapes
+//! and partial sums are added in a fixed order: results don't depend on the number of threads.
+
+mod axis;
+mod band;
+mod blocks;
+pub(crate) mod correlate;
+mod epilogue;
+pub(crate) mod gather;
+mod lanes;
+pub(crate) mod matmul;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(test)]
+mod tests;
+mod tile;
+mod workers;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+pub(crate) use epilogue::Epilogue;

@@ -1,0 +1,354 @@
+//! The kernels against plain f64 loops, on every instruction set that this machine has.
+
+use super::correlate::{Correlate, sign};
+use super::epilogue::Epilogue;
+use super::gather::{Gather, Stream};
+use super::matmul::{BackwardInput, BackwardWeight, Forward, Product};
+use crate::ops::conv2d::{Conv2dSpec, Geometry};
+use crate::ops::linear::Extents;
+use crate::ops::simd::{Level, level};
+use crate::shape::Shape;
+
+fn levels() -> impl Iterator<Item = Level> {
+    [Level::Baseline, Level::Avx2, Level::Avx512].into_iter().filter(|&l| l <= level())
+}
+
+/// Reproducible numbers: small integers (whose sums f32 holds exactly), or numbers in −1..1.
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        self.0 >> 33
+    }
+
+    fn take(&mut self, n: usize, integers: bool) -> Vec<f32> {
+        let number = |bits: u64| match integers {
+            true => (bits % 7) as f32 - 3.0,
+            false => (bits % 2_000_001) as f32 / 1e6 - 1.0,
+        };
+        (0..n).map(|_| number(self.next())).collect()
+    }
+}
+
+/// A value and the sum of the absolute values of its terms, which scales the error bound.
+#[derive(Clone, Copy, Default)]
+struct Sum {
+    value: f64,
+    scale: f64,
+    terms: usize,
+}
+
+impl Sum {
+    fn add(&mut self, a: f32, b: f32) {
+        let product = a as f64 * b as f64;
+        self.value += product;
+        self.scale += product.abs();
+        self.terms += 1;
+    }
+}
+
+/// Exact for integers; else within (terms + 2) rounding errors of the terms' absolute sum, which holds for any order of
+/// summation. NaN is never close.
+fn compare(got: &[f32], expected: &[Sum], integers: bool) -> Result<(), String> {
+    if got.len() != expected.len() {
+        return Err(format!("{} elements instead of {}", got.len(), expected.len()));
+    }
+    for (i, (&got, e)) in got.iter().zip(expected).enumerate() {
+        let bound = if integers { 0.0 } else { (e.terms + 2) as f64 * f32::EPSILON as f64 * e.scale };
+        let error = (got as f64 - e.value).abs();
+        if error.is_nan() || error > bound {
+            return Err(format!("element {i}: {got} instead of {} ± {bound:e}", e.value));
+        }
+    }
+    Ok(())
+}
+
+fn geometry(n: usize, c: usize, o: usize, input: [usize; 2], kernel: [usize; 2], spec: Conv2dSpec) -> Geometry {
+    Geometry::new("test", n, c, input, &Shape::from([o, c, kernel[0], kernel[1]]), spec).expect("a legal convolution")
+}
+
+fn spec(stride: [usize; 2], padding: [usize; 2], dilation: [usize; 2]) -> Conv2dSpec {
+    Conv2dSpec { stride, padding, dilation }
+}
+
+/// Extents around every tile: lanes 4, 8, 16; 6, 7, 12, 14 pixels; 6 or 7 rows; several bands; strides that leave a
+/// remainder, that exceed the kernel or the image; padding beyond the kernel.
+fn cases() -> Vec<Geometry> {
+    let one = spec([1, 1], [0, 0], [1, 1]);
+    let same = spec([1, 1], [1, 1], [1, 1]);
+    let mut cases = vec![
+        geometry(1, 1, 1, [1, 1], [1, 1], one),
+        geometry(2, 1, 16, [28, 28], [4, 4], spec([2, 2], [1, 1], [1, 1])),
+        geometry(2, 16, 32, [14, 14], [4, 4], spec([2, 2], [1, 1], [1, 1])),
+        geometry(1, 17, 33, [28, 28], [3, 3], same),
+        geometry(1, 33, 64, [15, 13], [3, 3], spec([2, 2], [1, 1], [1, 1])),
+        geometry(3, 3, 5, [11, 7], [3, 2], spec([2, 3], [2, 0], [1, 2])),
+        geometry(2, 3, 4, [9, 10], [2, 3], spec([3, 1], [1, 2], [2, 2])),
+        geometry(1, 2, 3, [8, 5], [1, 1], spec([3, 2], [0, 0], [1, 1])),
+        geometry(1, 2, 3, [3, 2], [2, 2], spec([5, 7], [1, 1], [1, 1])),
+        geometry(1, 5, 19, [6, 6], [3, 3], spec([1, 1], [4, 5], [1, 1])),
+        geometry(1, 4, 3, [2, 40], [1, 5], spec([1, 1], [0, 2], [1, 1])),
+        geometry(1, 3, 1, [70, 64], [3, 3], same),
+        geometry(5, 19, 2, [4, 4], [4, 4], one),
+        geometry(19, 3, 7, [5, 5], [3, 3], spec([4, 4], [1, 1], [1, 1])),
+    ];
+    for width in [1, 5, 6, 7, 8, 12, 13, 14, 15, 16, 17, 29] {
+        cases.push(geometry(1, 3, 9, [2, width], [1, 1], one));
+    }
+    for channels in [1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 65] {
+        cases.push(geometry(1, 3, channels, [3, 4], [3, 3], same));
+        cases.push(geometry(1, channels, 3, [3, 4], [3, 3], spec([2, 2], [1, 1], [1, 1])));
+    }
+    cases
+}
+
+/// Visits every (index into x, into w, into y) that the equation multiplies.
+fn products(g: &Geometry, mut visit: impl FnMut(usize, usize, usize)) {
+    let ([h, w], [oh, ow], [kh, kw]) = (g.input, g.output, g.kernel);
+    for n in 0..g.batch {
+        for o in 0..g.features {
+            for (i, j) in (0..oh * ow).map(|p| (p / ow, p % ow)) {
+                for c in 0..g.channels {
+                    for (u, v) in (0..kh * kw).map(|t| (t / kw, t % kw)) {
+                        let r = (i * g.spec.stride[0] + u * g.spec.dilation[0]).wrapping_sub(g.spec.padding[0]);
+                        let s = (j * g.spec.stride[1] + v * g.spec.dilation[1]).wrapping_sub(g.spec.padding[1]);
+                        if r < h && s < w {
+                            visit(
+                                ((n * g.channels + c) * h + r) * w + s,
+                                ((o * g.channels + c) * kh + u) * kw + v,
+                                ((n * g.features + o) * oh + i) * ow + j,
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Scratch full of NaN: reading what was never written shows.
+fn scratch<const K: usize>(words: Vec<usize>) -> [Vec<f32>; K] {
+    let buffers: Vec<Vec<f32>> = words.into_iter().map(|n| vec![f32::NAN; n]).collect();
+    buffers.try_into().expect("as many scratch buffers as the kernel takes")
+}
+
+fn run_gather(
+    gather: &Gather,
+    w: &[f32],
+    inputs: &[&[f32]],
+    epilogues: &[Epilogue<'_>],
+    words: usize,
+) -> Vec<Vec<f32>> {
+    let mut outputs = vec![vec![f32::NAN; words]; inputs.len()];
+    let [mut a, mut b] = scratch(gather.scratch());
+    let streams: Vec<Stream<'_>> =
+        outputs.iter_mut().zip(inputs).zip(epilogues).map(|((y, x), &e)| Stream::new(x, y, e)).collect();
+    gather.run(w, &streams, [&mut a, &mut b]);
+    drop(streams);
+    outputs
+}
+
+fn relu(sums: &mut [Sum]) {
+    sums.iter_mut().for_each(|s| s.value = s.value.max(0.0));
+}
+
+fn masked(sums: &mut [Sum], mask: &[f32]) {
+    sums.iter_mut().zip(mask).filter(|(_, m)| **m <= 0.0).for_each(|(s, _)| *s = Sum::default());
+}
+
+/// All directions of one convolution, plain and interval, on one instruction set.
+fn check_convolution(g: &Geometry, level: Level, integers: bool) -> Result<(), String> {
+    let (nx, nw, ny) = (g.x_shape().elements(), g.w_shape().elements(), g.y_shape().elements());
+    let mut numbers = Numbers(nx as u64 * 31 + nw as u64);
+    let [x, r, w, b, gy, gr, mask] = [nx, nx, nw, g.features, ny, ny, nx].map(|n| numbers.take(n, integers));
+    let plane = g.output[0] * g.output[1];
+    let [mut y, mut yr] = [vec![Sum::default(); ny], vec![Sum::default(); ny]];
+    let [mut dx, mut dxr] = [vec![Sum::default(); nx], vec![Sum::default(); nx]];
+    let [mut dw, mut dwi] = [vec![Sum::default(); nw], vec![Sum::default(); nw]];
+    products(g, |xi, wi, yi| {
+        y[yi].add(x[xi], w[wi]);
+        yr[yi].add(r[xi], w[wi].abs());
+        dx[xi].add(gy[yi], w[wi]);
+        dxr[xi].add(gr[yi], w[wi].abs());
+        dw[wi].add(gy[yi], x[xi]);
+        dwi[wi].add(gy[yi], x[xi]);
+        dwi[wi].add(gr[yi] * sign(w[wi]), r[xi]);
+    });
+    y.iter_mut().enumerate().for_each(|(i, s)| s.add(b[i / plane % g.features], 1.0));
+    let bias = Epilogue { bias: Some(&b), ..Epilogue::default() };
+    let plain = Epilogue::default();
+    let interval = run_gather(&Gather::forward(g, 2, level), &w, &[&x, &r], &[bias, plain], ny);
+    compare(&interval[0], &y, integers).map_err(|e| format!("interval center: {e}"))?;
+    compare(&interval[1], &yr, integers).map_err(|e| format!("interval radius: {e}"))?;
+    let forward = run_gather(&Gather::forward(g, 1, level), &w, &[&x], &[Epilogue { relu: true, ..bias }], ny);
+    relu(&mut y);
+    compare(&forward[0], &y, integers).map_err(|e| format!("forward: {e}"))?;
+    let both = run_gather(&Gather::backward(g, 2, level), &w, &[&gy, &gr], &[plain, plain], nx);
+    compare(&both[0], &dx, integers).map_err(|e| format!("interval input gradient, center: {e}"))?;
+    compare(&both[1], &dxr, integers).map_err(|e| format!("interval input gradient, radius: {e}"))?;
+    let cut = Epilogue { mask: Some(&mask), ..plain };
+    let backward = run_gather(&Gather::backward(g, 1, level), &w, &[&gy], &[cut], nx);
+    masked(&mut dx, &mask);
+    compare(&backward[0], &dx, integers).map_err(|e| format!("input gradient: {e}"))?;
+    let pairs: [(&[f32], &[f32]); 2] = [(&x, &gy), (&r, &gr)];
+    for (streams, sign_of, expected) in [(1, None, &dw), (2, Some(&w[..]), &dwi)] {
+        let correlate = Correlate::new(g, streams, level);
+        let ([mut s, mut t], mut got) = (scratch(correlate.scratch()), vec![f32::NAN; nw]);
+        correlate.run(&pairs[..streams], sign_of, &mut got, [&mut s, &mut t]);
+        compare(&got, expected, integers).map_err(|e| format!("weight gradient of {streams}: {e}"))?;
+    }
+    Ok(())
+}
+
+/// All products of one linear layer, plain and interval, on one instruction set.
+fn check_linear(e: &Extents, level: Level, integers: bool) -> Result<(), String> {
+    let (n, f, g) = (e.batch, e.inputs, e.outputs);
+    let mut numbers = Numbers((n * 31 + f * 7 + g) as u64);
+    let [x, r, w, b, gy, gr, mask] = [n * f, n * f, g * f, g, n * g, n * g, n * f].map(|n| numbers.take(n, integers));
+    let [mut y, mut yr] = [vec![Sum::default(); n * g], vec![Sum::default(); n * g]];
+    let [mut dx, mut dxr] = [vec![Sum::default(); n * f], vec![Sum::default(); n * f]];
+    let [mut dw, mut dwi] = [vec![Sum::default(); g * f], vec![Sum::default(); g * f]];
+    for (n, g, f) in (0..n * g * f).map(|i| (i / f / g, i / f % g, i % f)) {
+        let (xi, wi, yi) = (n * e.inputs + f, g * e.inputs + f, n * e.outputs + g);
+        y[yi].add(x[xi], w[wi]);
+        yr[yi].add(r[xi], w[wi].abs());
+        dx[xi].add(gy[yi], w[wi]);
+        dxr[xi].add(gr[yi], w[wi].abs());
+        dw[wi].add(gy[yi], x[xi]);
+        dwi[wi].add(gy[yi], x[xi]);
+        dwi[wi].add(gr[yi] * sign(w[wi]), r[xi]);
+    }
+    y.iter_mut().enumerate().for_each(|(i, s)| s.add(b[i % g], 1.0));
+    let bias = Epilogue { bias: Some(&b), ..Epilogue::default() };
+    let plain = Epilogue::default();
+    for streams in [2, 1] {
+        let forward = Forward::new(e, streams, level);
+        let ([mut s, mut t], mut center, mut radius) =
+            (scratch(forward.scratch()), vec![f32::NAN; n * g], vec![f32::NAN; n * g]);
+        let first = Epilogue { relu: streams == 1, ..bias };
+        let both = [Product::new(&x, &mut center, first), Product::new(&r, &mut radius, plain)];
+        forward.run(&w, &both[..streams], [&mut s, &mut t]);
+        if streams == 1 {
+            relu(&mut y);
+        } else {
+            compare(&radius, &yr, integers).map_err(|e| format!("radius: {e}"))?;
+        }
+        compare(&center, &y, integers).map_err(|e| format!("forward of {streams}: {e}"))?;
+    }
+    for streams in [2, 1] {
+        let backward = BackwardInput::new(e, streams, level);
+        let ([mut s], mut center, mut radius) =
+            (scratch(backward.scratch()), vec![f32::NAN; n * f], vec![f32::NAN; n * f]);
+        let first = Epilogue { mask: (streams == 1).then_some(&mask[..]), ..plain };
+        let both = [Product::new(&gy, &mut center, first), Product::new(&gr, &mut radius, plain)];
+        backward.run(&w, &both[..streams], &mut s);
+        if streams == 1 {
+            masked(&mut dx, &mask);
+        } else {
+            compare(&radius, &dxr, integers).map_err(|e| format!("input gradient, radius: {e}"))?;
+        }
+        compare(&center, &dx, integers).map_err(|e| format!("input gradient of {streams}: {e}"))?;
+    }
+    let pairs: [(&[f32], &[f32]); 2] = [(&x, &gy), (&r, &gr)];
+    for (streams, sign_of, expected) in [(1, None, &dw), (2, Some(&w[..]), &dwi)] {
+        let backward = BackwardWeight::new(e, streams, level);
+        let ([mut s], mut got) = (scratch(backward.scratch()), vec![f32::NAN; g * f]);
+        backward.run(&pairs[..streams], sign_of, &mut got, &mut s);
+        compare(&got, expected, integers).map_err(|e| format!("weight gradient of {streams}: {e}"))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn convolutions_match_f64_loops() {
+    for level in levels() {
+        for g in cases() {
+            for integers in [true, false] {
+                check_convolution(&g, level, integers).unwrap_or_else(|e| panic!("{level:?} {g:?}: {e}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn linear_layers_match_f64_loops() {
+    for level in levels() {
+        for (batch, inputs, outputs) in [
+            (1, 1, 1),
+            (2, 3, 5),
+            (7, 65, 13),
+            (16, 16, 16),
+            (17, 64, 28),
+            (63, 255, 29),
+            (64, 256, 7),
+            (65, 257, 57),
+            (130, 100, 10),
+            (3, 600, 85),
+        ] {
+            for integers in [true, false] {
+                let e = Extents { batch, inputs, outputs };
+                check_linear(&e, level, integers).unwrap_or_else(|m| panic!("{level:?} {e:?}: {m}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_comparison_rejects_wrong_kernels() {
+    let g = geometry(1, 3, 5, [6, 6], [3, 3], spec([2, 2], [1, 1], [1, 1]));
+    let mut numbers = Numbers(1);
+    let (x, w) = (numbers.take(g.x_shape().elements(), false), numbers.take(g.w_shape().elements(), false));
+    let mut y = vec![Sum::default(); g.y_shape().elements()];
+    products(&g, |xi, wi, yi| y[yi].add(x[xi], w[wi]));
+    let run =
+        |w: &[f32]| run_gather(&Gather::forward(&g, 1, level()), w, &[&x], &[Epilogue::default()], y.len()).remove(0);
+    let got = run(&w);
+    assert_eq!(compare(&got, &y, false), Ok(()));
+    let mut dropped = w.clone();
+    dropped[7] = 0.0;
+    assert!(compare(&run(&dropped), &y, false).is_err(), "a dropped tap must be noticed");
+    let absolute: Vec<f32> = w.iter().map(|w| w.abs()).collect();
+    assert!(compare(&run(&absolute), &y, false).is_err(), "|w| instead of w must be noticed");
+    let mut hole = got.clone();
+    hole[3] = f32::NAN;
+    assert!(compare(&hole, &y, false).is_err(), "NaN must be noticed");
+    assert!(compare(&got[1..], &y, false).is_err(), "a missing element must be noticed");
+}
+
+#[test]
+fn nan_passes_relu_and_masks() {
+    let g = geometry(1, 2, 20, [6, 9], [3, 3], Conv2dSpec::square(1, 1));
+    let (x, w) = (vec![f32::NAN; g.x_shape().elements()], vec![1.0; g.w_shape().elements()]);
+    let gather = Gather::forward(&g, 1, level());
+    let y = run_gather(&gather, &w, &[&x], &[Epilogue { relu: true, ..Epilogue::default() }], g.y_shape().elements());
+    assert!(y[0].iter().all(|y| y.is_nan()));
+    let mask = vec![f32::NAN; y[0].len()];
+    let y = run_gather(&gather, &w, &[&x], &[Epilogue { mask: Some(&mask), ..Epilogue::default() }], mask.len());
+    assert!(y[0].iter().all(|y| y.is_nan()));
+}
+
+#[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    let g = geometry(37, 5, 20, [12, 11], [3, 3], Conv2dSpec::square(2, 1));
+    let e = Extents { batch: 37, inputs: 300, outputs: 50 };
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool of threads");
+        pool.install(|| {
+            let mut numbers = Numbers(5);
+            let (x, w) = (numbers.take(g.x_shape().elements(), false), numbers.take(g.w_shape().elements(), false));
+            let gather = Gather::forward(&g, 1, level());
+            let y = run_gather(&gather, &w, &[&x], &[Epilogue::default()], g.y_shape().elements()).remove(0);
+            let correlate = Correlate::new(&g, 1, level());
+            let ([mut s, mut t], mut dw) = (scratch(correlate.scratch()), vec![0.0; w.len()]);
+            correlate.run(&[(&x, &y)], None, &mut dw, [&mut s, &mut t]);
+            let (x, w) = (numbers.take(37 * 300, false), numbers.take(50 * 300, false));
+            let forward = Forward::new(&e, 1, level());
+            let ([mut s, mut t], mut z) = (scratch(forward.scratch()), vec![0.0; 37 * 50]);
+            forward.run(&w, &[Product::new(&x, &mut z, Epilogue::default())], [&mut s, &mut t]);
+            [y, dw, z].concat().into_iter().map(f32::to_bits).collect::<Vec<u32>>()
+        })
+    };
+    let one = run(1);
+    assert!([2, 3, 7].into_iter().all(|threads| run(threads) == one));
+}

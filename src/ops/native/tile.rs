@@ -1,0 +1,288 @@
+//! The micro-kernels: a tile of sums stays in registers while the reduction runs.
+//!
+//! All three are the same outer product, sum[p][v] += scalar[p] · vector[v], and differ in where the operands lie:
+//! [`ChannelTile`] and [`PixelTile`] walk the taps of a convolution through a table of offsets (an implicit GEMM: no
+//! im2col matrix in memory), [`StridedTile`] walks strided operands.
+
+use super::lanes::{Simd, Work};
+
+/// Most scalars in a [`ChannelTile`].
+const MAX_PIXELS: usize = 14;
+
+/// Largest P of a [`ChannelTile`] of `vectors` vectors: what registers hold beside the vectors themselves.
+pub(crate) fn max_pixels(registers: usize, vectors: usize) -> usize {
+    ((registers - 4) / vectors).min(MAX_PIXELS)
+}
+
+/// Largest V of a [`PixelTile`] or [`StridedTile`].
+pub(crate) fn max_vectors(registers: usize) -> usize {
+    if registers >= 32 { 4 } else { 2 }
+}
+
+/// Largest P of a [`PixelTile`].
+pub(crate) const MAX_CHANNELS: usize = 6;
+
+/// Largest P of a [`StridedTile`]: 7 where 32 registers hold 7 · 4 sums, else 6.
+pub(crate) fn max_rows(registers: usize) -> usize {
+    if registers >= 32 { 7 } else { 6 }
+}
+
+/// Cuts `extent` into as few pieces of at most `most` as possible, nearly equal; yields (first, length).
+pub(crate) fn pieces(extent: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    let count = extent.div_ceil(most);
+    (0..count).map(move |i| {
+        let first = i * extent / count;
+        (first, (i + 1) * extent / count - first)
+    })
+}
+
+/// Lanes are output channels: out[p·step + m] = Σ_k vectors[k][m] · pixels[taps[k] + p].
+#[derive(Clone, Copy)]
+pub(crate) struct ChannelTile<'a> {
+    /// Offset of each term in `pixels`.
+    pub(crate) taps: &'a [u32],
+    /// [taps][V · LANES].
+    pub(crate) weights: *const f32,
+    /// Zero-padded image, at the first pixel's origin.
+    pub(crate) pixels: *const f32,
+    pub(crate) out: *mut f32,
+    pub(crate) out_step: usize,
+}
+
+/// Lanes are neighbouring pixels: out[p][v][lane] = Σ_k weights[k][p] · groups[v][taps[k] + lane].
+#[derive(Clone, Copy)]
+pub(crate) struct PixelTile<'a> {
+    /// Offset of each term in the groups.
+    pub(crate) taps: &'a [u32],
+    /// [taps][P].
+    pub(crate) weights: *const f32,
+    /// V origins in the zero-padded image.
+    pub(crate) groups: &'a [*const f32],
+    /// [P][V · LANES].
+    pub(crate) out: *mut f32,
+}
+
+/// out[p·out_step + lane] (+)= Σ_{i,j} scalars[p·p_step + i·row_step + j·step] · vectors[(i·columns + j)·vector_step + lane].
+#[derive(Clone, Copy)]
+pub(crate) struct StridedTile<'a> {
+    /// Extents of the reduction.
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    /// P origins.
+    pub(crate) scalars: &'a [*const f32],
+    pub(crate) row_step: usize,
+    pub(crate) step: usize,
+    pub(crate) vectors: *const f32,
+    pub(crate) vector_step: usize,
+    pub(crate) out: *mut f32,
+    pub(crate) out_step: usize,
+    /// Add to `out` instead of overwriting it.
+    pub(crate) accumulate: bool,
+}
+
+/// One size of a tile.
+struct Sized<T, const P: usize, const V: usize>(T);
+
+/// The same with the absolute values of the scalars.
+struct SizedAbs<T, const P: usize, const V: usize>(T);
+
+impl<const P: usize, const V: usize> Work for Sized<ChannelTile<'_>, P, V> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let t = self.0;
+        // SAFETY: the caller's duty; see `ChannelTile`.
+        unsafe {
+            let mut sums = [[S::splat(0.0); V]; P];
+            let mut weights = t.weights;
+            for &tap in t.taps {
+                let pixels = t.pixels.add(tap as usize);
+                let vectors: [S::Vector; V] = std::array::from_fn(|v| S::load(weights.add(v * S::LANES)));
+                for (p, row) in sums.iter_mut().enumerate() {
+                    let x = S::splat(*pixels.add(p));
+                    for (sum, &w) in row.iter_mut().zip(&vectors) {
+                        *sum = S::mul_add(x, w, *sum);
+                    }
+                }
+                weights = weights.add(V * S::LANES);
+            }
+            for (p, row) in sums.iter().enumerate() {
+                for (v, &sum) in row.iter().enumerate() {
+                    S::store(t.out.add(p * t.out_step + v * S::LANES), sum);
+                }
+            }
+        }
+    }
+}
+
+impl<const P: usize, const V: usize> Work for Sized<PixelTile<'_>, P, V> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let t = self.0;
+        // SAFETY: the caller's duty; see `PixelTile`.
+        unsafe {
+            let groups: [*const f32; V] = std::array::from_fn(|v| t.groups[v]);
+            let mut sums = [[S::splat(0.0); V]; P];
+            let mut weights = t.weights;
+            for &tap in t.taps {
+                let vectors: [S::Vector; V] = std::array::from_fn(|v| S::load(groups[v].add(tap as usize)));
+                for (p, row) in sums.iter_mut().enumerate() {
+                    let w = S::splat(*weights.add(p));
+                    for (sum, &x) in row.iter_mut().zip(&vectors) {
+                        *sum = S::mul_add(w, x, *sum);
+                    }
+                }
+                weights = weights.add(P);
+            }
+            for (p, row) in sums.iter().enumerate() {
+                for (v, &sum) in row.iter().enumerate() {
+                    S::store(t.out.add((p * V + v) * S::LANES), sum);
+                }
+            }
+        }
+    }
+}
+
+/// Body of [`StridedTile`], with or without the absolute value of the scalars.
+///
+/// # Safety
+/// See [`StridedTile`].
+#[inline(always)]
+unsafe fn strided<S: Simd, const P: usize, const V: usize, const ABS: bool>(t: StridedTile<'_>) {
+    // SAFETY: the caller's duty.
+    unsafe {
+        let scalars: [*const f32; P] = std::array::from_fn(|p| t.scalars[p]);
+        let mut sums = [[S::splat(0.0); V]; P];
+        let mut lanes = t.vectors;
+        for i in 0..t.rows {
+            let mut at = i * t.row_step;
+            for _ in 0..t.columns {
+                let vectors: [S::Vector; V] = std::array::from_fn(|v| S::load(lanes.add(v * S::LANES)));
+                for (row, scalar) in sums.iter_mut().zip(&scalars) {
+                    let mut x = S::splat(*scalar.add(at));
+                    if ABS {
+                        x = S::abs(x);
+                    }
+                    for (sum, &y) in row.iter_mut().zip(&vectors) {
+                        *sum = S::mul_add(x, y, *sum);
+                    }
+                }
+                at += t.step;
+                lanes = lanes.add(t.vector_step);
+            }
+        }
+        for (p, row) in sums.iter().enumerate() {
+            for (v, &sum) in row.iter().enumerate() {
+                let out = t.out.add(p * t.out_step + v * S::LANES);
+                S::store(out, if t.accumulate { S::add(S::load(out), sum) } else { sum });
+            }
+        }
+    }
+}
+
+impl<const P: usize, const V: usize> Work for Sized<StridedTile<'_>, P, V> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: the caller's duty.
+        unsafe { strided::<S, P, V, false>(self.0) }
+    }
+}
+
+impl<const P: usize, const V: usize> Work for SizedAbs<StridedTile<'_>, P, V> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: the caller's duty.
+        unsafe { strided::<S, P, V, true>(self.0) }
+    }
+}
+
+/// Calls the tile of the size that is known at run time only. Sizes whose sums don't fit the registers are left out.
+macro_rules! choose {
+    ($simd:ident, $wrap:ident, $tile:expr, ($p:expr, $v:expr), $(($P:literal, $V:literal))*) => {
+        match ($p, $v) {
+            $(($P, $V) if $P * $V + 3 < $simd::REGISTERS => {
+                if const { $P * $V + 3 < $simd::REGISTERS } {
+                    $simd::enter($wrap::<_, $P, $V>($tile))
+                }
+            })*
+            (p, v) => unreachable!("no tile of {p} by {v} vectors"),
+        }
+    };
+}
+
+impl ChannelTile<'_> {
+    /// Runs the tile with P = `pixels` ≤ [`max_pixels`] and V = `vectors` ≤ 2.
+    ///
+    /// # Safety
+    /// The pointers hold what the equation reads and writes.
+    #[inline(always)]
+    pub(crate) unsafe fn run<S: Simd>(self, pixels: usize, vectors: usize) {
+        // SAFETY: the caller's duty.
+        unsafe {
+            choose!(
+                S,
+                Sized,
+                self,
+                (pixels, vectors),
+                (1, 1)(2, 1)(3, 1)(4, 1)(5, 1)(6, 1)(7, 1)(8, 1)(9, 1)(10, 1)(11, 1)(12, 1)(13, 1)(14, 1)(1, 2)(2, 2)(
+                    3, 2
+                )(4, 2)(5, 2)(6, 2)(7, 2)(8, 2)(9, 2)(10, 2)(11, 2)(12, 2)(13, 2)(14, 2)
+            );
+        }
+    }
+}
+
+impl PixelTile<'_> {
+    /// Runs the tile with P = `channels` ≤ [`MAX_CHANNELS`] and V = number of groups ≤ [`max_vectors`].
+    ///
+    /// # Safety
+    /// The pointers hold what the equation reads and writes.
+    #[inline(always)]
+    pub(crate) unsafe fn run<S: Simd>(self, channels: usize) {
+        // SAFETY: the caller's duty.
+        unsafe {
+            choose!(
+                S,
+                Sized,
+                self,
+                (channels, self.groups.len()),
+                (1, 1)(2, 1)(3, 1)(4, 1)(5, 1)(6, 1)(1, 2)(2, 2)(3, 2)(4, 2)(5, 2)(6, 2)(1, 3)(2, 3)(3, 3)(4, 3)(5, 3)(
+                    6, 3
+                )(1, 4)(2, 4)(3, 4)(4, 4)(5, 4)(6, 4)
+            );
+        }
+    }
+}
+
+impl StridedTile<'_> {
+    /// Runs the tile with P = number of scalars ≤ [`max_rows`] and V = `vectors` ≤ [`max_vectors`].
+    ///
+    /// # Safety
+    /// The pointers hold what the equation reads and writes.
+    #[inline(always)]
+    pub(crate) unsafe fn run<S: Simd>(self, vectors: usize, abs: bool) {
+        // SAFETY: the caller's duty.
+        unsafe {
+            if abs {
+                choose!(
+                    S,
+                    SizedAbs,
+                    self,
+                    (self.scalars.len(), vectors),
+                    (1, 1)(2, 1)(3, 1)(4, 1)(5, 1)(6, 1)(7, 1)(1, 2)(2, 2)(3, 2)(4, 2)(5, 2)(6, 2)(7, 2)(1, 3)(2, 3)(
+                        3, 3
+                    )(4, 3)(5, 3)(6, 3)(7, 3)(1, 4)(2, 4)(3, 4)(4, 4)(5, 4)(6, 4)(7, 4)
+                );
+            } else {
+                choose!(
+                    S,
+                    Sized,
+                    self,
+                    (self.scalars.len(), vectors),
+                    (1, 1)(2, 1)(3, 1)(4, 1)(5, 1)(6, 1)(7, 1)(1, 2)(2, 2)(3, 2)(4, 2)(5, 2)(6, 2)(7, 2)(1, 3)(2, 3)(
+                        3, 3
+                    )(4, 3)(5, 3)(6, 3)(7, 3)(1, 4)(2, 4)(3, 4)(4, 4)(5, 4)(6, 4)(7, 4)
+                );
+            }
+        }
+    }
+}

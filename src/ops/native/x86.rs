@@ -1,0 +1,251 @@
+//! [`Simd`] for x86-64: AVX-512, AVX2 with FMA, and the SSE2 baseline.
+//!
+//! Every method is `#[inline(always)]` and becomes part of [`Simd::enter`], which carries the target features.
+
+use std::arch::x86_64::*;
+
+use super::lanes::{Simd, Work};
+
+/// AVX-512 F, BW, DQ, VL.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512;
+
+/// AVX2 with FMA.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx2;
+
+/// The baseline of x86-64; no fused multiply-add.
+#[derive(Clone, Copy)]
+pub(crate) struct Sse2;
+
+// SAFETY of all bodies below: by the contract of `Simd`, the instruction set is there and the pointers are valid.
+
+impl Simd for Avx512 {
+    type Vector = __m512;
+    const LANES: usize = 16;
+    const REGISTERS: usize = 32;
+    const BLOCK: usize = 8;
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> __m512 {
+        unsafe { _mm512_set1_ps(x) }
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> __m512 {
+        unsafe { _mm512_loadu_ps(from) }
+    }
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, v: __m512) {
+        unsafe { _mm512_storeu_ps(to, v) }
+    }
+    #[inline(always)]
+    unsafe fn load_first(from: *const f32, n: usize) -> __m512 {
+        unsafe { _mm512_maskz_loadu_ps((1 << n) - 1, from) }
+    }
+    #[inline(always)]
+    unsafe fn store_first(to: *mut f32, v: __m512, n: usize) {
+        unsafe { _mm512_mask_storeu_ps(to, (1 << n) - 1, v) }
+    }
+    #[inline(always)]
+    unsafe fn add(a: __m512, b: __m512) -> __m512 {
+        unsafe { _mm512_add_ps(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn mul_add(a: __m512, b: __m512, c: __m512) -> __m512 {
+        unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+    #[inline(always)]
+    unsafe fn abs(a: __m512) -> __m512 {
+        unsafe { _mm512_abs_ps(a) }
+    }
+    #[inline(always)]
+    unsafe fn relu(a: __m512) -> __m512 {
+        // Of 0 and NaN, max gives its second operand.
+        unsafe { _mm512_max_ps(_mm512_setzero_ps(), a) }
+    }
+    #[inline(always)]
+    unsafe fn zero_unless_positive(a: __m512, m: __m512) -> __m512 {
+        unsafe { _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_NLE_UQ>(m, _mm512_setzero_ps()), a) }
+    }
+    #[inline(always)]
+    unsafe fn unzip(from: *const f32, n: usize, even: *mut f32, odd: *mut f32) {
+        unsafe {
+            let places = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            let next = _mm512_add_epi32(places, _mm512_set1_epi32(1));
+            for i in (0..n).step_by(32) {
+                let count = (n - i).min(32);
+                let bits = u32::MAX >> (32 - count);
+                let low = _mm512_maskz_loadu_ps(bits as u16, from.add(i));
+                let high = _mm512_maskz_loadu_ps((bits >> 16) as u16, from.wrapping_add(i + 16));
+                let evens = u16::MAX >> (16 - count.div_ceil(2));
+                let odds = ((1u32 << (count / 2)) - 1) as u16;
+                _mm512_mask_storeu_ps(even.add(i / 2), evens, _mm512_permutex2var_ps(low, places, high));
+                _mm512_mask_storeu_ps(odd.wrapping_add(i / 2), odds, _mm512_permutex2var_ps(low, next, high));
+            }
+        }
+    }
+    #[inline(always)]
+    unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {
+        unsafe { transpose8(from, from_step, to, to_step) }
+    }
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+    unsafe fn enter<W: Work>(work: W) {
+        unsafe { work.run::<Self>() }
+    }
+}
+
+/// Masks for the first n lanes are read from here, at 8 − n.
+static FIRST: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+
+#[inline(always)]
+unsafe fn first8(n: usize) -> __m256i {
+    unsafe { _mm256_loadu_si256(FIRST.as_ptr().add(8 - n).cast()) }
+}
+
+impl Simd for Avx2 {
+    type Vector = __m256;
+    const LANES: usize = 8;
+    const REGISTERS: usize = 16;
+    const BLOCK: usize = 8;
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> __m256 {
+        unsafe { _mm256_set1_ps(x) }
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> __m256 {
+        unsafe { _mm256_loadu_ps(from) }
+    }
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, v: __m256) {
+        unsafe { _mm256_storeu_ps(to, v) }
+    }
+    #[inline(always)]
+    unsafe fn load_first(from: *const f32, n: usize) -> __m256 {
+        unsafe { _mm256_maskload_ps(from, first8(n)) }
+    }
+    #[inline(always)]
+    unsafe fn store_first(to: *mut f32, v: __m256, n: usize) {
+        unsafe { _mm256_maskstore_ps(to, first8(n), v) }
+    }
+    #[inline(always)]
+    unsafe fn add(a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_add_ps(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn mul_add(a: __m256, b: __m256, c: __m256) -> __m256 {
+        unsafe { _mm256_fmadd_ps(a, b, c) }
+    }
+    #[inline(always)]
+    unsafe fn abs(a: __m256) -> __m256 {
+        unsafe { _mm256_andnot_ps(_mm256_set1_ps(-0.0), a) }
+    }
+    #[inline(always)]
+    unsafe fn relu(a: __m256) -> __m256 {
+        unsafe { _mm256_max_ps(_mm256_setzero_ps(), a) }
+    }
+    #[inline(always)]
+    unsafe fn zero_unless_positive(a: __m256, m: __m256) -> __m256 {
+        unsafe { _mm256_and_ps(_mm256_cmp_ps::<_CMP_NLE_UQ>(m, _mm256_setzero_ps()), a) }
+    }
+    #[inline(always)]
+    unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {
+        unsafe { transpose8(from, from_step, to, to_step) }
+    }
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn enter<W: Work>(work: W) {
+        unsafe { work.run::<Self>() }
+    }
+}
+
+impl Simd for Sse2 {
+    type Vector = __m128;
+    const LANES: usize = 4;
+    const REGISTERS: usize = 16;
+    const BLOCK: usize = 4;
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> __m128 {
+        unsafe { _mm_set1_ps(x) }
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> __m128 {
+        unsafe { _mm_loadu_ps(from) }
+    }
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, v: __m128) {
+        unsafe { _mm_storeu_ps(to, v) }
+    }
+    #[inline(always)]
+    unsafe fn load_first(from: *const f32, n: usize) -> __m128 {
+        let mut lanes = [0.0; 4];
+        for (i, lane) in lanes.iter_mut().enumerate().take(n) {
+            *lane = unsafe { *from.add(i) };
+        }
+        unsafe { _mm_loadu_ps(lanes.as_ptr()) }
+    }
+    #[inline(always)]
+    unsafe fn store_first(to: *mut f32, v: __m128, n: usize) {
+        let mut lanes = [0.0; 4];
+        unsafe { _mm_storeu_ps(lanes.as_mut_ptr(), v) };
+        for (i, lane) in lanes.into_iter().enumerate().take(n) {
+            unsafe { *to.add(i) = lane };
+        }
+    }
+    #[inline(always)]
+    unsafe fn add(a: __m128, b: __m128) -> __m128 {
+        unsafe { _mm_add_ps(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn mul_add(a: __m128, b: __m128, c: __m128) -> __m128 {
+        unsafe { _mm_add_ps(_mm_mul_ps(a, b), c) }
+    }
+    #[inline(always)]
+    unsafe fn abs(a: __m128) -> __m128 {
+        unsafe { _mm_andnot_ps(_mm_set1_ps(-0.0), a) }
+    }
+    #[inline(always)]
+    unsafe fn relu(a: __m128) -> __m128 {
+        unsafe { _mm_max_ps(_mm_setzero_ps(), a) }
+    }
+    #[inline(always)]
+    unsafe fn zero_unless_positive(a: __m128, m: __m128) -> __m128 {
+        unsafe { _mm_and_ps(_mm_cmpnle_ps(m, _mm_setzero_ps()), a) }
+    }
+    #[inline(always)]
+    unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {
+        unsafe {
+            let [mut a, mut b, mut c, mut d]: [__m128; 4] =
+                std::array::from_fn(|i| _mm_loadu_ps(from.add(i * from_step)));
+            _MM_TRANSPOSE4_PS(&mut a, &mut b, &mut c, &mut d);
+            for (j, row) in [a, b, c, d].into_iter().enumerate() {
+                _mm_storeu_ps(to.add(j * to_step), row);
+            }
+        }
+    }
+    unsafe fn enter<W: Work>(work: W) {
+        unsafe { work.run::<Self>() }
+    }
+}
+
+/// 8×8 in three rounds: pairs, quads, halves.
+#[inline(always)]
+unsafe fn transpose8(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {
+    unsafe {
+        let r: [__m256; 8] = std::array::from_fn(|i| _mm256_loadu_ps(from.add(i * from_step)));
+        let pairs: [__m256; 8] = std::array::from_fn(|i| {
+            let (a, b) = (r[i / 2 * 2], r[i / 2 * 2 + 1]);
+            if i % 2 == 0 { _mm256_unpacklo_ps(a, b) } else { _mm256_unpackhi_ps(a, b) }
+        });
+        // Quad 4h + c holds, in both halves, column c (and c + 4) of rows 4h..4h + 4.
+        let quads: [__m256; 8] = std::array::from_fn(|i| {
+            let (h, c) = (i / 4, i % 4);
+            let (a, b) = (pairs[4 * h + c / 2], pairs[4 * h + 2 + c / 2]);
+            if c % 2 == 0 { _mm256_shuffle_ps::<0x44>(a, b) } else { _mm256_shuffle_ps::<0xEE>(a, b) }
+        });
+        for c in 0..4 {
+            _mm256_storeu_ps(to.add(c * to_step), _mm256_permute2f128_ps::<0x20>(quads[c], quads[4 + c]));
+            _mm256_storeu_ps(to.add((c + 4) * to_step), _mm256_permute2f128_ps::<0x31>(quads[c], quads[4 + c]));
+        }
+    }
+}

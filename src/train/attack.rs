@@ -1,0 +1,124 @@
+//! The PGD attack as graph nodes: all iterates of one batch, unrolled, without a word to the host.
+
+use crate::error::Result;
+use crate::graph::{Graph, Value};
+use crate::interval::Bounds;
+use crate::nn::Bound;
+use crate::ops::{self, Distribution, PgdRegion, ReduceKind};
+
+/// What an attack does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AttackSpec {
+    /// Length of each gradient step, relative to the radius.
+    pub step_lengths: Vec<f32>,
+    /// Cut the random start to the region. The authors do so only from the first step on; an iterate that counts as an
+    /// adversarial example must lie inside.
+    pub project_start: bool,
+}
+
+impl AttackSpec {
+    /// The authors' training attack: `size`, a tenth of it from 50 % of the steps on, and again at 80 and 90 %.
+    pub fn training(steps: usize, size: f64) -> AttackSpec {
+        let drop_at = [5, 8, 9].map(|tenths| (steps * tenths).div_ceil(10));
+        let length = |i: usize| size * 0.1f64.powi(drop_at.iter().filter(|&&at| i >= at).count() as i32);
+        AttackSpec { step_lengths: (0..steps).map(|i| length(i) as f32).collect(), project_start: false }
+    }
+
+    /// An attack of constant step length whose every iterate lies in the region.
+    pub fn evaluation(steps: usize, size: f64) -> AttackSpec {
+        AttackSpec { step_lengths: vec![size as f32; steps], project_start: true }
+    }
+}
+
+/// What an attack found.
+#[derive(Clone, Copy, Debug)]
+pub struct Attacked {
+    /// Per sample: the latest iterate if any iterate was misclassified, else the one of the highest cross-entropy among all
+    /// but the last (the authors' rule); [N,C,H,W].
+    pub point: Value,
+    /// 1 where any iterate was misclassified, else 0; [N].
+    pub found: Value,
+    /// The last iterate; [N,C,H,W].
+    pub last: Value,
+}
+
+/// Attacks the network at x (only the shape of `region` matters for the start: x + U(−1/2, 1/2) · (upper − lower)).
+///
+/// `key` (u32 [4]) and `stream` choose the random start. Steps are along the sign of the gradient of the cross-entropy, relative
+/// to R = the greatest half width of the region in the batch, and are cut to the region. When every sample of the batch has
+/// been misclassified the iterates stay where they are. Nothing here is differentiated by what comes after.
+pub fn attack(
+    g: &mut Graph,
+    network: &Bound<'_>,
+    x: Value,
+    labels: Value,
+    region: Bounds,
+    spec: &AttackSpec,
+    (key, stream): (Value, u32),
+) -> Result<Attacked> {
+    let shape = g.shape(x).clone();
+    let noise = ops::random(g, Distribution::Uniform { lower: -0.5, upper: 0.5 }, key, stream, shape)?;
+    attack_from(g, network, x, labels, region, spec, noise)
+}
+
+/// [`attack`] with the noise of the start given, in [−1/2, 1/2], of the shape of x.
+pub fn attack_from(
+    g: &mut Graph,
+    network: &Bound<'_>,
+    x: Value,
+    labels: Value,
+    region: Bounds,
+    spec: &AttackSpec,
+    noise: Value,
+) -> Result<Attacked> {
+    let batch = g.shape(x)[0];
+    let width = ops::sub(g, region.upper, region.lower)?;
+    let widest = ops::reduce_all(g, ReduceKind::Max, width)?;
+    let reach = ops::scale(g, widest, 0.5)?;
+    let offset = ops::mul(g, noise, width)?;
+    let mut z = ops::add(g, x, offset)?;
+    if spec.project_start {
+        let raised = ops::maximum(g, z, region.lower)?;
+        z = ops::minimum(g, raised, region.upper)?;
+    }
+    let per_sample = |g: &mut Graph, v: Value| g.reshape(v, [batch, 1, 1, 1]);
+
+    // Before the first iterate: nothing found, and any loss is an improvement.
+    let mut state: Option<(Value, Value, Value)> = None; // point, found, best loss
+    let steps = spec.step_lengths.len();
+    for i in 0..=steps {
+        z = g.detach(z);
+        let logits = network.forward(g, z)?;
+        let correct = network.correct(g, logits, labels)?;
+        let wrong = ops::affine(g, correct, -1.0, 1.0)?;
+        let Some(&length) = spec.step_lengths.get(i) else {
+            // The iterate after the last step is looked at for misclassification only.
+            let found = match state {
+                Some((_, found, _)) => ops::maximum(g, found, wrong)?,
+                None => wrong,
+            };
+            let keep = state.map_or(z, |(point, _, _)| point);
+            let cond = per_sample(g, found)?;
+            let point = ops::select(g, cond, z, keep)?;
+            return Ok(Attacked { point: g.detach(point), found: g.detach(found), last: g.detach(z) });
+        };
+        let loss = ops::cross_entropy(g, logits, labels)?;
+        let (point, found, best) = match state {
+            None => (z, wrong, loss),
+            Some((point, found, best)) => {
+                let found = ops::maximum(g, found, wrong)?;
+                let better = ops::greater(g, loss, best)?;
+                let take = ops::maximum(g, found, better)?;
+                let cond = per_sample(g, take)?;
+                (ops::select(g, cond, z, point)?, found, ops::maximum(g, best, loss)?)
+            }
+        };
+        state = Some((point, found, best));
+        let done = ops::reduce_all(g, ReduceKind::Min, found)?;
+        let seed = ops::fill(g, 1.0, [batch])?;
+        let grad = ops::gradients_from(g, loss, seed, &[z])?[0].expect("the loss depends on the iterate");
+        let bounds = PgdRegion { lower: region.lower, upper: region.upper, reach };
+        z = ops::pgd_step(g, z, grad, bounds, done, length)?;
+    }
+    unreachable!("the loop returns after the last step")
+}

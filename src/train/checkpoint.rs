@@ -1,0 +1,117 @@
+//! Files that keep a run: `model.safetensors` (parameters, named as in PyTorch's state dict) and `state.safetensors` (every
+//! state of the session and the place in the schedule: all that an exact resume needs). Written atomically.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::device::{Session, write_state_f32};
+use crate::error::{Error, Result};
+use crate::formats::tensors::{self, METADATA};
+use crate::nn::{Layer, Network, state_name};
+use crate::shape::TensorType;
+
+/// What `model.safetensors` says about the network beside its tensors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelInfo {
+    /// Name of the architecture.
+    pub arch: String,
+    /// C, H, W.
+    pub input: [usize; 3],
+    /// Number of classes.
+    pub classes: usize,
+    /// Mean per channel of the normalisation layer; empty without one.
+    pub mean: Vec<f32>,
+    /// Deviation per channel; empty without one.
+    pub deviation: Vec<f32>,
+}
+
+impl ModelInfo {
+    /// What a network's file says.
+    pub fn of(network: &Network) -> ModelInfo {
+        let (mean, deviation) = match network.layers().first() {
+            Some(Layer::Normalize { mean, deviation }) => (mean.clone(), deviation.clone()),
+            _ => (Vec::new(), Vec::new()),
+        };
+        ModelInfo { arch: network.name.clone(), input: network.input, classes: network.classes, mean, deviation }
+    }
+}
+
+/// Writes the parameters of `network`, read from the session.
+pub async fn save_model(path: &Path, network: &Network, session: &mut dyn Session) -> Result<()> {
+    let mut saved = Vec::new();
+    for p in network.parameters() {
+        let words = session.read_state(&state_name(&p.name)).await?;
+        saved.push((p.name.clone(), TensorType::f32(p.shape.clone()), words));
+    }
+    tensors::write(path, &saved, &ModelInfo::of(network))
+}
+
+/// What a model file says about its network; `None` for a file of another program.
+pub fn read_model_info(path: &Path) -> Result<Option<ModelInfo>> {
+    let (_, metadata) = tensors::read(path)?;
+    let parse = |text: String| {
+        serde_json::from_str(&text).map_err(|e| Error::model(path, format!("metadata '{METADATA}': {e}")))
+    };
+    metadata.map(parse).transpose()
+}
+
+/// Parameters of `network` from a file: every one must be there with its shape and finite values, and nothing else.
+pub fn load_parameters(path: &Path, network: &Network) -> Result<Vec<(String, Vec<f32>)>> {
+    let (stored, _) = tensors::read(path)?;
+    let mut left: HashMap<String, (TensorType, Vec<u32>)> = stored.into_iter().map(|(n, t, w)| (n, (t, w))).collect();
+    let mut parameters = Vec::new();
+    for p in network.parameters() {
+        let Some((ty, words)) = left.remove(&p.name) else {
+            return Err(Error::model(path, format!("no tensor '{}', which {} needs", p.name, network.name)));
+        };
+        if ty != TensorType::f32(p.shape.clone()) {
+            let message = format!("tensor '{}' has shape {}, {} needs {}", p.name, ty.shape, network.name, p.shape);
+            return Err(Error::model(path, message));
+        }
+        let values: Vec<f32> = bytemuck::cast_vec(words);
+        if let Some(i) = values.iter().position(|v| !v.is_finite()) {
+            return Err(Error::model(path, format!("tensor '{}' holds {} at {i}", p.name, values[i])));
+        }
+        parameters.push((p.name.clone(), values));
+    }
+    if let Some(name) = left.keys().min() {
+        return Err(Error::model(path, format!("tensor '{name}' belongs to no layer of {}", network.name)));
+    }
+    Ok(parameters)
+}
+
+/// Puts parameters into the session's states, creating them where needed.
+pub fn write_parameters(session: &mut dyn Session, network: &Network, parameters: &[(String, Vec<f32>)]) -> Result<()> {
+    for (p, (name, values)) in network.parameters().iter().zip(parameters) {
+        assert_eq!(p.name, *name, "parameters come in the network's order");
+        session.create_state(&state_name(name), &TensorType::f32(p.shape.clone()))?;
+        write_state_f32(session, &state_name(name), values)?;
+    }
+    Ok(())
+}
+
+/// Writes all states of the session and `position`.
+pub async fn save_state(path: &Path, session: &mut dyn Session, position: &impl Serialize) -> Result<()> {
+    let mut saved = Vec::new();
+    for (name, ty) in session.states() {
+        let words = session.read_state(&name).await?;
+        saved.push((name, ty, words));
+    }
+    tensors::write(path, &saved, position)
+}
+
+/// Restores all states that [`save_state`] wrote; returns the position.
+pub fn load_state<P: DeserializeOwned>(path: &Path, session: &mut dyn Session) -> Result<P> {
+    let (stored, metadata) = tensors::read(path)?;
+    let Some(text) = metadata else { return Err(Error::model(path, "not a training state of this program")) };
+    let position =
+        serde_json::from_str(&text).map_err(|e| Error::model(path, format!("metadata '{METADATA}': {e}")))?;
+    for (name, ty, words) in stored {
+        session.create_state(&name, &ty).map_err(|e| Error::model(path, e.to_string()))?;
+        session.write_state(&name, &words)?;
+    }
+    Ok(position)
+}

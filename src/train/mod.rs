@@ -1,0 +1,21 @@
+//! Training: configuration, methods, the step as a program, the loop, checkpoints, evaluation.
+
+pub mod attack;
+mod bench;
+pub mod checkpoint;
+mod config;
+mod evaluate;
+pub mod methods;
+pub mod regulariser;
+mod run_directory;
+pub mod schedule;
+pub mod step;
+mod trainer;
+
+pub use bench::StepBench;
+pub use config::{Config, Init, MethodKind, Regulariser};
+pub use evaluate::{Evaluation, Evaluator, Rate};
+pub use run_directory::RunDirectory;
+pub use trainer::{
+    DryRun, EpochMetrics, Observer, Outcome, PhaseInfo, Progress, SliceRates, Stop, Trainer, network_for,
+};

@@ -1,0 +1,654 @@
+//! The training loop: feeds steps, reads figures now and then, evaluates, saves.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use super::checkpoint;
+use super::config::{Config, Init, MethodKind, Regulariser};
+use super::evaluate::{Evaluation, Evaluator};
+use super::run_directory::RunDirectory;
+use super::schedule::{EpsilonSchedule, LinearSchedule, learning_rate};
+use super::step::{Phase, RECORD, RECORD_COLUMNS, RECORD_ROWS, input, plan_step};
+use crate::data::{Batches, Dataset, Split};
+use crate::device::{Memory, Program, Session, read_state_f32};
+use crate::error::{Error, Result};
+use crate::nn::{Network, architecture, initial_parameters, state_name};
+use crate::ops::AdamSpec;
+use crate::philox::{key, purpose};
+
+/// Steps between two readings of the record: the host never waits within a step, and only this often at all.
+const READ_EVERY: usize = 16;
+const _: () = assert!(READ_EVERY <= RECORD_ROWS);
+
+/// Samples of a split that are evaluated after each epoch.
+const MONITOR_SAMPLES: usize = 1_000;
+/// Images of an evaluation batch.
+const EVALUATION_BATCH: usize = 250;
+
+/// What the loop is asked before each step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Go on.
+    No,
+    /// The time is over: save, evaluate, end well.
+    TimeOver,
+    /// Save and end with [`Error::Interrupted`].
+    Interrupted,
+}
+
+/// Who watches a run.
+pub trait Observer {
+    /// Figures were read (every few steps).
+    fn step(&mut self, progress: &Progress) {
+        let _ = progress;
+    }
+    /// An epoch ended.
+    fn epoch(&mut self, metrics: &EpochMetrics) {
+        let _ = metrics;
+    }
+    /// The final evaluation has seen `done` of `of` images.
+    fn evaluating(&mut self, done: usize, of: usize) {
+        let _ = (done, of);
+    }
+    /// Asked before each step.
+    fn stop(&self) -> Stop {
+        Stop::No
+    }
+}
+
+/// Where a run is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Current epoch, from 1.
+    pub epoch: u32,
+    /// Epochs of the run.
+    pub epochs: u32,
+    /// Steps done.
+    pub step: u64,
+    /// Steps of the run.
+    pub steps: u64,
+    /// Mean loss of the steps read last.
+    pub loss: f64,
+    /// Current ε.
+    pub epsilon: f64,
+    /// Current learning rate.
+    pub lr: f64,
+    /// Training samples per second since the process began this run.
+    pub samples_per_second: f64,
+    /// Seconds of training, earlier parts of a resumed run included.
+    pub seconds: f64,
+}
+
+/// Natural, adversarial and IBP-certified rates on a slice of a split, in 0..1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SliceRates {
+    /// Classified correctly.
+    pub natural: f64,
+    /// Correct under the training attack at the final ε.
+    pub adversarial: f64,
+    /// Certified by interval bounds at the final ε.
+    pub ibp: f64,
+}
+
+impl From<Evaluation> for SliceRates {
+    fn from(e: Evaluation) -> Self {
+        SliceRates { natural: e.natural.rate, adversarial: e.adversarial.rate, ibp: e.ibp.rate }
+    }
+}
+
+/// Figures of an epoch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EpochMetrics {
+    /// From 1.
+    pub epoch: u32,
+    /// Steps done.
+    pub step: u64,
+    /// Seconds since the run began.
+    pub seconds: f64,
+    /// Seconds of this epoch's steps, without evaluation.
+    pub epoch_seconds: f64,
+    /// ε of the last step.
+    pub epsilon: f64,
+    /// Learning rate.
+    pub lr: f64,
+    /// Mean loss of the epoch's steps.
+    pub loss: f64,
+    /// Mean share of samples that were robust by the method's own criterion in training.
+    pub robust: f64,
+    /// On the first training samples.
+    pub train: SliceRates,
+    /// On the first validation samples, if there are any.
+    pub validation: Option<SliceRates>,
+}
+
+impl EpochMetrics {
+    /// The line of `metrics.jsonl`; every epoch has the same keys.
+    pub fn row(&self) -> serde_json::Map<String, serde_json::Value> {
+        let mut row = serde_json::Map::new();
+        let mut put = |key: &str, value: serde_json::Value| row.insert(key.to_string(), value);
+        put("epoch", self.epoch.into());
+        put("step", self.step.into());
+        put("seconds", self.seconds.into());
+        put("epoch_seconds", self.epoch_seconds.into());
+        put("epsilon", self.epsilon.into());
+        put("lr", self.lr.into());
+        put("loss", self.loss.into());
+        put("robust", self.robust.into());
+        for (prefix, rates) in [("train", Some(self.train)), ("validation", self.validation)] {
+            put(&format!("{prefix}_natural"), rates.map(|r| r.natural).into());
+            put(&format!("{prefix}_adversarial"), rates.map(|r| r.adversarial).into());
+            put(&format!("{prefix}_ibp"), rates.map(|r| r.ibp).into());
+        }
+        row
+    }
+}
+
+/// What a run came to.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Steps done.
+    pub steps: u64,
+    /// Epochs done.
+    pub epochs: u32,
+    /// Seconds of training and monitoring, without the final evaluation.
+    pub seconds: f64,
+    /// Training samples per second of this process.
+    pub samples_per_second: f64,
+    /// Mean loss of the last epoch.
+    pub loss: f64,
+    /// Greatest device memory.
+    pub peak_bytes: usize,
+    /// All epochs were done.
+    pub complete: bool,
+    /// On the test split.
+    pub test: Evaluation,
+}
+
+/// What `--dry-run` shows.
+#[derive(Clone, Debug, Serialize)]
+pub struct DryRun {
+    /// Each phase in the order it comes.
+    pub phases: Vec<PhaseInfo>,
+    /// Trainable scalars.
+    pub parameters: usize,
+    /// Greatest device memory of any phase.
+    pub peak_bytes: usize,
+}
+
+/// One phase's program.
+#[derive(Clone, Debug, Serialize)]
+pub struct PhaseInfo {
+    /// `natural`, `mixed`, `annealing` or `full`.
+    pub name: &'static str,
+    /// Nodes of the graph.
+    pub nodes: usize,
+    /// Nodes left after dead-code elimination and fusion.
+    pub steps: usize,
+    /// Different kernels.
+    pub kernels: usize,
+    /// Kernel launches (on a GPU: dispatches) per step.
+    pub launches: usize,
+    /// Floating-point operations per step.
+    pub flops: u64,
+    /// Bytes read and written per step if every operand crosses memory once.
+    pub bytes: u64,
+    /// Bytes of the reused work buffers.
+    pub slot_bytes: usize,
+    /// Device memory with this phase's program.
+    pub memory: Memory,
+}
+
+/// Where a run stands; with the session's states all that a resume needs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Position {
+    /// Current epoch, from 1.
+    epoch: u32,
+    /// Next batch of the epoch.
+    batch: usize,
+    /// Steps done.
+    step: u64,
+    /// Seconds of training so far.
+    seconds: f64,
+    /// Figures of the epoch so far.
+    sums: Sums,
+    /// Mean loss of the last whole epoch.
+    last_loss: Option<f64>,
+}
+
+/// Sums over an epoch's steps; kept as bits, since the text form of a resume must not round.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Sums {
+    steps: u64,
+    loss_bits: u64,
+    robust_bits: u64,
+}
+
+impl Sums {
+    fn add(&mut self, loss: f32, robust: f32) {
+        self.steps += 1;
+        self.loss_bits = (f64::from_bits(self.loss_bits) + f64::from(loss)).to_bits();
+        self.robust_bits = (f64::from_bits(self.robust_bits) + f64::from(robust)).to_bits();
+    }
+
+    fn means(&self) -> (f64, f64) {
+        let n = self.steps.max(1) as f64;
+        (f64::from_bits(self.loss_bits) / n, f64::from_bits(self.robust_bits) / n)
+    }
+}
+
+/// A run in progress.
+pub struct Trainer {
+    config: Config,
+    network: Network,
+    dataset: Arc<Dataset>,
+    session: Box<dyn Session>,
+    run: Option<RunDirectory>,
+    position: Position,
+    program: Option<(Phase, Program)>,
+    monitor: Option<Evaluator>,
+    /// Steps queued since the record was read.
+    unread: usize,
+    images: Vec<f32>,
+    labels: Vec<u32>,
+    peak_bytes: usize,
+}
+
+/// Values of the schedules at one step.
+struct Scheduled {
+    epsilon: f64,
+    kappa: f64,
+    lr: f64,
+    phase: Phase,
+}
+
+/// The network of a configuration for a dataset.
+pub fn network_for(config: &Config, dataset: &Dataset) -> Result<Network> {
+    let split = &dataset.train;
+    let input = [split.channels, split.height, split.width];
+    // As the authors have it for MNIST: no shift, no scale.
+    architecture(&config.arch, input, split.classes, &vec![0.0; split.channels], &vec![1.0; split.channels])
+}
+
+impl Trainer {
+    /// A run from the beginning; `config` must be resolved. Without a run directory nothing is written.
+    pub fn new(
+        config: &Config,
+        dataset: Arc<Dataset>,
+        session: Box<dyn Session>,
+        run: Option<RunDirectory>,
+    ) -> Result<Trainer> {
+        let network = network_for(config, &dataset)?;
+        let mut trainer = Trainer::with_network(config, network, dataset, session, run)?;
+        let shi = trainer.config.init == Some(Init::Shi);
+        let parameters = initial_parameters(&trainer.network, shi, config.seed);
+        checkpoint::write_parameters(trainer.session.as_mut(), &trainer.network, &parameters)?;
+        Ok(trainer)
+    }
+
+    /// Goes on with the run in `run` where its last checkpoint left it: the same device gives the same bits as without the
+    /// interruption.
+    pub fn resume(
+        run: RunDirectory,
+        config: &Config,
+        dataset: Arc<Dataset>,
+        session: Box<dyn Session>,
+    ) -> Result<Trainer> {
+        let network = network_for(config, &dataset)?;
+        let mut trainer = Trainer::with_network(config, network, dataset, session, None)?;
+        let file = run.state();
+        let position: Position = checkpoint::load_state(&file, trainer.session.as_mut())?;
+        let (per_epoch, held) = (trainer.steps_per_epoch(), trainer.session.states());
+        for p in trainer.network.parameters() {
+            let name = state_name(&p.name);
+            if !held.iter().any(|(n, ty)| *n == name && ty.shape == p.shape) {
+                let message = format!("no parameter '{}' of shape {}, which {} needs", p.name, p.shape, config.arch);
+                return Err(Error::model(&file, message));
+            }
+        }
+        if position.batch > per_epoch || position.epoch == 0 || position.epoch > config.epochs + 1 {
+            let message = format!("epoch {}, batch {} does not fit this configuration", position.epoch, position.batch);
+            return Err(Error::model(&file, message));
+        }
+        run.forget_from(position.epoch)?;
+        (trainer.position, trainer.run) = (position, Some(run));
+        Ok(trainer)
+    }
+
+    fn with_network(
+        config: &Config,
+        network: Network,
+        dataset: Arc<Dataset>,
+        session: Box<dyn Session>,
+        run: Option<RunDirectory>,
+    ) -> Result<Trainer> {
+        if dataset.train.len() < config.batch {
+            let message =
+                format!("batch = {}: the training split has only {} images", config.batch, dataset.train.len());
+            return Err(Error::Config(message));
+        }
+        let pixels = dataset.train.pixels();
+        let position = Position { epoch: 1, batch: 0, step: 0, seconds: 0.0, sums: Sums::default(), last_loss: None };
+        Ok(Trainer {
+            config: config.clone(),
+            network,
+            session,
+            run,
+            position,
+            program: None,
+            monitor: None,
+            unread: 0,
+            images: vec![0.0; config.batch * pixels],
+            labels: vec![0; config.batch],
+            peak_bytes: 0,
+            dataset,
+        })
+    }
+
+    /// The network.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The session.
+    pub fn session(&mut self) -> &mut dyn Session {
+        self.session.as_mut()
+    }
+
+    /// Steps of an epoch; a rest that does not fill a batch is left out.
+    pub fn steps_per_epoch(&self) -> usize {
+        self.dataset.train.len() / self.config.batch
+    }
+
+    fn scheduled(&self, epoch: u32, batch: usize) -> Scheduled {
+        let c = &self.config;
+        let per_epoch = self.steps_per_epoch() as u64;
+        let index = u64::from(epoch) * per_epoch + batch as u64;
+        let begin = u64::from(c.natural_epochs + 1) * per_epoch;
+        let end = |epoch: Option<u32>| epoch.map_or(begin, |e| u64::from(e) * per_epoch);
+        let epsilon = EpsilonSchedule::new(begin, end(c.epsilon_end_epoch), c.epsilon).at(index);
+        let kappa = LinearSchedule { start: begin, end: end(c.kappa_end_epoch), from: 1.0, to: 0.0 }.at(index);
+        // Standard training has one loss, whatever the weights.
+        let kappa = if c.method == MethodKind::Std { 0.0 } else { kappa };
+        let lr = learning_rate(c.lr, c.lr_decay, c.lr_milestones.as_deref().unwrap_or_default(), epoch);
+        let regularised = c.regulariser == Some(Regulariser::Bound) && epsilon < c.epsilon;
+        Scheduled { epsilon, kappa, lr, phase: Phase { natural: kappa > 0.0, robust: kappa < 1.0, regularised } }
+    }
+
+    /// The program of `phase`; the one before it is freed first, so that only one holds work buffers.
+    fn program(&mut self, phase: Phase) -> Result<Program> {
+        if let Some((ready, program)) = self.program {
+            if ready == phase {
+                return Ok(program);
+            }
+            self.session.release(program);
+            self.program = None;
+        }
+        let program = self.session.compile(&plan_step(&self.network, &self.config, phase)?)?;
+        self.program = Some((phase, program));
+        self.peak_bytes = self.peak_bytes.max(self.session.memory().total());
+        Ok(program)
+    }
+
+    fn queue_step(&mut self, s: &Scheduled) -> Result<()> {
+        let program = self.program(s.phase)?;
+        let p = &self.position;
+        let rates = AdamSpec::default().rates(s.lr, p.step + 1);
+        let [low, high] = key(self.config.seed);
+        let words = [low, high, p.step as u32, purpose::DEVICE_DRAW | (p.step >> 32) as u32];
+        let fade = if self.config.epsilon > 0.0 { 1.0 - s.epsilon / self.config.epsilon } else { 0.0 };
+        let row = self.unread as u32;
+        self.session.run(
+            program,
+            &[
+                (input::X, bytemuck::cast_slice(&self.images)),
+                (input::LABELS, bytemuck::cast_slice(&self.labels)),
+                (input::EPSILON, bytemuck::bytes_of(&(s.epsilon as f32))),
+                (input::KAPPA, bytemuck::bytes_of(&(s.kappa as f32))),
+                (input::FADE, bytemuck::bytes_of(&(fade as f32))),
+                (input::RATES, bytemuck::cast_slice(&rates)),
+                (input::KEY, bytemuck::cast_slice(&words)),
+                (input::ROW, bytemuck::bytes_of(&row)),
+            ],
+        )?;
+        self.position.step += 1;
+        self.position.batch += 1;
+        self.unread += 1;
+        Ok(())
+    }
+
+    /// Reads the figures of the steps queued since the last reading; the mean loss of those.
+    async fn read_record(&mut self) -> Result<Option<f64>> {
+        if self.unread == 0 {
+            return Ok(None);
+        }
+        let record = read_state_f32(self.session.as_mut(), RECORD).await?;
+        let rows = record.chunks(RECORD_COLUMNS).take(self.unread);
+        let first = self.position.step - self.unread as u64;
+        let mut sum = 0.0;
+        for (i, row) in rows.enumerate() {
+            if row.iter().any(|v| !v.is_finite()) {
+                return Err(self.diverged(first + i as u64 + 1, row).await);
+            }
+            self.position.sums.add(row[0], row[4]);
+            sum += f64::from(row[0]);
+        }
+        let mean = sum / self.unread as f64;
+        self.unread = 0;
+        Ok(Some(mean))
+    }
+
+    /// The error of a step whose figures are not finite: names the first layer that is not, and the range of what still is.
+    async fn diverged(&mut self, step: u64, row: &[f32]) -> Error {
+        let names = ["loss", "natural loss", "robust loss", "regulariser", "robust share"];
+        let figure = row.iter().position(|v| !v.is_finite()).unwrap_or(0);
+        let mut what = format!("{} is {}", names[figure], row[figure]);
+        for p in self.network.parameters().to_vec() {
+            let values = match read_state_f32(self.session.as_mut(), &state_name(&p.name)).await {
+                Ok(values) => values,
+                Err(error) => return error,
+            };
+            let finite = values.iter().copied().filter(|v| v.is_finite());
+            let (low, high) = finite.fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+            let bad = values.iter().filter(|v| !v.is_finite()).count();
+            if bad > 0 {
+                let range = if low > high {
+                    "nothing finite is left".into()
+                } else {
+                    format!("the rest is in [{low}, {high}]")
+                };
+                what += &format!("; {bad} of {} values of {} are not finite, {range}", values.len(), p.name);
+                return Error::Diverged { step, what };
+            }
+            if low.abs().max(high.abs()) > 1e4 {
+                what += &format!("; {} spans [{low}, {high}]", p.name);
+            }
+        }
+        Error::Diverged { step, what }
+    }
+
+    /// Rates on the first samples of the training and validation splits, by the training attack at the final ε.
+    async fn monitor(&mut self) -> Result<(SliceRates, Option<SliceRates>)> {
+        if self.monitor.is_none() {
+            let (c, spec) = (&self.config, self.config.attack());
+            let spec = super::attack::AttackSpec { project_start: true, ..spec };
+            let evaluator =
+                Evaluator::new(self.session.as_mut(), &self.network, c.epsilon, &spec, EVALUATION_BATCH, c.seed)?;
+            self.monitor = Some(evaluator);
+            self.peak_bytes = self.peak_bytes.max(self.session.memory().total());
+        }
+        let dataset = self.dataset.clone();
+        let evaluator = self.monitor.as_mut().expect("made above");
+        let session = self.session.as_mut();
+        let mut quiet = |_, _| {};
+        let train = evaluator.run(session, &dataset.train, Some(MONITOR_SAMPLES), &mut quiet).await?;
+        let validation = match &dataset.validation {
+            Some(split) => Some(evaluator.run(session, split, Some(MONITOR_SAMPLES), &mut quiet).await?.into()),
+            None => None,
+        };
+        Ok((train.into(), validation))
+    }
+
+    async fn save(&mut self) -> Result<()> {
+        let Some(run) = self.run.clone() else { return Ok(()) };
+        checkpoint::save_model(&run.model(), &self.network, self.session.as_mut()).await?;
+        checkpoint::save_state(&run.state(), self.session.as_mut(), &self.position).await
+    }
+
+    /// Trains to the end, then evaluates on the test split.
+    pub async fn run(&mut self, observer: &mut dyn Observer) -> Result<Outcome> {
+        let begun = Instant::now();
+        let earlier = self.position.seconds;
+        let first_step = self.position.step;
+        let mut trained = 0.0;
+        let mut complete = true;
+        let dataset = self.dataset.clone();
+        let batch = self.config.batch as f64;
+        let per_epoch = self.steps_per_epoch();
+        'epochs: while self.position.epoch <= self.config.epochs {
+            let epoch = self.position.epoch;
+            let epoch_begun = Instant::now();
+            let mut batches = Batches::training(
+                &dataset.train,
+                self.config.batch,
+                self.config.seed,
+                epoch.into(),
+                self.position.batch,
+            )?;
+            let mut scheduled = self.scheduled(epoch, self.position.batch.min(per_epoch - 1));
+            while self.position.batch < per_epoch {
+                let stop = observer.stop();
+                if stop != Stop::No {
+                    self.read_record().await?;
+                    self.position.seconds = earlier + begun.elapsed().as_secs_f64();
+                    self.save().await?;
+                    if stop == Stop::Interrupted {
+                        let resume = self.run.as_ref().map_or(String::new(), |run| {
+                            format!(" at step {}; go on with --resume {}", self.position.step, run.path().display())
+                        });
+                        return Err(Error::Interrupted(resume));
+                    }
+                    complete = false;
+                    break 'epochs;
+                }
+                batches.next_into(&mut self.images, &mut self.labels)?;
+                scheduled = self.scheduled(epoch, self.position.batch);
+                self.queue_step(&scheduled)?;
+                if self.unread == READ_EVERY || self.position.batch == per_epoch {
+                    let loss = self.read_record().await?.expect("a step was queued");
+                    let running = trained + epoch_begun.elapsed().as_secs_f64();
+                    observer.step(&Progress {
+                        epoch,
+                        epochs: self.config.epochs,
+                        step: self.position.step,
+                        steps: u64::from(self.config.epochs) * per_epoch as u64,
+                        loss,
+                        epsilon: scheduled.epsilon,
+                        lr: scheduled.lr,
+                        samples_per_second: (self.position.step - first_step) as f64 * batch / running,
+                        seconds: earlier + begun.elapsed().as_secs_f64(),
+                    });
+                }
+            }
+            let epoch_seconds = epoch_begun.elapsed().as_secs_f64();
+            trained += epoch_seconds;
+            let (train, validation) = self.monitor().await?;
+            let (loss, robust) = self.position.sums.means();
+            let metrics = EpochMetrics {
+                epoch,
+                step: self.position.step,
+                seconds: earlier + begun.elapsed().as_secs_f64(),
+                epoch_seconds,
+                epsilon: scheduled.epsilon,
+                lr: scheduled.lr,
+                loss,
+                robust,
+                train,
+                validation,
+            };
+            self.position = Position {
+                epoch: epoch + 1,
+                batch: 0,
+                seconds: metrics.seconds,
+                sums: Sums::default(),
+                last_loss: Some(loss),
+                ..self.position
+            };
+            // Metrics first: a resume drops the lines of epochs that its checkpoint has not seen.
+            if let Some(run) = &self.run {
+                run.append(&metrics)?;
+            }
+            self.save().await?;
+            observer.epoch(&metrics);
+        }
+        let seconds = earlier + begun.elapsed().as_secs_f64();
+        let steps = self.position.step - first_step;
+        if !complete {
+            trained = begun.elapsed().as_secs_f64();
+        }
+        let test = self.evaluate(&dataset.test, observer).await?;
+        Ok(Outcome {
+            steps: self.position.step,
+            epochs: self.position.epoch - 1,
+            seconds,
+            samples_per_second: if trained > 0.0 { steps as f64 * batch / trained } else { 0.0 },
+            loss: self.position.last_loss.unwrap_or(f64::NAN),
+            peak_bytes: self.peak_bytes,
+            complete,
+            test,
+        })
+    }
+
+    async fn evaluate(&mut self, split: &Split, observer: &mut dyn Observer) -> Result<Evaluation> {
+        if let Some((_, program)) = self.program.take() {
+            self.session.release(program);
+        }
+        let c = &self.config;
+        let session = self.session.as_mut();
+        let mut evaluator =
+            Evaluator::new(session, &self.network, c.epsilon, &c.eval_attack(), EVALUATION_BATCH, c.seed)?;
+        self.peak_bytes = self.peak_bytes.max(session.memory().total());
+        let evaluation = evaluator.run(session, split, None, &mut |done, of| observer.evaluating(done, of)).await;
+        evaluator.release(self.session.as_mut());
+        evaluation
+    }
+
+    /// Compiles each phase's program and describes it; trains nothing.
+    pub fn dry_run(&mut self) -> Result<DryRun> {
+        let mut phases: Vec<(Phase, PhaseInfo)> = Vec::new();
+        let per_epoch = self.steps_per_epoch();
+        for epoch in 1..=self.config.epochs {
+            for batch in [0, per_epoch - 1] {
+                let phase = self.scheduled(epoch, batch).phase;
+                if phases.iter().any(|(seen, _)| *seen == phase) {
+                    continue;
+                }
+                let plan = plan_step(&self.network, &self.config, phase)?;
+                let program = self.program(phase)?;
+                let launches = self.session.program_info(program).launches;
+                let mut kernels = launches.clone();
+                kernels.sort_unstable();
+                kernels.dedup();
+                let cost = plan.cost();
+                let info = PhaseInfo {
+                    name: phase.name(),
+                    nodes: plan.graph_nodes,
+                    steps: plan.steps.len(),
+                    kernels: kernels.len(),
+                    launches: launches.len(),
+                    flops: cost.flops,
+                    bytes: cost.bytes,
+                    slot_bytes: plan.slot_bytes(),
+                    memory: self.session.memory(),
+                };
+                phases.push((phase, info));
+            }
+        }
+        Ok(DryRun {
+            phases: phases.into_iter().map(|(_, info)| info).collect(),
+            parameters: self.network.parameter_count(),
+            peak_bytes: self.peak_bytes,
+        })
+    }
+}
