@@ -1,4 +1,7 @@
 //! All integration tests in one binary: one link instead of many.
 
 mod cli;
+mod common;
 mod data;
+mod golden;
+mod ops;

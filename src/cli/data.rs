@@ -1,11 +1,11 @@
 //! `smallbox data`: list, download, check and look at datasets.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use smallbox::data::{self, FileReport, FileStatus, LoadOptions, Location};
 use smallbox::error::{Error, Result};
+use smallbox::formats::atomic::write_atomically;
 
 use super::format::{Side, count, left_table, table};
 use super::options::{DataDir, SplitName};
@@ -159,20 +159,6 @@ fn show(name: &str, options: &LoadOptions, split: SplitName, out: &Path, rows: u
     sheet
         .write_to(&mut std::io::Cursor::new(&mut png), image::ImageFormat::Png)
         .map_err(|error| Error::io(out)(std::io::Error::other(error)))?;
-    write_file(out, &png)?;
+    write_atomically(out, &png)?;
     output::print(&format!("{}\n", out.display()))
-}
-
-/// Writes a whole file or none: beside its place first, and only then under its name.
-fn write_file(path: &Path, content: &[u8]) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".smallbox-");
-    // As any new file, not readable by its owner alone as temporary files are.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).map_err(Error::io(path))?;
-    file.write_all(content).map_err(Error::io(path))?;
-    file.persist(path).map_err(|error| Error::io(path)(error.error))?;
-    Ok(())
 }

@@ -4,6 +4,7 @@
 //! nothing here blocks, the command line does.
 
 pub mod cpu;
+pub mod gpu;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -112,12 +113,25 @@ pub struct OpenOptions {
 
 /// Opens the device that `choice` names: `cpu`, `gpu` (the first hardware adapter), `gpu:N` (by index), `gpu:NAME` (by a part of
 /// its name), or `auto` (a hardware GPU if there is one, else the native device).
+///
+/// # Errors
+/// [`Error::Usage`] for a choice of another form, [`Error::Device`] when there is no such adapter or it can't be opened.
 pub async fn open(choice: &str, options: OpenOptions) -> Result<Box<dyn Session>> {
-    let _ = options;
-    match choice {
-        "cpu" | "auto" => Ok(Box::new(cpu::CpuSession::new())),
-        _ => Err(Error::Usage(format!("unknown device '{choice}': expected auto, cpu, gpu, gpu:N or gpu:NAME"))),
-    }
+    let selector = match choice {
+        "cpu" => None,
+        // A software adapter is far slower than the native device.
+        "auto" => {
+            let hardware = gpu::adapters().await.iter().any(|adapter| adapter.kind != "software");
+            hardware.then_some(gpu::Selector::Hardware)
+        }
+        _ => Some(gpu::Selector::parse(choice).ok_or_else(|| {
+            Error::Usage(format!("unknown device '{choice}': expected auto, cpu, gpu, gpu:N or gpu:NAME"))
+        })?),
+    };
+    let Some(selector) = selector else { return Ok(Box::new(cpu::CpuSession::new())) };
+    let OpenOptions { shader_checks, portable } = options;
+    let options = gpu::GpuOptions { selector, portable, shader_checks, limits: None };
+    Ok(Box::new(gpu::GpuSession::open(&options).await?))
 }
 
 /// [`Session::read`] as f32.

@@ -170,9 +170,10 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads TOML; unknown keys and wrong types are errors that name them.
+    /// Reads TOML; unknown keys and wrong types are errors that name them and their place. What a run directory records about
+    /// the run itself is let through as [`Config::run`].
     pub fn from_toml(text: &str, origin: &str) -> Result<Config> {
-        toml::from_str(text).map_err(|e| Error::Config(format!("{origin}: {}", one_line(&e))))
+        toml::from_str(text).map_err(|e| Error::Config(format!("{origin}: {}", one_line(&e.to_string()))))
     }
 
     /// The settings as TOML.
@@ -195,9 +196,10 @@ impl Config {
                 parsed = toml::Value::Float(*i as f64);
             }
             table.insert(key.to_string(), parsed);
+            *self = table.clone().try_into().map_err(|error: toml::de::Error| {
+                Error::Config(format!("--set {pair}: {}", one_line(error.message())))
+            })?;
         }
-        let text = toml::to_string(&table).expect("a table of TOML values");
-        *self = Config::from_toml(&text, "--set")?;
         Ok(())
     }
 
@@ -206,7 +208,7 @@ impl Config {
         self.check()?;
         // The authors' schedules, in proportion: 70 epochs, ε full at epoch 22, learning rate down at 50 and 60.
         let share = |numerator: u32| f64::from(self.epochs) * f64::from(numerator) / 70.0;
-        self.lr_milestones.get_or_insert_with(|| vec![share(50).round() as u32, share(60).round() as u32]);
+        self.lr_milestones.get_or_insert_with(|| [50, 60].map(|at| (share(at).round() as u32).max(2)).to_vec());
         let after_natural = self.natural_epochs + 1;
         self.kappa_end_epoch.get_or_insert(after_natural);
         self.epsilon_end_epoch.get_or_insert((share(22).ceil() as u32).max(after_natural));
@@ -272,7 +274,7 @@ impl Config {
     }
 }
 
-/// A TOML error on one line: message and place.
-fn one_line(error: &toml::de::Error) -> String {
-    error.to_string().lines().map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ")
+/// A TOML error, which has several lines, on one.
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ")
 }

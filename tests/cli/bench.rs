@@ -23,7 +23,8 @@ fn a_step_is_timed() {
 fn devices_have_the_native_one() {
     let folder = tempfile::tempdir().unwrap();
     let devices = smallbox(folder.path(), &["devices", "--json"]).json();
-    let cpu = devices["devices"].as_array().unwrap().iter().find(|device| device["id"] == "cpu").expect("a native device");
+    let cpu =
+        devices["devices"].as_array().unwrap().iter().find(|device| device["id"] == "cpu").expect("a native device");
     assert!(cpu["threads"].as_u64().is_some_and(|threads| threads > 0), "{devices}");
     assert!(smallbox(folder.path(), &["devices"]).text().contains("cpu"));
 }

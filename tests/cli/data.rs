@@ -37,5 +37,6 @@ fn show_writes_one_png() {
     assert_eq!(png[..8], *b"\x89PNG\r\n\x1a\n");
     // Width and height of three and two images of 28 pixels with gaps of 2.
     assert_eq!(png[16..24], [0, 0, 0, 92, 0, 0, 0, 62]);
-    smallbox(folder.path(), &["data", "show", "embedded", "--out", "sheet.jpg"]).assert_error(2, &["sheet.jpg", ".png"]);
+    smallbox(folder.path(), &["data", "show", "embedded", "--out", "sheet.jpg"])
+        .assert_error(2, &["sheet.jpg", ".png"]);
 }

@@ -35,7 +35,8 @@ fn results_that_can_not_be_written_are_an_error() {
     let full = || File::options().write(true).open("/dev/full").unwrap();
     let program = || Command::new(env!("CARGO_BIN_EXE_smallbox"));
     let output = program().args(["data", "list"]).stdout(full()).output().unwrap();
-    let ran = Ran { code: output.status.code(), stdout: String::new(), stderr: String::from_utf8(output.stderr).unwrap() };
+    let ran =
+        Ran { code: output.status.code(), stdout: String::new(), stderr: String::from_utf8(output.stderr).unwrap() };
     ran.assert_error(1, &["standard output"]);
     // Progress that nobody can read stops nothing.
     let status = program().args(["eval", "nothing"]).stderr(full()).status().unwrap();
@@ -55,5 +56,8 @@ fn a_disk_that_takes_no_more_leaves_no_half_of_a_model() {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     let ran = Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) };
     ran.assert_error(1, &["model.safetensors"]);
-    assert_eq!(names(&folder.path().join("run")), ["config.toml", "metrics.csv", "metrics.jsonl"]);
+    assert_eq!(
+        names(&folder.path().join("run")),
+        ["config.toml", "events.out.tfevents.0.smallbox", "metrics.csv", "metrics.jsonl"]
+    );
 }

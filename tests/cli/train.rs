@@ -91,10 +91,14 @@ fn the_recorded_configuration_makes_the_same_run_again() {
 fn the_result_is_a_table_and_progress_is_apart() {
     let folder = tempfile::tempdir().unwrap();
     let ran = train(folder.path(), &[]);
-    for part in ["natural", "adversarial (PGD-3)", "IBP-certified", "95 % interval", "samples/s", "runs/embedded-sabr-cnn3"] {
+    for part in
+        ["natural", "adversarial (PGD-3)", "IBP-certified", "95 % interval", "samples/s", "runs/embedded-sabr-cnn3"]
+    {
         assert!(ran.text().contains(part), "{part}: {ran:?}");
     }
-    for part in ["device   cpu", "network  cnn3, 166 406 parameters", "64 training, 64 validation, 64 test", "epoch  3/3"] {
+    for part in
+        ["device   cpu", "network  cnn3, 166 406 parameters", "64 training, 64 validation, 64 test", "epoch  3/3"]
+    {
         assert!(ran.stderr.contains(part), "{part}: {ran:?}");
     }
     let quiet = train(folder.path(), &["--quiet"]);

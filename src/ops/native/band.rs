@@ -75,11 +75,18 @@ impl Band {
                 // SAFETY: the image row is below `height`; the padded row r < rows begins inside `to`, and
                 // left + width_shown ≤ columns.
                 unsafe {
+                    let from = image.add(source);
                     let row = to.as_mut_ptr().add(channel * self.plane() + r * self.row());
-                    if self.phases == 1 {
-                        copy::<S>(image.add(source), row.add(left), width_shown);
-                    } else {
-                        spread(image.add(source), row, left, width_shown, self.phases, self.pitch);
+                    match self.phases {
+                        1 => copy::<S>(from, row.add(left), width_shown),
+                        // Column `left` goes to phase left mod 2, the next one to the other phase.
+                        2 if left % 2 == 0 => {
+                            S::unzip(from, width_shown, row.add(left / 2), row.add(self.pitch + left / 2))
+                        }
+                        2 => {
+                            S::unzip(from, width_shown, row.add(self.pitch + left / 2), row.wrapping_add(left / 2 + 1))
+                        }
+                        phases => spread(from, row, (left, width_shown), phases, self.pitch),
                     }
                 }
             }
@@ -92,27 +99,10 @@ impl Band {
 /// # Safety
 /// `from` holds `n` words, `row` holds the padded row.
 #[inline(always)]
-unsafe fn spread(from: *const f32, row: *mut f32, left: usize, n: usize, phases: usize, pitch: usize) {
-    for phase in 0..phases {
-        // First of the n columns in this phase.
-        let first = (phase + phases - left % phases) % phases;
-        if first >= n {
-            continue;
-        }
-        let count = (n - first).div_ceil(phases);
-        // SAFETY: first + (count − 1)·phases < n, and the same column exists in the padded row.
-        unsafe {
-            let (from, to) = (from.add(first), row.add(phase * pitch + (left + first) / phases));
-            if phases == 2 {
-                // The common stride, as a constant: the compiler vectorises it.
-                for i in 0..count {
-                    *to.add(i) = *from.add(2 * i);
-                }
-            } else {
-                for i in 0..count {
-                    *to.add(i) = *from.add(phases * i);
-                }
-            }
-        }
+unsafe fn spread(from: *const f32, row: *mut f32, (left, n): (usize, usize), phases: usize, pitch: usize) {
+    for i in 0..n {
+        let column = left + i;
+        // SAFETY: i < n, and the padded row holds each of the columns.
+        unsafe { *row.add(column % phases * pitch + column / phases) = *from.add(i) };
     }
 }

@@ -89,12 +89,23 @@ impl Correlate {
         self.features.next_multiple_of(self.width.lanes)
     }
 
+    /// Pieces of the output channels that a tile handles, filled up to whole vectors: (first channel, lanes).
+    fn panels(&self) -> impl Iterator<Item = (usize, usize)> {
+        let (wide, most) = (self.wide(), max_vectors(self.width.registers) * self.width.lanes);
+        (0..wide).step_by(most).map(move |first| (first, most.min(wide - first)))
+    }
+
+    /// Pixels of a band.
+    fn band_pixels(&self) -> usize {
+        self.band_rows * self.output[1]
+    }
+
     fn partial_words(&self) -> usize {
         self.taps.len() * self.wide()
     }
 
     fn slot_words(&self) -> usize {
-        line_aligned(self.band.words()) + line_aligned(self.band_rows * self.output[1] * self.wide())
+        line_aligned(self.band.words()) + line_aligned(self.band_pixels() * self.wide())
     }
 
     /// dw from pairs (x, grad_y): the first pair's correlation, plus sign(w) times the second's if there are two.
@@ -176,12 +187,15 @@ impl Work for GroupTask<'_> {
                     let x = &self.x[image * c.image..][..c.image];
                     c.band.fill::<S>(x.as_ptr(), top * c.row_step / c.band.row(), self.padded);
                     let grad_y = &self.grad_y[image * c.features * height * width..][..c.features * height * width];
-                    transpose::<S>(
-                        (grad_y.as_ptr().add(top * width), height * width),
-                        (self.gradient.as_mut_ptr(), c.wide()),
-                        c.features,
-                        rows * width,
-                    );
+                    for (first, lanes) in c.panels() {
+                        // Panel by panel, so that a tile reads one contiguous stream.
+                        transpose::<S>(
+                            (grad_y.as_ptr().add(first * height * width + top * width), height * width),
+                            (self.gradient.as_mut_ptr().add(first * c.band_pixels()), lanes),
+                            lanes.min(c.features - first),
+                            rows * width,
+                        );
+                    }
                     accumulate::<S>(c, self.padded, self.gradient, rows, self.partial);
                 }
             }
@@ -196,9 +210,7 @@ impl Work for GroupTask<'_> {
 #[inline(always)]
 unsafe fn accumulate<S: Simd>(c: &Correlate, padded: &[f32], gradient: &[f32], rows: usize, partial: &mut [f32]) {
     let wide = c.wide();
-    let panel = max_vectors(S::REGISTERS) * S::LANES;
-    for first in (0..wide).step_by(panel) {
-        let vectors = panel.min(wide - first) / S::LANES;
+    for (first, lanes) in c.panels() {
         for (term, count) in pieces(c.taps.len(), max_rows(S::REGISTERS)) {
             let mut scalars = [std::ptr::null(); 7];
             for (scalar, &tap) in scalars.iter_mut().zip(&c.taps[term..term + count]) {
@@ -212,13 +224,13 @@ unsafe fn accumulate<S: Simd>(c: &Correlate, padded: &[f32], gradient: &[f32], r
                     scalars: &scalars[..count],
                     row_step: c.row_step,
                     step: 1,
-                    vectors: gradient.as_ptr().add(first),
-                    vector_step: wide,
+                    vectors: gradient.as_ptr().add(first * c.band_pixels()),
+                    vector_step: lanes,
                     out: partial.as_mut_ptr().add(term * wide + first),
                     out_step: wide,
                     accumulate: true,
                 }
-                .run::<S>(vectors, false);
+                .run::<S>(lanes / S::LANES, false);
             }
         }
     }

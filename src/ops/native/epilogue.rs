@@ -1,5 +1,7 @@
 //! What happens to a sum before it is written.
 
+use super::lanes::Simd;
+
 /// Summand, ReLU and mask, in this order. NaN passes ReLU, and a NaN in the mask doesn't hide the sum.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Epilogue<'a> {
@@ -12,24 +14,80 @@ pub(crate) struct Epilogue<'a> {
 }
 
 impl Epilogue<'_> {
-    /// Applies it in place to contiguous elements of one channel, the first being element `at` of the mask.
+    /// Whether sums are written as they are.
+    pub(crate) fn is_identity(&self) -> bool {
+        self.bias.is_none() && !self.relu && self.mask.is_none()
+    }
+
+    /// Writes `n` neighbouring elements of one channel, the first being element `at` of the mask.
+    ///
+    /// # Safety
+    /// As [`Simd`]; `sums` and `to` hold `n` elements and are the same or don't overlap.
     #[inline(always)]
-    pub(crate) fn apply(&self, channel: usize, at: usize, out: &mut [f32]) {
-        match (self.bias, self.relu) {
-            (Some(bias), true) => out.iter_mut().for_each(|y| *y = relu(*y + bias[channel])),
-            (Some(bias), false) => out.iter_mut().for_each(|y| *y += bias[channel]),
-            (None, true) => out.iter_mut().for_each(|y| *y = relu(*y)),
-            (None, false) => {}
+    pub(crate) unsafe fn write<S: Simd>(&self, channel: usize, at: usize, sums: *const f32, to: *mut f32, n: usize) {
+        // SAFETY: the caller's duty.
+        unsafe {
+            let bias = self.bias.map(|b| S::splat(b[channel]));
+            self.each::<S>(at, sums, to, n, |_, _| bias);
         }
-        if let Some(mask) = self.mask {
-            for (y, &m) in out.iter_mut().zip(&mask[at..]) {
-                *y = if m <= 0.0 { 0.0 } else { *y };
+    }
+
+    /// Writes `n` neighbouring features of one sample, from feature `first`; the first is element `at` of the mask.
+    ///
+    /// # Safety
+    /// As [`Epilogue::write`].
+    #[inline(always)]
+    pub(crate) unsafe fn write_features<S: Simd>(
+        &self,
+        first: usize,
+        at: usize,
+        sums: *const f32,
+        to: *mut f32,
+        n: usize,
+    ) {
+        let bias = self.bias.map(|b| b[first..first + n].as_ptr());
+        // SAFETY: `bias` holds n elements; the rest is the caller's duty.
+        unsafe { self.each::<S>(at, sums, to, n, |i, count| bias.map(|b| load::<S>(b.add(i), count))) };
+    }
+
+    /// `bias(i, count)`: summands of `count` elements from the i-th.
+    #[inline(always)]
+    unsafe fn each<S: Simd>(
+        &self,
+        at: usize,
+        sums: *const f32,
+        to: *mut f32,
+        n: usize,
+        bias: impl Fn(usize, usize) -> Option<S::Vector>,
+    ) {
+        let mask = self.mask.map(|m| m[at..at + n].as_ptr());
+        for i in (0..n).step_by(S::LANES) {
+            let count = S::LANES.min(n - i);
+            // SAFETY: i + count ≤ n.
+            unsafe {
+                let mut y = load::<S>(sums.add(i), count);
+                if let Some(bias) = bias(i, count) {
+                    y = S::add(y, bias);
+                }
+                if self.relu {
+                    y = S::relu(y);
+                }
+                if let Some(mask) = mask {
+                    y = S::zero_unless_positive(y, load::<S>(mask.add(i), count));
+                }
+                if count == S::LANES {
+                    S::store(to.add(i), y);
+                } else {
+                    S::store_first(to.add(i), y, count);
+                }
             }
         }
     }
 }
 
+/// The first `count` ≤ LANES lanes.
 #[inline(always)]
-fn relu(y: f32) -> f32 {
-    if y < 0.0 { 0.0 } else { y }
+unsafe fn load<S: Simd>(from: *const f32, count: usize) -> S::Vector {
+    // SAFETY: the caller's duty.
+    unsafe { if count == S::LANES { S::load(from) } else { S::load_first(from, count) } }
 }

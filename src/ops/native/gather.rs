@@ -197,7 +197,20 @@ impl Gather {
     fn buffer_words(&self) -> usize {
         match self.lanes {
             Lanes::Channels => self.band_rows * self.rows.out_step * self.output[1] * self.wide(),
-            Lanes::Pixels => MAX_CHANNELS * max_vectors(self.width.registers) * self.width.lanes,
+            Lanes::Pixels => self.tile_words() + self.row_words(),
+        }
+    }
+
+    /// Sums of one [`PixelTile`].
+    fn tile_words(&self) -> usize {
+        MAX_CHANNELS * max_vectors(self.width.registers) * self.width.lanes
+    }
+
+    /// The rows of a band, [channel][pixel], where [`PixelTile`]s of several classes of columns meet.
+    fn row_words(&self) -> usize {
+        match self.columns.out_step {
+            1 => 0,
+            _ => self.channels * self.band_rows * self.rows.out_step * self.output[1],
         }
     }
 
@@ -354,18 +367,17 @@ impl BandTask<'_> {
     unsafe fn finish<S: Simd>(&mut self) {
         let g = self.gather;
         let [height, width] = g.output;
-        let top = self.rows.start * g.rows.out_step;
-        let pixels = ((self.rows.end * g.rows.out_step).min(height) - top) * width;
+        let (top, pixels) = self.pixels();
         for first in (0..g.channels).step_by(S::BLOCK) {
             let channels = S::BLOCK.min(g.channels - first);
             // SAFETY: the band's rows of these channels belong to this task.
             unsafe {
                 let out = self.output.at(self.output_at + (first * height + top) * width);
                 transpose::<S>((self.buffer.as_ptr().add(first), g.wide()), (out, height * width), pixels, channels);
-                for channel in first..first + channels {
+                for channel in first..first + if self.epilogue.is_identity() { 0 } else { channels } {
                     let at = (channel * height + top) * width;
-                    let out = std::slice::from_raw_parts_mut(self.output.at(self.output_at + at), pixels);
-                    self.epilogue.apply(channel, at, out);
+                    let out = self.output.at(self.output_at + at);
+                    self.epilogue.write::<S>(channel, at, out, out, pixels);
                 }
             }
         }
@@ -398,37 +410,64 @@ impl BandTask<'_> {
                         .run::<S>(channels);
                         for v in 0..vectors {
                             let (i, j) = ((group + v) / per_row, (group + v) % per_row * S::LANES);
-                            for p in 0..channels {
-                                let sums = &self.buffer[(p * vectors + v) * S::LANES..][..S::LANES];
-                                self.scatter(class, first + p, (i, j), &sums[..S::LANES.min(columns.count - j)]);
-                            }
+                            self.write_vectors::<S>(class, (first, channels), (i, j), (v, vectors));
                         }
                     }
                 }
             }
         }
+        if g.columns.out_step > 1 {
+            let (top, pixels) = self.pixels();
+            for channel in 0..g.channels {
+                let at = channel * g.output[0] * g.output[1] + top * g.output[1];
+                let rows = &self.buffer[g.tile_words() + channel * pixels..][..pixels];
+                // SAFETY: the band's rows belong to this task.
+                unsafe {
+                    let out = self.output.at(self.output_at + at);
+                    self.epilogue.write::<S>(channel, at, rows.as_ptr(), out, pixels);
+                }
+            }
+        }
     }
 
-    /// Writes neighbouring outputs of a class: row `i` of the band, from column `j` of the class.
+    /// First output row of the band, and its pixels.
+    fn pixels(&self) -> (usize, usize) {
+        let [height, width] = self.gather.output;
+        let top = self.rows.start * self.gather.rows.out_step;
+        (top, ((self.rows.end * self.gather.rows.out_step).min(height) - top) * width)
+    }
+
+    /// Writes vector `v` of a tile, row `i` of the band from column `j` of the class: where neighbouring outputs of the
+    /// class are neighbours, into the output, else to their places in the buffered rows.
     #[inline(always)]
-    unsafe fn scatter(&self, class: &Class, channel: usize, (i, j): (usize, usize), sums: &[f32]) {
+    unsafe fn write_vectors<S: Simd>(
+        &mut self,
+        class: &Class,
+        (first, channels): (usize, usize),
+        (i, j): (usize, usize),
+        (v, vectors): (usize, usize),
+    ) {
         let g = self.gather;
-        let row = (self.rows.start + i) * g.rows.out_step + g.rows.classes[class.rows].offset;
-        let column = j * g.columns.out_step + g.columns.classes[class.columns].offset;
-        let at = (channel * g.output[0] + row) * g.output[1] + column;
-        let step = g.columns.out_step;
-        // SAFETY: row and column are outputs of this task's band.
-        unsafe {
-            let out = self.output.at(self.output_at + at);
-            if step == 1 {
-                let out = std::slice::from_raw_parts_mut(out, sums.len());
-                out.copy_from_slice(sums);
-                return self.epilogue.apply(channel, at, out);
-            }
-            for (k, &sum) in sums.iter().enumerate() {
-                let out = std::slice::from_mut(&mut *out.add(k * step));
-                out[0] = sum;
-                self.epilogue.apply(channel, at + k * step, out);
+        let (rows, columns) = (&g.rows.classes[class.rows], &g.columns.classes[class.columns]);
+        let row = i * g.rows.out_step + rows.offset;
+        let column = j * g.columns.out_step + columns.offset;
+        let n = S::LANES.min(columns.count - j);
+        let (top, pixels) = self.pixels();
+        let (sums, buffered) = self.buffer.split_at_mut(g.tile_words());
+        for p in 0..channels {
+            let sums = &sums[(p * vectors + v) * S::LANES..][..n];
+            if g.columns.out_step == 1 {
+                let at = ((first + p) * g.output[0] + top + row) * g.output[1] + column;
+                // SAFETY: row and column are outputs of this task's band.
+                unsafe {
+                    let out = self.output.at(self.output_at + at);
+                    self.epilogue.write::<S>(first + p, at, sums.as_ptr(), out, n);
+                }
+            } else {
+                let out = &mut buffered[(first + p) * pixels + row * g.output[1] + column..];
+                for (y, &sum) in out.iter_mut().step_by(g.columns.out_step).zip(sums) {
+                    *y = sum;
+                }
             }
         }
     }

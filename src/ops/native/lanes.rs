@@ -36,6 +36,23 @@ pub(crate) trait Simd: Copy + 'static {
     unsafe fn mul_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     /// |a|.
     unsafe fn abs(a: Self::Vector) -> Self::Vector;
+    /// max(a, 0), NaN for NaN.
+    unsafe fn relu(a: Self::Vector) -> Self::Vector;
+    /// a where m > 0 or m is NaN, else 0.
+    unsafe fn zero_unless_positive(a: Self::Vector, m: Self::Vector) -> Self::Vector;
+    /// Splits `n` words into those at even and at odd places.
+    #[inline(always)]
+    unsafe fn unzip(from: *const f32, n: usize, even: *mut f32, odd: *mut f32) {
+        // SAFETY: by the contract of the trait.
+        unsafe {
+            for i in 0..n.div_ceil(2) {
+                *even.add(i) = *from.add(2 * i);
+            }
+            for i in 0..n / 2 {
+                *odd.add(i) = *from.add(2 * i + 1);
+            }
+        }
+    }
     /// to[j·to_step + i] = from[i·from_step + j] for i, j < BLOCK.
     unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize);
     /// Runs `work` compiled for this instruction set.
@@ -149,6 +166,14 @@ impl Simd for Portable {
     #[inline(always)]
     unsafe fn abs(a: [f32; 4]) -> [f32; 4] {
         a.map(f32::abs)
+    }
+    #[inline(always)]
+    unsafe fn relu(a: [f32; 4]) -> [f32; 4] {
+        a.map(|a| if a < 0.0 { 0.0 } else { a })
+    }
+    #[inline(always)]
+    unsafe fn zero_unless_positive(a: [f32; 4], m: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|i| if m[i] <= 0.0 { 0.0 } else { a[i] })
     }
     #[inline(always)]
     unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {

@@ -19,6 +19,12 @@ const BLOCK: usize = 256;
 /// Output features of y that a task computes, in tiles of 7 or 6.
 const ROWS: usize = 28;
 
+/// Words of the lane operand that a task of dx or dw copies: 256 KiB.
+const SPAN_WORDS: usize = 64 * 1024;
+
+/// Tasks of dx or dw that there should be if there are columns enough.
+const TASKS: usize = 32;
+
 /// Most scalars in a tile.
 const MAX_ROWS: usize = 7;
 
@@ -83,7 +89,7 @@ impl Forward {
     pub(crate) fn scratch(&self) -> Vec<usize> {
         vec![
             scratch_words(self.m.streams * self.panels * self.panel * self.m.inputs),
-            scratch_words(self.slots * line_aligned(ROWS * self.panel)),
+            scratch_words(self.slots * line_aligned(2 * ROWS * self.panel)),
         ]
     }
 
@@ -115,7 +121,7 @@ impl Forward {
             }
         });
         let packed = &*packed;
-        let slots = aligned(slots, self.slots * line_aligned(ROWS * self.panel));
+        let slots = aligned(slots, self.slots * line_aligned(2 * ROWS * self.panel));
         // The streams of a block of rows run one after the other, while its weights are in the cache.
         for_each_task(self.row_blocks * self.panels * m.streams, self.slots, slots, |task, slot| {
             let (rest, stream) = (task / m.streams, task % m.streams);
@@ -186,10 +192,7 @@ impl Work for ForwardTask<'_> {
         for first in (0..m.inputs).step_by(BLOCK) {
             let terms = BLOCK.min(m.inputs - first);
             for (row, count) in pieces(self.rows.len(), max_rows(S::REGISTERS)) {
-                let mut scalars = [std::ptr::null(); MAX_ROWS];
-                for (i, scalar) in scalars[..count].iter_mut().enumerate() {
-                    *scalar = &raw const self.w[(self.rows.start + row + i) * m.inputs + first];
-                }
+                let scalars = rows(&self.w[first..], m.inputs, self.rows.start + row, count);
                 // SAFETY: rows, features and lanes are inside w, the packed inputs and the sums.
                 unsafe {
                     StridedTile {
@@ -208,14 +211,98 @@ impl Work for ForwardTask<'_> {
                 }
             }
         }
-        let epilogue = &self.product.epilogue;
-        for lane in 0..panel.min(m.batch - self.samples) {
-            for (i, row) in self.rows.clone().enumerate() {
-                let mut y = self.sums[i * panel + lane];
-                epilogue.apply(row, 0, std::slice::from_mut(&mut y));
-                // SAFETY: sample and row are inside the output, and this task's own.
-                unsafe { *self.product.output.at((self.samples + lane) * m.outputs + row) = y };
+        let samples = panel.min(m.batch - self.samples);
+        let (sums, transposed) = self.sums.split_at_mut(ROWS * panel);
+        // SAFETY: samples and rows are inside the output, and this task's own.
+        unsafe {
+            let to = (transposed.as_mut_ptr(), ROWS);
+            transpose::<S>((sums.as_ptr(), panel), to, self.rows.len(), samples);
+            for (lane, sums) in transposed.chunks_exact(ROWS).take(samples).enumerate() {
+                let at = (self.samples + lane) * m.outputs + self.rows.start;
+                let out = self.product.output.at(at);
+                self.product.epilogue.write_features::<S>(self.rows.start, at, sums.as_ptr(), out, self.rows.len());
             }
+        }
+    }
+}
+
+/// How the columns of dx or dw are cut into tasks, and those into panels.
+#[derive(Clone, Copy, Debug)]
+struct Columns {
+    /// Extent.
+    columns: usize,
+    /// Lanes of a tile.
+    panel: usize,
+    /// Columns of a task, a multiple of `panel`.
+    span: usize,
+    /// Extent of the reduction.
+    terms: usize,
+}
+
+impl Columns {
+    fn new(columns: usize, terms: usize, width: &Width) -> Columns {
+        let vectors = columns.div_ceil(width.lanes).min(max_vectors(width.registers));
+        let panel = vectors * width.lanes;
+        // Wide spans read and write long pieces of rows; but their copy should stay in the second-level cache, and there
+        // should be enough of them for all cores.
+        let panels = columns.div_ceil(panel);
+        let wide = (SPAN_WORDS / (terms * panel)).min(panels / TASKS).max(1);
+        Columns { columns, panel, span: wide * panel, terms }
+    }
+
+    fn tasks(&self) -> usize {
+        self.columns.div_ceil(self.span)
+    }
+
+    /// Words of a worker: the copied columns, and a tile.
+    fn slot_words(&self) -> usize {
+        line_aligned(self.terms * self.span + MAX_ROWS * self.panel)
+    }
+
+    /// The panels of the span that begins at column `first`: (offset in the span, columns that exist).
+    fn panels(&self, first: usize) -> impl Iterator<Item = (usize, usize)> {
+        let (panel, end) = (self.panel, self.span.min(self.columns - first));
+        (0..end).step_by(panel).map(move |offset| (offset, panel.min(end - offset)))
+    }
+
+    /// Copies the span of columns from `first` of [terms][columns], panel by panel: [term][lane], zeros past the end.
+    ///
+    /// # Safety
+    /// As [`Simd`].
+    #[inline(always)]
+    unsafe fn pack<S: Simd>(&self, from: &[f32], first: usize, to: &mut [f32]) {
+        for (term, row) in from.chunks_exact(self.columns).take(self.terms).enumerate() {
+            for (offset, width) in self.panels(first) {
+                let to = &mut to[offset * self.terms + term * self.panel..][..self.panel];
+                to[width..].fill(0.0);
+                // SAFETY: both hold `width` words.
+                unsafe { copy::<S>(row[first + offset..][..width].as_ptr(), to.as_mut_ptr(), width) };
+            }
+        }
+    }
+
+    /// One tile: sums over the terms of scalars[p][term · step] · panel[term][lane] → tile [P][panel].
+    ///
+    /// # Safety
+    /// The scalars hold what is read.
+    #[inline(always)]
+    unsafe fn tile<S: Simd>(&self, scalars: &[*const f32], step: usize, panel: &[f32], tile: &mut [f32]) {
+        debug_assert!(panel.len() >= self.terms * self.panel && tile.len() >= scalars.len() * self.panel);
+        // SAFETY: the lengths above; the scalars are the caller's duty.
+        unsafe {
+            StridedTile {
+                rows: 1,
+                columns: self.terms,
+                scalars,
+                row_step: 0,
+                step,
+                vectors: panel.as_ptr(),
+                vector_step: self.panel,
+                out: tile.as_mut_ptr(),
+                out_step: self.panel,
+                accumulate: false,
+            }
+            .run::<S>(self.panel / S::LANES, false);
         }
     }
 }
@@ -224,17 +311,7 @@ impl Work for ForwardTask<'_> {
 #[derive(Debug)]
 pub(crate) struct BackwardInput {
     m: Matmul,
-    panel: usize,
-    panels: usize,
-    slots: usize,
-}
-
-/// dw = dyᵀ·x.
-#[derive(Debug)]
-pub(crate) struct BackwardWeight {
-    m: Matmul,
-    panel: usize,
-    panels: usize,
+    columns: Columns,
     slots: usize,
 }
 
@@ -242,49 +319,24 @@ impl BackwardInput {
     /// Decides the blocking.
     pub(crate) fn new(e: &Extents, streams: usize, level: Level) -> BackwardInput {
         let m = Matmul::new(e, streams, level);
-        let panel = m.panel(m.inputs);
-        let panels = m.inputs.div_ceil(panel);
-        BackwardInput { m, panel, panels, slots: slots(panels) }
+        let columns = Columns::new(m.inputs, m.outputs, &m.width);
+        BackwardInput { m, columns, slots: slots(columns.tasks()) }
     }
 
-    fn slot_words(&self) -> usize {
-        (self.m.outputs + MAX_ROWS) * self.panel
-    }
-
-    /// Size of the scratch buffer: panels of the weights, and a tile.
+    /// Size of the scratch buffer.
     pub(crate) fn scratch(&self) -> Vec<usize> {
-        vec![scratch_words(self.slots * line_aligned(self.slot_words()))]
+        vec![scratch_words(self.slots * self.columns.slot_words())]
     }
 
     /// Runs the products; `scratch` as declared by [`BackwardInput::scratch`].
     pub(crate) fn run(&self, w: &[f32], products: &[Product<'_>], scratch: &mut [f32]) {
-        let slots = aligned(scratch, self.slots * line_aligned(self.slot_words()));
-        for_each_task(self.panels, self.slots, slots, |task, slot| {
-            let (packed, tile) = slot.split_at_mut(self.m.outputs * self.panel);
+        let slots = aligned(scratch, self.slots * self.columns.slot_words());
+        for_each_task(self.columns.tasks(), self.slots, slots, |task, slot| {
+            let (packed, tile) = slot.split_at_mut(self.columns.terms * self.columns.span);
+            let first = task * self.columns.span;
             // SAFETY: tasks write disjoint columns.
-            unsafe {
-                dispatch(self.m.width.level, InputTask { b: self, w, products, first: task * self.panel, packed, tile })
-            }
+            unsafe { dispatch(self.m.width.level, InputTask { b: self, w, products, first, packed, tile }) }
         });
-    }
-}
-
-/// Copies columns `first..first + width` of a matrix of rows of `step` into [row][panel], zeros past `width`.
-///
-/// # Safety
-/// As [`Simd`]; the columns exist.
-#[inline(always)]
-unsafe fn pack_columns<S: Simd>(
-    from: &[f32],
-    step: usize,
-    (first, width): (usize, usize),
-    to: &mut [f32],
-    panel: usize,
-) {
-    for (from, to) in from.chunks_exact(step).zip(to.chunks_exact_mut(panel)) {
-        to[width..].fill(0.0);
-        // SAFETY: the caller's duty.
-        unsafe { copy::<S>(from.as_ptr().add(first), to.as_mut_ptr(), width) };
     }
 }
 
@@ -301,43 +353,21 @@ struct InputTask<'a> {
 impl Work for InputTask<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let (m, panel, first) = (&self.b.m, self.b.panel, self.first);
-        let width = panel.min(m.inputs - first);
-        // SAFETY: `first` begins a panel; rows and columns below stay inside the operands.
+        let (m, c) = (&self.b.m, &self.b.columns);
+        // SAFETY: `first` begins a span; rows and columns below stay inside the operands.
         unsafe {
-            pack_columns::<S>(self.w, m.inputs, (first, width), self.packed, panel);
+            c.pack::<S>(self.w, self.first, self.packed);
             for (stream, product) in self.products.iter().enumerate() {
                 if stream == 1 {
                     self.packed.iter_mut().for_each(|w| *w = w.abs());
                 }
                 for (sample, count) in pieces(m.batch, max_rows(S::REGISTERS)) {
-                    let mut scalars = [std::ptr::null(); MAX_ROWS];
-                    for (i, scalar) in scalars[..count].iter_mut().enumerate() {
-                        *scalar = &raw const product.input[(sample + i) * m.outputs];
-                    }
-                    StridedTile {
-                        rows: 1,
-                        columns: m.outputs,
-                        scalars: &scalars[..count],
-                        row_step: 0,
-                        step: 1,
-                        vectors: self.packed.as_ptr(),
-                        vector_step: panel,
-                        out: self.tile.as_mut_ptr(),
-                        out_step: panel,
-                        accumulate: false,
-                    }
-                    .run::<S>(panel / S::LANES, false);
-                    for (i, row) in self.tile.chunks_exact(panel).take(count).enumerate() {
-                        let at = (sample + i) * m.inputs + first;
-                        let out = std::slice::from_raw_parts_mut(product.output.at(at), width);
-                        match product.epilogue.mask {
-                            None => copy::<S>(row.as_ptr(), out.as_mut_ptr(), width),
-                            Some(mask) => {
-                                for ((y, &sum), &mask) in out.iter_mut().zip(row).zip(&mask[at..]) {
-                                    *y = if mask <= 0.0 { 0.0 } else { sum };
-                                }
-                            }
+                    let scalars = rows(product.input, m.outputs, sample, count);
+                    for (offset, width) in c.panels(self.first) {
+                        c.tile::<S>(&scalars[..count], 1, &self.packed[offset * c.terms..], self.tile);
+                        for (i, sums) in self.tile.chunks_exact(c.panel).take(count).enumerate() {
+                            let at = (sample + i) * m.inputs + self.first + offset;
+                            product.epilogue.write::<S>(0, at, sums.as_ptr(), product.output.at(at), width);
                         }
                     }
                 }
@@ -346,38 +376,47 @@ impl Work for InputTask<'_> {
     }
 }
 
+/// Addresses of `count` ≤ 7 rows of `step` words, from row `first`.
+#[inline(always)]
+fn rows(matrix: &[f32], step: usize, first: usize, count: usize) -> [*const f32; MAX_ROWS] {
+    let mut rows = [std::ptr::null(); MAX_ROWS];
+    for (i, row) in rows[..count].iter_mut().enumerate() {
+        *row = &raw const matrix[(first + i) * step];
+    }
+    rows
+}
+
+/// dw = dyᵀ·x.
+#[derive(Debug)]
+pub(crate) struct BackwardWeight {
+    m: Matmul,
+    columns: Columns,
+    slots: usize,
+}
+
 impl BackwardWeight {
     /// Decides the blocking.
     pub(crate) fn new(e: &Extents, streams: usize, level: Level) -> BackwardWeight {
         let m = Matmul::new(e, streams, level);
-        let panel = m.panel(m.inputs);
-        let panels = m.inputs.div_ceil(panel);
-        BackwardWeight { m, panel, panels, slots: slots(panels) }
+        let columns = Columns::new(m.inputs, m.batch, &m.width);
+        BackwardWeight { m, columns, slots: slots(columns.tasks()) }
     }
 
-    fn slot_words(&self) -> usize {
-        (self.m.batch + MAX_ROWS) * self.panel
-    }
-
-    /// Size of the scratch buffer: panels of the input, and a tile.
+    /// Size of the scratch buffer.
     pub(crate) fn scratch(&self) -> Vec<usize> {
-        vec![scratch_words(self.slots * line_aligned(self.slot_words()))]
+        vec![scratch_words(self.slots * self.columns.slot_words())]
     }
 
     /// dw from pairs (x, dy): the first pair's product, plus sign(w) times the second's if there are two.
     /// `scratch` is as declared by [`BackwardWeight::scratch`].
     pub(crate) fn run(&self, pairs: &[(&[f32], &[f32])], sign_of: Option<&[f32]>, dw: &mut [f32], scratch: &mut [f32]) {
-        let slots = aligned(scratch, self.slots * line_aligned(self.slot_words()));
+        let slots = aligned(scratch, self.slots * self.columns.slot_words());
         let dw = Shared::new(dw);
-        for_each_task(self.panels, self.slots, slots, |task, slot| {
-            let (packed, tile) = slot.split_at_mut(self.m.batch * self.panel);
+        for_each_task(self.columns.tasks(), self.slots, slots, |task, slot| {
+            let (packed, tile) = slot.split_at_mut(self.columns.terms * self.columns.span);
+            let first = task * self.columns.span;
             // SAFETY: tasks write disjoint columns.
-            unsafe {
-                dispatch(
-                    self.m.width.level,
-                    WeightTask { b: self, pairs, sign_of, dw, first: task * self.panel, packed, tile },
-                )
-            }
+            unsafe { dispatch(self.m.width.level, WeightTask { b: self, pairs, sign_of, dw, first, packed, tile }) }
         });
     }
 }
@@ -396,38 +435,24 @@ struct WeightTask<'a> {
 impl Work for WeightTask<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let (m, panel, first) = (&self.b.m, self.b.panel, self.first);
-        let width = panel.min(m.inputs - first);
-        // SAFETY: `first` begins a panel; rows and columns below stay inside the operands.
+        let (m, c) = (&self.b.m, &self.b.columns);
+        // SAFETY: `first` begins a span; rows and columns below stay inside the operands.
         unsafe {
             for (stream, &(x, dy)) in self.pairs.iter().enumerate() {
-                pack_columns::<S>(x, m.inputs, (first, width), self.packed, panel);
+                c.pack::<S>(x, self.first, self.packed);
                 for (feature, count) in pieces(m.outputs, max_rows(S::REGISTERS)) {
-                    let mut scalars = [std::ptr::null(); MAX_ROWS];
-                    for (i, scalar) in scalars[..count].iter_mut().enumerate() {
-                        *scalar = &raw const dy[feature + i];
-                    }
-                    StridedTile {
-                        rows: 1,
-                        columns: m.batch,
-                        scalars: &scalars[..count],
-                        row_step: 0,
-                        step: m.outputs,
-                        vectors: self.packed.as_ptr(),
-                        vector_step: panel,
-                        out: self.tile.as_mut_ptr(),
-                        out_step: panel,
-                        accumulate: false,
-                    }
-                    .run::<S>(panel / S::LANES, false);
-                    for (i, row) in self.tile.chunks_exact(panel).take(count).enumerate() {
-                        let at = (feature + i) * m.inputs + first;
-                        let out = std::slice::from_raw_parts_mut(self.dw.at(at), width);
-                        match self.sign_of.filter(|_| stream == 1) {
-                            None => copy::<S>(row.as_ptr(), out.as_mut_ptr(), width),
-                            Some(w) => {
-                                for ((d, &sum), &w) in out.iter_mut().zip(row).zip(&w[at..]) {
-                                    *d += sign(w) * sum;
+                    let scalars = rows(dy, 1, feature, count);
+                    for (offset, width) in c.panels(self.first) {
+                        c.tile::<S>(&scalars[..count], m.outputs, &self.packed[offset * c.terms..], self.tile);
+                        for (i, sums) in self.tile.chunks_exact(c.panel).take(count).enumerate() {
+                            let at = (feature + i) * m.inputs + self.first + offset;
+                            match self.sign_of.filter(|_| stream == 1) {
+                                None => copy::<S>(sums.as_ptr(), self.dw.at(at), width),
+                                Some(w) => {
+                                    let dw = std::slice::from_raw_parts_mut(self.dw.at(at), width);
+                                    for ((d, &sum), &w) in dw.iter_mut().zip(sums).zip(&w[at..]) {
+                                        *d += sign(w) * sum;
+                                    }
                                 }
                             }
                         }

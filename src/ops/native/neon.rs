@@ -57,6 +57,14 @@ impl Simd for Neon {
         unsafe { vabsq_f32(a) }
     }
     #[inline(always)]
+    unsafe fn relu(a: float32x4_t) -> float32x4_t {
+        unsafe { vmaxq_f32(a, vdupq_n_f32(0.0)) }
+    }
+    #[inline(always)]
+    unsafe fn zero_unless_positive(a: float32x4_t, m: float32x4_t) -> float32x4_t {
+        unsafe { vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(a), vclezq_f32(m))) }
+    }
+    #[inline(always)]
     unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {
         unsafe {
             let r: [float32x4_t; 4] = std::array::from_fn(|i| vld1q_f32(from.add(i * from_step)));

@@ -59,6 +59,32 @@ impl Simd for Avx512 {
         unsafe { _mm512_abs_ps(a) }
     }
     #[inline(always)]
+    unsafe fn relu(a: __m512) -> __m512 {
+        // Of 0 and NaN, max gives its second operand.
+        unsafe { _mm512_max_ps(_mm512_setzero_ps(), a) }
+    }
+    #[inline(always)]
+    unsafe fn zero_unless_positive(a: __m512, m: __m512) -> __m512 {
+        unsafe { _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_NLE_UQ>(m, _mm512_setzero_ps()), a) }
+    }
+    #[inline(always)]
+    unsafe fn unzip(from: *const f32, n: usize, even: *mut f32, odd: *mut f32) {
+        unsafe {
+            let places = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            let next = _mm512_add_epi32(places, _mm512_set1_epi32(1));
+            for i in (0..n).step_by(32) {
+                let count = (n - i).min(32);
+                let bits = u32::MAX >> (32 - count);
+                let low = _mm512_maskz_loadu_ps(bits as u16, from.add(i));
+                let high = _mm512_maskz_loadu_ps((bits >> 16) as u16, from.wrapping_add(i + 16));
+                let evens = u16::MAX >> (16 - count.div_ceil(2));
+                let odds = ((1u32 << (count / 2)) - 1) as u16;
+                _mm512_mask_storeu_ps(even.add(i / 2), evens, _mm512_permutex2var_ps(low, places, high));
+                _mm512_mask_storeu_ps(odd.wrapping_add(i / 2), odds, _mm512_permutex2var_ps(low, next, high));
+            }
+        }
+    }
+    #[inline(always)]
     unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {
         unsafe { transpose8(from, from_step, to, to_step) }
     }
@@ -115,6 +141,14 @@ impl Simd for Avx2 {
         unsafe { _mm256_andnot_ps(_mm256_set1_ps(-0.0), a) }
     }
     #[inline(always)]
+    unsafe fn relu(a: __m256) -> __m256 {
+        unsafe { _mm256_max_ps(_mm256_setzero_ps(), a) }
+    }
+    #[inline(always)]
+    unsafe fn zero_unless_positive(a: __m256, m: __m256) -> __m256 {
+        unsafe { _mm256_and_ps(_mm256_cmp_ps::<_CMP_NLE_UQ>(m, _mm256_setzero_ps()), a) }
+    }
+    #[inline(always)]
     unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {
         unsafe { transpose8(from, from_step, to, to_step) }
     }
@@ -169,6 +203,14 @@ impl Simd for Sse2 {
     #[inline(always)]
     unsafe fn abs(a: __m128) -> __m128 {
         unsafe { _mm_andnot_ps(_mm_set1_ps(-0.0), a) }
+    }
+    #[inline(always)]
+    unsafe fn relu(a: __m128) -> __m128 {
+        unsafe { _mm_max_ps(_mm_setzero_ps(), a) }
+    }
+    #[inline(always)]
+    unsafe fn zero_unless_positive(a: __m128, m: __m128) -> __m128 {
+        unsafe { _mm_and_ps(_mm_cmpnle_ps(m, _mm_setzero_ps()), a) }
     }
     #[inline(always)]
     unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {
