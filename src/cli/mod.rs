@@ -17,6 +17,7 @@ mod output;
 mod parse;
 mod progress;
 mod report;
+mod self_test;
 mod settings;
 mod train;
 
