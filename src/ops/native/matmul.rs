@@ -8,7 +8,7 @@ use super::blocks::{copy, transpose};
 use super::correlate::sign;
 use super::epilogue::Epilogue;
 use super::lanes::{Simd, Width, Work, dispatch};
-use super::tile::{StridedTile, max_rows, max_vectors, pieces};
+use super::tile::{Scalars, StridedTile, max_rows, max_vectors, pieces};
 use super::workers::{Shared, aligned, for_each, for_each_task, line_aligned, scratch_words, slots};
 use crate::ops::linear::Extents;
 use crate::ops::simd::Level;
@@ -24,6 +24,12 @@ const SPAN_WORDS: usize = 64 * 1024;
 
 /// Tasks of dx or dw that there should be if there are columns enough.
 const TASKS: usize = 32;
+
+/// f32 in a cache line.
+const LINE: usize = 16;
+
+/// How many rows ahead the columns of a span are asked for.
+const ROWS_AHEAD: usize = 8;
 
 /// Most scalars in a tile.
 const MAX_ROWS: usize = 7;
@@ -189,6 +195,7 @@ impl Work for ForwardTask<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let (m, panel) = (&self.f.m, self.f.panel);
+        let scalars_from = if self.abs { Scalars::StreamedAbs } else { Scalars::Streamed };
         for first in (0..m.inputs).step_by(BLOCK) {
             let terms = BLOCK.min(m.inputs - first);
             for (row, count) in pieces(self.rows.len(), max_rows(S::REGISTERS)) {
@@ -207,7 +214,7 @@ impl Work for ForwardTask<'_> {
                         out_step: panel,
                         accumulate: first > 0,
                     }
-                    .run::<S>(panel / S::LANES, self.abs);
+                    .run::<S>(panel / S::LANES, scalars_from);
                 }
             }
         }
@@ -272,6 +279,14 @@ impl Columns {
     #[inline(always)]
     unsafe fn pack<S: Simd>(&self, from: &[f32], first: usize, to: &mut [f32]) {
         for (term, row) in from.chunks_exact(self.columns).take(self.terms).enumerate() {
+            // Rows are pages apart: only we know where the next ones begin.
+            for (offset, _) in self.panels(first) {
+                for line in (0..self.panel).step_by(LINE) {
+                    let ahead = term * self.columns + first + offset + line + ROWS_AHEAD * self.columns;
+                    // SAFETY: a prefetch is harmless anywhere.
+                    unsafe { S::prefetch(from.as_ptr().wrapping_add(ahead)) };
+                }
+            }
             for (offset, width) in self.panels(first) {
                 let to = &mut to[offset * self.terms + term * self.panel..][..self.panel];
                 to[width..].fill(0.0);
@@ -302,7 +317,7 @@ impl Columns {
                 out_step: self.panel,
                 accumulate: false,
             }
-            .run::<S>(self.panel / S::LANES, false);
+            .run::<S>(self.panel / S::LANES, Scalars::Near);
         }
     }
 }
