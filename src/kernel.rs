@@ -90,6 +90,8 @@ pub struct GpuLimits {
     pub offset_words: usize,
     /// The adapter is a CPU (lavapipe, WARP): workgroup memory and barriers cost more than they save there.
     pub software: bool,
+    /// Use the kernels without tiling where there are any: the baseline of speed measurements and a second oracle.
+    pub plain: bool,
 }
 
 impl GpuLimits {
@@ -101,6 +103,7 @@ impl GpuLimits {
         invocations: 256,
         offset_words: 64,
         software: false,
+        plain: false,
     };
 
     /// Folds `groups` workgroups into a grid that respects the limit per axis. A shader gets its flat group index as

@@ -4,6 +4,7 @@
 //! nothing here blocks, the command line does.
 
 pub mod cpu;
+pub mod gpu;
 
 use std::future::Future;
 use std::pin::Pin;

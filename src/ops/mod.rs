@@ -4,7 +4,9 @@
 //! [N,F], weights [O,C,KH,KW] and [G,F], biases [O]; everything is dense, row-major f32 unless it says u32.
 //! A box is a pair (center, radius ≥ 0) of one shape.
 
+mod dispatch;
 mod native;
+pub mod shaders;
 pub mod simd;
 mod support;
 

@@ -155,9 +155,13 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads TOML; unknown keys and wrong types are errors that name them.
+    /// Reads TOML; unknown keys and wrong types are errors that name them. What a run directory records about the run itself
+    /// (`[run]`: version, device) is no setting and is passed over.
     pub fn from_toml(text: &str, origin: &str) -> Result<Config> {
-        toml::from_str(text).map_err(|e| Error::Config(format!("{origin}: {}", one_line(&e))))
+        let wrong = |e: toml::de::Error| Error::Config(format!("{origin}: {}", one_line(&e)));
+        let mut table: toml::Table = toml::from_str(text).map_err(wrong)?;
+        table.remove("run");
+        table.try_into().map_err(wrong)
     }
 
     /// The settings as TOML.
@@ -191,7 +195,7 @@ impl Config {
         self.check()?;
         // The authors' schedules, in proportion: 70 epochs, ε full at epoch 22, learning rate down at 50 and 60.
         let share = |numerator: u32| f64::from(self.epochs) * f64::from(numerator) / 70.0;
-        self.lr_milestones.get_or_insert_with(|| vec![share(50).round() as u32, share(60).round() as u32]);
+        self.lr_milestones.get_or_insert_with(|| [50, 60].map(|at| (share(at).round() as u32).max(2)).to_vec());
         let after_natural = self.natural_epochs + 1;
         self.kappa_end_epoch.get_or_insert(after_natural);
         self.epsilon_end_epoch.get_or_insert((share(22).ceil() as u32).max(after_natural));

@@ -53,8 +53,8 @@ impl Op for BoundPenalty {
         Ok(vec![Some(g.push1(BoundPenaltyBackward, &[at.inputs[0], at.inputs[1], grad])?), None])
     }
 
-    fn gpu(&self, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
-        gpu::forward(signature, limits)
+    fn gpu(&self, _signature: &Signature, _limits: &GpuLimits) -> Result<GpuCall> {
+        gpu::forward()
     }
 
     fn cpu(&self, _signature: &Signature) -> Result<NativeCall> {
@@ -75,8 +75,8 @@ impl Op for BoundPenaltyBackward {
         Ok(vec![inputs[0].clone()])
     }
 
-    fn gpu(&self, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
-        gpu::backward(signature, limits)
+    fn gpu(&self, _signature: &Signature, _limits: &GpuLimits) -> Result<GpuCall> {
+        gpu::backward()
     }
 
     fn cpu(&self, _signature: &Signature) -> Result<NativeCall> {

@@ -7,13 +7,17 @@
 //! grad_y; with respect to b the sum of grad_y over N, OH, OW.
 //! Numerics: f32; one output is a sum of C·KH·KW products (forward), O·⌈KH/S⌉·⌈KW/S⌉ (input), N·OH·OW (weight).
 
+mod correlate;
 mod cpu;
+mod gather;
 mod geometry;
 mod gpu;
 
 use std::any::Any;
 use std::sync::Arc;
 
+pub(crate) use correlate::{Correlation, Pair};
+pub(crate) use gather::Gather;
 pub use geometry::Conv2dSpec;
 pub(crate) use geometry::Geometry;
 

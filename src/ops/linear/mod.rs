@@ -6,9 +6,12 @@
 
 mod cpu;
 mod gpu;
+mod product;
 
 use std::any::Any;
 use std::sync::Arc;
+
+pub(crate) use product::{Epilogue, Product};
 
 use crate::error::{Error, Result};
 use crate::graph::{Backward, Cost, Graph, Op, Signature, Value, traffic};

@@ -1,0 +1,32 @@
+// margin_radius_backward_input: out[n,f] = Σ_k g[n,k] · |w[label_n,f] − w[k,f]|.
+// g [N,CLASSES], w [CLASSES,FEATURES], labels u32 [N], out [COUNT] = [N,FEATURES]. One invocation computes one element;
+// grid: ceil(COUNT / 64) groups, folded into x and y.
+
+override CLASSES: u32;
+override FEATURES: u32;
+override COUNT: u32;
+
+@group(0) @binding(0) var<storage, read> g: array<f32>;
+@group(0) @binding(1) var<storage, read> w: array<f32>;
+@group(0) @binding(2) var<storage, read> labels: array<u32>;
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = (group.y * groups.x + group.x) * 64u + local;
+    if i >= COUNT {
+        return;
+    }
+    let n = i / FEATURES;
+    let f = i % FEATURES;
+    let own = w[min(labels[n], CLASSES - 1u) * FEATURES + f];
+    var sum = 0.0;
+    for (var k = 0u; k < CLASSES; k++) {
+        sum += g[n * CLASSES + k] * abs(own - w[k * FEATURES + f]);
+    }
+    out[i] = sum;
+}

@@ -1,0 +1,229 @@
+//! A compiled plan: where its values live, and the dispatches of one run.
+
+use super::context::Context;
+use super::pipelines::Pipelines;
+use crate::error::Result;
+use crate::graph::Plan;
+use crate::graph::plan::{Named, Step, Storage};
+use crate::kernel::{Bind, GpuCall, Operand};
+
+/// A buffer, or the part of one from a word on.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub(super) buffer: wgpu::Buffer,
+    pub(super) first: usize,
+}
+
+impl Place {
+    fn whole(buffer: wgpu::Buffer) -> Place {
+        Place { buffer, first: 0 }
+    }
+}
+
+/// One dispatch, ready to be recorded.
+struct Launch {
+    name: &'static str,
+    pipeline: wgpu::ComputePipeline,
+    bindings: wgpu::BindGroup,
+    groups: [u32; 3],
+}
+
+/// Inputs of at most this many words share one buffer and one upload: learning rates, radii, labels, keys.
+const SMALL_INPUT_WORDS: usize = 64;
+
+pub(super) struct Compiled {
+    pub(super) inputs: Vec<(Named, Place)>,
+    pub(super) outputs: Vec<(Named, Place)>,
+    /// The shared buffer of the small inputs, if there are any.
+    arena: Option<wgpu::Buffer>,
+    /// Its next content, reused by every run.
+    staging: Vec<u8>,
+    launches: Vec<Launch>,
+    /// Words of inputs and constants, and of slots.
+    pub(super) input_words: usize,
+    pub(super) slot_words: usize,
+    /// Scratch that the launches are bound to.
+    pub(super) scratch: Vec<wgpu::Buffer>,
+}
+
+/// Everything of a session that compiling needs.
+pub(super) struct Compiler<'a> {
+    pub(super) context: &'a Context,
+    pub(super) pipelines: &'a mut Pipelines,
+    /// Scratch buffers by index, shared by all nodes of all programs: dispatches run one after the other.
+    pub(super) scratch: &'a mut Vec<wgpu::Buffer>,
+    /// Buffers of the plan's states.
+    pub(super) states: Vec<wgpu::Buffer>,
+}
+
+impl Compiler<'_> {
+    pub(super) fn compile(mut self, plan: &Plan) -> Result<Compiled> {
+        let context = self.context;
+        let (inputs, arena, arena_words) = self.inputs(plan)?;
+        let slots = plan.slots.iter().map(|&words| context.buffer("slot", words)).collect::<Result<Vec<_>>>()?;
+        let mut constants = Vec::with_capacity(plan.constants.len());
+        for words in &plan.constants {
+            let buffer = context.buffer("constant", words.len())?;
+            context.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(words));
+            constants.push(buffer);
+        }
+        let calls: Vec<GpuCall> =
+            plan.steps.iter().map(|step| step.op.gpu(&step.signature, &context.limits)).collect::<Result<_>>()?;
+        self.grow_scratch(&calls)?;
+
+        let place = |storage: &Storage| match *storage {
+            Storage::Input(i) => inputs[i].1.clone(),
+            Storage::State(i) => Place::whole(self.states[i].clone()),
+            Storage::Constant(i) => Place::whole(constants[i].clone()),
+            Storage::Slot(i) => Place::whole(slots[i].clone()),
+        };
+        let mut launches = Vec::new();
+        for (step, call) in plan.steps.iter().zip(&calls) {
+            for dispatch in &call.dispatches {
+                let name = dispatch.shader.name;
+                let (pipeline, layout) = self.pipelines.get(context, dispatch)?;
+                let mut bound = Vec::with_capacity(dispatch.binds.len());
+                for bind in &dispatch.binds {
+                    let (at, words) = operand(step, call, &place, self.scratch, bind);
+                    if words > context.limits.binding_words {
+                        return Err(context.error(format!(
+                            "{}: an operand of {} bytes, this adapter binds at most {}",
+                            step.op.name(),
+                            4 * words,
+                            4 * context.limits.binding_words
+                        )));
+                    }
+                    bound.push((at, words));
+                }
+                let entries: Vec<_> = bound.iter().enumerate().map(|(i, (at, words))| entry(i, at, *words)).collect();
+                let bindings = context.scoped(&format_args!("bindings of {name} in {}", step.op.name()), || {
+                    context.device.create_bind_group(&wgpu::BindGroupDescriptor {
+                        label: Some(name),
+                        layout,
+                        entries: &entries,
+                    })
+                })?;
+                launches.push(Launch { name, pipeline, bindings, groups: dispatch.groups });
+            }
+        }
+        let outputs = plan.outputs.iter().map(|(named, storage)| (named.clone(), place(storage))).collect();
+        let large: usize = plan.inputs.iter().map(|n| n.ty.elements()).filter(|&w| w > SMALL_INPUT_WORDS).sum();
+        Ok(Compiled {
+            outputs,
+            arena,
+            staging: vec![0; 4 * arena_words],
+            launches,
+            input_words: large + arena_words + plan.constants.iter().map(|c| c.len()).sum::<usize>(),
+            slot_words: plan.slots.iter().sum(),
+            scratch: self.scratch.clone(),
+            inputs,
+        })
+    }
+
+    /// Places of the inputs, the buffer that the small ones share, and its words.
+    fn inputs(&self, plan: &Plan) -> Result<(Vec<(Named, Place)>, Option<wgpu::Buffer>, usize)> {
+        let context = self.context;
+        // A cell of the shared buffer begins where a binding may.
+        let cell = SMALL_INPUT_WORDS.next_multiple_of(context.limits.offset_words);
+        let is_small = |named: &Named| named.ty.elements() <= SMALL_INPUT_WORDS;
+        let words = cell * plan.inputs.iter().filter(|named| is_small(named)).count();
+        let arena = if words > 0 { Some(context.buffer("small inputs", words)?) } else { None };
+        let mut used = 0;
+        let mut inputs = Vec::with_capacity(plan.inputs.len());
+        for named in &plan.inputs {
+            let place = match arena.as_ref().filter(|_| is_small(named)) {
+                Some(arena) => {
+                    used += cell;
+                    Place { buffer: arena.clone(), first: used - cell }
+                }
+                None => Place::whole(context.buffer(&named.name, named.ty.elements())?),
+            };
+            inputs.push((named.clone(), place));
+        }
+        Ok((inputs, arena, words))
+    }
+
+    /// Makes the shared scratch large enough. Programs compiled earlier keep the buffers that they are bound to.
+    fn grow_scratch(&mut self, calls: &[GpuCall]) -> Result<()> {
+        for call in calls {
+            for (i, &words) in call.scratch.iter().enumerate() {
+                if i == self.scratch.len() {
+                    self.scratch.push(self.context.buffer("scratch", words)?);
+                } else if self.scratch[i].size() < 4 * words as u64 {
+                    self.scratch[i] = self.context.buffer("scratch", words)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Place and length in words of what `bind` means.
+fn operand(
+    step: &Step,
+    call: &GpuCall,
+    place: &impl Fn(&Storage) -> Place,
+    scratch: &[wgpu::Buffer],
+    bind: &Bind,
+) -> (Place, usize) {
+    let (mut at, whole) = match bind.operand {
+        Operand::Input(i) => (place(&step.inputs[i]), step.signature.inputs[i].elements()),
+        Operand::Output(i) => (place(&step.outputs[i]), step.signature.outputs[i].elements()),
+        Operand::Scratch(i) => (Place::whole(scratch[i].clone()), call.scratch[i]),
+    };
+    at.first += bind.offset;
+    (at, if bind.words == 0 { whole } else { bind.words })
+}
+
+fn entry(binding: usize, at: &Place, words: usize) -> wgpu::BindGroupEntry<'_> {
+    wgpu::BindGroupEntry {
+        binding: binding as u32,
+        resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer: &at.buffer,
+            offset: 4 * at.first as u64,
+            size: wgpu::BufferSize::new(4 * words as u64),
+        }),
+    }
+}
+
+impl Compiled {
+    /// Queues the upload of the inputs, `bytes` in the order of the plan.
+    pub(super) fn upload<'a>(&mut self, queue: &wgpu::Queue, bytes: impl Fn(&Named) -> Result<&'a [u8]>) -> Result<()> {
+        for (named, place) in &self.inputs {
+            let bytes = bytes(named)?;
+            if self.arena.as_ref() == Some(&place.buffer) {
+                self.staging[4 * place.first..][..bytes.len()].copy_from_slice(bytes);
+            } else {
+                queue.write_buffer(&place.buffer, 0, bytes);
+            }
+        }
+        if let Some(arena) = &self.arena {
+            queue.write_buffer(arena, 0, &self.staging);
+        }
+        Ok(())
+    }
+
+    /// Records one run as one compute pass; wgpu orders dispatches that share a buffer.
+    pub(super) fn record(&self, device: &wgpu::Device) -> wgpu::CommandBuffer {
+        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("run") });
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            let mut current = None;
+            for launch in &self.launches {
+                if current != Some(&launch.pipeline) {
+                    pass.set_pipeline(&launch.pipeline);
+                    current = Some(&launch.pipeline);
+                }
+                pass.set_bind_group(0, &launch.bindings, &[]);
+                let [x, y, z] = launch.groups;
+                pass.dispatch_workgroups(x, y, z);
+            }
+        }
+        encoder.finish()
+    }
+
+    /// Names of the launches, in order.
+    pub(super) fn launch_names(&self) -> Vec<&'static str> {
+        self.launches.iter().map(|launch| launch.name).collect()
+    }
+}

@@ -1,0 +1,153 @@
+//! The GPU as a [`Session`].
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::context::{Context, GpuOptions};
+use super::pipelines::Pipelines;
+use super::program::{Compiled, Compiler, Place};
+use super::readback;
+use crate::device::{DeviceInfo, Feed, Memory, Pending, Program, ProgramInfo, Session, match_feed};
+use crate::error::Result;
+use crate::graph::Plan;
+use crate::kernel::GpuLimits;
+use crate::shape::TensorType;
+
+/// One GPU with its states and programs.
+pub struct GpuSession {
+    context: Context,
+    pipelines: Pipelines,
+    states: BTreeMap<String, State>,
+    programs: Vec<Option<Compiled>>,
+    scratch: Vec<wgpu::Buffer>,
+}
+
+struct State {
+    ty: TensorType,
+    buffer: wgpu::Buffer,
+}
+
+impl GpuSession {
+    /// Opens the adapter that `options` ask for.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] if there is no such adapter or it refuses, with what there is instead.
+    pub async fn open(options: &GpuOptions) -> Result<GpuSession> {
+        let context = Context::open(options).await?;
+        Ok(GpuSession {
+            context,
+            pipelines: Pipelines::default(),
+            states: BTreeMap::new(),
+            programs: Vec::new(),
+            scratch: Vec::new(),
+        })
+    }
+
+    /// The limits that this session's ops cut their work by.
+    pub fn limits(&self) -> GpuLimits {
+        self.context.limits
+    }
+
+    fn compiled(&self, program: Program) -> Result<&Compiled> {
+        let found = self.programs.get(program.0).and_then(Option::as_ref);
+        found.ok_or_else(|| self.context.error("the program was released"))
+    }
+
+    fn state(&self, name: &str) -> Result<&State> {
+        self.states.get(name).ok_or_else(|| self.context.error(format!("no state called '{name}'")))
+    }
+}
+
+impl Session for GpuSession {
+    fn device(&self) -> &DeviceInfo {
+        &self.context.info
+    }
+
+    fn compile(&mut self, plan: &Plan) -> Result<Program> {
+        self.context.check()?;
+        for state in &plan.states {
+            self.create_state(&state.name, &state.ty)?;
+        }
+        let states = plan.states.iter().map(|state| self.states[&state.name].buffer.clone()).collect();
+        let compiler =
+            Compiler { context: &self.context, pipelines: &mut self.pipelines, scratch: &mut self.scratch, states };
+        let compiled = compiler.compile(plan)?;
+        self.programs.push(Some(compiled));
+        Ok(Program(self.programs.len() - 1))
+    }
+
+    fn release(&mut self, program: Program) {
+        if let Some(slot) = self.programs.get_mut(program.0) {
+            *slot = None;
+        }
+    }
+
+    fn run(&mut self, program: Program, feeds: &[Feed<'_>]) -> Result<()> {
+        self.context.check()?;
+        let context = &self.context;
+        let compiled = self.programs.get_mut(program.0).and_then(Option::as_mut);
+        let compiled = compiled.ok_or_else(|| context.error("the program was released"))?;
+        compiled.upload(&context.queue, |named| match_feed(&context.info.id, &named.name, &named.ty, feeds))?;
+        context.queue.submit([compiled.record(&context.device)]);
+        context.check()
+    }
+
+    fn read<'a>(&'a mut self, program: Program, output: &'a str) -> Pending<'a, Vec<u32>> {
+        Box::pin(async move {
+            let found = self.compiled(program)?.outputs.iter().find(|(named, _)| named.name == output);
+            let (named, place) = found.ok_or_else(|| self.context.error(format!("no output called '{output}'")))?;
+            readback::read(&self.context, place.clone(), named.ty.elements()).await
+        })
+    }
+
+    fn create_state(&mut self, name: &str, ty: &TensorType) -> Result<()> {
+        if let Some(state) = self.states.get(name) {
+            if state.ty != *ty {
+                return Err(self.context.error(format!("state '{name}' is {:?}, asked for as {ty:?}", state.ty)));
+            }
+            return Ok(());
+        }
+        let buffer = self.context.buffer(name, ty.elements())?;
+        self.states.insert(name.to_string(), State { ty: ty.clone(), buffer });
+        Ok(())
+    }
+
+    fn read_state<'a>(&'a mut self, name: &'a str) -> Pending<'a, Vec<u32>> {
+        Box::pin(async move {
+            let state = self.state(name)?;
+            let place = Place { buffer: state.buffer.clone(), first: 0 };
+            readback::read(&self.context, place, state.ty.elements()).await
+        })
+    }
+
+    fn write_state(&mut self, name: &str, words: &[u32]) -> Result<()> {
+        self.context.check()?;
+        let state = self.state(name)?;
+        if words.len() != state.ty.elements() {
+            let message = format!("state '{name}' holds {} words, got {}", state.ty.elements(), words.len());
+            return Err(self.context.error(message));
+        }
+        self.context.queue.write_buffer(&state.buffer, 0, bytemuck::cast_slice(words));
+        Ok(())
+    }
+
+    fn states(&self) -> Vec<(String, TensorType)> {
+        self.states.iter().map(|(name, state)| (name.clone(), state.ty.clone())).collect()
+    }
+
+    fn memory(&self) -> Memory {
+        let programs = || self.programs.iter().flatten();
+        // A program may still hold scratch that has been replaced by larger.
+        let scratch: HashSet<&wgpu::Buffer> = programs().flat_map(|p| &p.scratch).chain(&self.scratch).collect();
+        Memory {
+            states: self.states.values().map(|s| s.buffer.size() as usize).sum(),
+            inputs: programs().map(|p| 4 * p.input_words).sum(),
+            slots: programs().map(|p| 4 * p.slot_words).sum(),
+            scratch: scratch.into_iter().map(|b| b.size() as usize).sum(),
+        }
+    }
+
+    fn program_info(&self, program: Program) -> ProgramInfo {
+        let launches = self.compiled(program).map(Compiled::launch_names);
+        ProgramInfo { launches: launches.unwrap_or_default(), host_waits: 0 }
+    }
+}

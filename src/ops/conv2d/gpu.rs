@@ -1,0 +1,50 @@
+//! Dispatches of the convolution and its gradients, cut over the batch.
+
+use super::correlate::{Correlation, Pair};
+use super::gather::{Epilogue, Gather};
+use super::{Conv2d, Conv2dBackwardInput, Conv2dBackwardWeight};
+use crate::error::Result;
+use crate::graph::Signature;
+use crate::kernel::Operand::{Input, Output};
+use crate::kernel::{Bind, GpuCall, GpuLimits};
+use crate::ops::dispatch::{chunks, part};
+
+pub(super) fn forward(op: &Conv2d, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
+    let g = op.geometry(&signature.inputs)?;
+    let (x, y) = (signature.inputs[0].shape.inner(), signature.outputs[0].shape.inner());
+    let epilogue = Epilogue { bias: op.bias, relu: op.relu, ..Epilogue::default() };
+    let mut call = GpuCall::default();
+    for (first, count) in chunks("conv2d_forward", g.batch, &[x, y], limits)? {
+        let w = Bind::all(Input(1));
+        let extra = if op.bias { Bind::all(Input(2)) } else { w };
+        let binds = [part(Input(0), first, count, x), w, extra, part(Output(0), first, count, y)];
+        call.dispatches.push(Gather::forward(&g, count).dispatch(epilogue, binds, limits)?);
+    }
+    Ok(call)
+}
+
+pub(super) fn backward_input(op: &Conv2dBackwardInput, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
+    let g = op.geometry(&signature.inputs)?;
+    let (y, x) = (signature.inputs[0].shape.inner(), signature.outputs[0].shape.inner());
+    let epilogue = Epilogue { masked: op.masked, ..Epilogue::default() };
+    let mut call = GpuCall::default();
+    for (first, count) in chunks("conv2d_backward_input", g.batch, &[x, y], limits)? {
+        let w = Bind::all(Input(1));
+        let extra = if op.masked { part(Input(2), first, count, x) } else { w };
+        let binds = [part(Input(0), first, count, y), w, extra, part(Output(0), first, count, x)];
+        for gather in Gather::backward(&g, count) {
+            call.dispatches.push(gather.dispatch(epilogue, binds, limits)?);
+        }
+    }
+    Ok(call)
+}
+
+pub(super) fn backward_weight(
+    op: &Conv2dBackwardWeight,
+    signature: &Signature,
+    limits: &GpuLimits,
+) -> Result<GpuCall> {
+    let g = op.geometry(&signature.inputs)?;
+    let center = Pair { x: Input(0), grad_y: Input(1) };
+    Correlation { center, radius: None }.call("conv2d_backward_weight", &g, limits)
+}

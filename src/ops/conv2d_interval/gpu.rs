@@ -1,0 +1,53 @@
+//! Dispatches of the convolution of boxes and its gradients, cut over the batch.
+
+use super::{Conv2dInterval, Conv2dIntervalBackwardInput, Conv2dIntervalBackwardWeight};
+use crate::error::Result;
+use crate::graph::Signature;
+use crate::kernel::Operand::{Input, Output};
+use crate::kernel::{Bind, GpuCall, GpuLimits};
+use crate::ops::conv2d::{Correlation, Gather, Pair};
+use crate::ops::dispatch::{chunks, part};
+
+pub(super) fn forward(op: &Conv2dInterval, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
+    let g = op.geometry(&signature.inputs)?;
+    let (x, y) = (signature.inputs[0].shape.inner(), signature.outputs[0].shape.inner());
+    let mut call = GpuCall::default();
+    for (first, count) in chunks("conv2d_interval_forward", g.batch, &[x, y], limits)? {
+        let w = Bind::all(Input(2));
+        let bias = if op.bias { Bind::all(Input(3)) } else { w };
+        let cut = |operand, words| part(operand, first, count, words);
+        let binds = [cut(Input(0), x), cut(Input(1), x), w, bias, cut(Output(0), y), cut(Output(1), y)];
+        call.dispatches.extend(Gather::forward(&g, count).interval(op.bias, binds, limits)?);
+    }
+    Ok(call)
+}
+
+pub(super) fn backward_input(
+    op: &Conv2dIntervalBackwardInput,
+    signature: &Signature,
+    limits: &GpuLimits,
+) -> Result<GpuCall> {
+    let g = op.geometry(&signature.inputs)?;
+    let (y, x) = (signature.inputs[0].shape.inner(), signature.outputs[0].shape.inner());
+    let mut call = GpuCall::default();
+    for (first, count) in chunks("conv2d_interval_backward_input", g.batch, &[x, y], limits)? {
+        let w = Bind::all(Input(2));
+        let cut = |operand, words| part(operand, first, count, words);
+        let binds = [cut(Input(0), y), cut(Input(1), y), w, w, cut(Output(0), x), cut(Output(1), x)];
+        for gather in Gather::backward(&g, count) {
+            call.dispatches.extend(gather.interval(false, binds, limits)?);
+        }
+    }
+    Ok(call)
+}
+
+pub(super) fn backward_weight(
+    op: &Conv2dIntervalBackwardWeight,
+    signature: &Signature,
+    limits: &GpuLimits,
+) -> Result<GpuCall> {
+    let g = op.geometry(&signature.inputs)?;
+    let center = Pair { x: Input(0), grad_y: Input(2) };
+    let radius = Pair { x: Input(1), grad_y: Input(3) };
+    Correlation { center, radius: Some((radius, Input(4))) }.call("conv2d_interval_backward_weight", &g, limits)
+}

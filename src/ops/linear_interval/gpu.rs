@@ -1,0 +1,84 @@
+//! Dispatches of the linear layer on boxes, cut as those of the layer on points.
+
+use super::{LinearInterval, LinearIntervalBackwardInput, LinearIntervalBackwardWeight};
+use crate::error::Result;
+use crate::graph::Signature;
+use crate::kernel::Operand::{Input, Output};
+use crate::kernel::{Bind, Dispatch, GpuCall, GpuLimits};
+use crate::ops::dispatch::{Variant, flag, grid, int, part};
+use crate::ops::linear::{Epilogue, Product};
+use crate::ops::shaders::MATMUL_INTERVAL_BACKWARD_WEIGHT;
+
+pub(super) fn forward(op: &LinearInterval, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
+    let e = op.extents(&signature.inputs)?;
+    let mut call = GpuCall::default();
+    for cut in e.cuts("linear_interval_forward", limits)? {
+        let w = part(Input(2), cut.features.0, cut.features.1, e.inputs);
+        let inputs = |operand| part(operand, cut.samples.0, cut.samples.1, e.inputs);
+        let outputs = |operand| part(operand, cut.samples.0, cut.samples.1, e.outputs);
+        let bias = if op.bias { Bind::all(Input(3)) } else { w };
+        let binds = [inputs(Input(0)), inputs(Input(1)), w, bias, outputs(Output(0)), outputs(Output(1))];
+        call.dispatches.extend(e.forward(cut).interval(op.bias, false, binds, limits)?);
+    }
+    Ok(call)
+}
+
+pub(super) fn backward_input(
+    op: &LinearIntervalBackwardInput,
+    signature: &Signature,
+    limits: &GpuLimits,
+) -> Result<GpuCall> {
+    let e = op.extents(&signature.inputs)?;
+    let mut call = GpuCall::default();
+    for cut in e.cuts("linear_interval_backward_input", limits)? {
+        let w = part(Input(2), cut.features.0, cut.features.1, e.inputs);
+        let inputs = |operand| part(operand, cut.samples.0, cut.samples.1, e.inputs);
+        let outputs = |operand| part(operand, cut.samples.0, cut.samples.1, e.outputs);
+        let binds = [outputs(Input(0)), outputs(Input(1)), w, w, inputs(Output(0)), inputs(Output(1))];
+        call.dispatches.extend(e.backward_input(cut).interval(false, cut.features.0 > 0, binds, limits)?);
+    }
+    Ok(call)
+}
+
+pub(super) fn backward_weight(
+    op: &LinearIntervalBackwardWeight,
+    signature: &Signature,
+    limits: &GpuLimits,
+) -> Result<GpuCall> {
+    let e = op.extents(&signature.inputs)?;
+    let mut call = GpuCall::default();
+    for cut in e.cuts("linear_interval_backward_weight", limits)? {
+        let inputs = |operand| part(operand, cut.samples.0, cut.samples.1, e.inputs);
+        let outputs = |operand| part(operand, cut.samples.0, cut.samples.1, e.outputs);
+        let rows = |operand| part(operand, cut.features.0, cut.features.1, e.inputs);
+        let binds = [inputs(Input(0)), inputs(Input(1)), outputs(Input(2)), outputs(Input(3)), rows(Input(4)), rows(Output(0))];
+        call.dispatches.extend(weight(&e.backward_weight(cut), cut.samples.0 > 0, binds, limits)?);
+    }
+    Ok(call)
+}
+
+/// g1ᵀ·x1 + sign(w)·(g2ᵀ·x2). Binds are x1, x2, g1, g2, w, out.
+fn weight(product: &Product, accumulate: bool, binds: [Bind; 6], limits: &GpuLimits) -> Result<Vec<Dispatch>> {
+    let variant = Variant::choose(limits, 4, product.m, product.n, 1);
+    if !matches!(variant, Variant::Tiled { .. }) {
+        let [x1, x2, g1, g2, w, out] = binds;
+        let center = Epilogue { accumulate, ..Epilogue::default() };
+        let radius = Epilogue { signed: true, accumulate: true, ..Epilogue::default() };
+        return Ok(vec![
+            product.dispatch(center, [g1, x1, x1, out], limits)?,
+            product.dispatch(radius, [g2, x2, w, out], limits)?,
+        ]);
+    }
+    let (groups, constant) = variant.launch(product.m, product.n, 1);
+    let mut overrides = vec![
+        ("M", int(product.m)),
+        ("N", int(product.n)),
+        ("K", int(product.k)),
+        ("G_FIRST", int(product.a_first)),
+        ("G_K", int(product.a[1])),
+        ("ACCUMULATE", flag(accumulate)),
+    ];
+    overrides.extend(constant);
+    let shader = &MATMUL_INTERVAL_BACKWARD_WEIGHT;
+    Ok(vec![Dispatch { shader, binds: binds.to_vec(), overrides, groups: grid(shader.name, groups, limits)? }])
+}

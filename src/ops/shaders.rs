@@ -1,0 +1,108 @@
+//! The registry of compute shaders: name, text and bindings of every file under `shaders/`.
+//!
+//! A test holds each entry against its WGSL text and the list against the folder.
+
+use crate::kernel::Shader;
+
+macro_rules! shaders {
+    ($($(#[$meta:meta])* $id:ident = $name:literal [$($binding:ident: $access:ident),* $(,)?]),* $(,)?) => {
+        $($(#[$meta])*
+        pub static $id: Shader = Shader {
+            name: $name,
+            source: include_str!(concat!("../../shaders/", $name, ".wgsl")),
+            bindings: &[$((stringify!($binding), crate::kernel::Access::$access)),*],
+        };)*
+
+        /// All shaders, sorted by name.
+        pub static ALL: &[&Shader] = &[$(&$id),*];
+    };
+}
+
+shaders! {
+    /// See `shaders/adam.wgsl`.
+    ADAM = "adam" [grad: Read, rates: Read, p: Write, m: Write, v: Write],
+    /// See `shaders/argmax.wgsl`.
+    ARGMAX = "argmax" [x: Read, y: Write],
+    /// See `shaders/binary.wgsl`.
+    BINARY = "binary" [a: Read, b: Read, y: Write],
+    /// See `shaders/bound_penalty_backward.wgsl`.
+    BOUND_PENALTY_BACKWARD = "bound_penalty_backward" [s: Read, input_radius: Read, grad: Read, out: Write],
+    /// See `shaders/bound_penalty_forward.wgsl`.
+    BOUND_PENALTY_FORWARD = "bound_penalty_forward" [s: Read, input_radius: Read, y: Write],
+    /// See `shaders/bound_statistics_backward.wgsl`.
+    BOUND_STATISTICS_BACKWARD = "bound_statistics_backward" [c: Read, r: Read, s: Read, g: Read, out_c: Write, out_r: Write],
+    /// See `shaders/bound_statistics_finish.wgsl`.
+    BOUND_STATISTICS_FINISH = "bound_statistics_finish" [partials: Read, statistics: Write],
+    /// See `shaders/bound_statistics_partial.wgsl`.
+    BOUND_STATISTICS_PARTIAL = "bound_statistics_partial" [c: Read, r: Read, statistics: Read, partials: Write],
+    /// See `shaders/compare_labels.wgsl`.
+    COMPARE_LABELS = "compare_labels" [a: Read, b: Read, y: Write],
+    /// See `shaders/concat.wgsl`.
+    CONCAT = "concat" [x0: Read, x1: Read, x2: Read, x3: Read, x4: Read, x5: Read, x6: Read, y: Write],
+    /// See `shaders/conv2d_backward_weight.wgsl`.
+    CONV2D_BACKWARD_WEIGHT = "conv2d_backward_weight" [x: Read, g: Read, w: Read, out: Write],
+    /// See `shaders/conv2d_backward_weight_plain.wgsl`.
+    CONV2D_BACKWARD_WEIGHT_PLAIN = "conv2d_backward_weight_plain" [x: Read, g: Read, w: Read, out: Write],
+    /// See `shaders/conv2d_backward_weight_register.wgsl`.
+    CONV2D_BACKWARD_WEIGHT_REGISTER = "conv2d_backward_weight_register" [x: Read, g: Read, w: Read, out: Write],
+    /// See `shaders/conv2d_gather.wgsl`.
+    CONV2D_GATHER = "conv2d_gather" [x: Read, w: Read, extra: Read, y: Write],
+    /// See `shaders/conv2d_gather_plain.wgsl`.
+    CONV2D_GATHER_PLAIN = "conv2d_gather_plain" [x: Read, w: Read, extra: Read, y: Write],
+    /// See `shaders/conv2d_gather_register.wgsl`.
+    CONV2D_GATHER_REGISTER = "conv2d_gather_register" [x: Read, w: Read, extra: Read, y: Write],
+    /// See `shaders/conv2d_interval_backward_weight.wgsl`.
+    CONV2D_INTERVAL_BACKWARD_WEIGHT = "conv2d_interval_backward_weight" [x1: Read, x2: Read, g1: Read, g2: Read, w: Read, out: Write],
+    /// See `shaders/conv2d_interval_gather.wgsl`.
+    CONV2D_INTERVAL_GATHER = "conv2d_interval_gather" [x1: Read, x2: Read, w: Read, bias: Read, y1: Write, y2: Write],
+    /// See `shaders/copy.wgsl`.
+    COPY = "copy" [x: Read, y: Write],
+    /// See `shaders/cross_entropy_backward.wgsl`.
+    CROSS_ENTROPY_BACKWARD = "cross_entropy_backward" [z: Read, labels: Read, grad: Read, out: Write],
+    /// See `shaders/cross_entropy_forward.wgsl`.
+    CROSS_ENTROPY_FORWARD = "cross_entropy_forward" [z: Read, labels: Read, y: Write],
+    /// See `shaders/expand.wgsl`.
+    EXPAND = "expand" [x: Read, y: Write],
+    /// See `shaders/fill.wgsl`.
+    FILL = "fill" [y: Write],
+    /// See `shaders/label_margin.wgsl`.
+    LABEL_MARGIN = "label_margin" [z: Read, labels: Read, y: Write],
+    /// See `shaders/margin_radius_backward_input.wgsl`.
+    MARGIN_RADIUS_BACKWARD_INPUT = "margin_radius_backward_input" [g: Read, w: Read, labels: Read, out: Write],
+    /// See `shaders/margin_radius_backward_weight.wgsl`.
+    MARGIN_RADIUS_BACKWARD_WEIGHT = "margin_radius_backward_weight" [g: Read, r: Read, w: Read, labels: Read, out: Write],
+    /// See `shaders/margin_radius_forward.wgsl`.
+    MARGIN_RADIUS_FORWARD = "margin_radius_forward" [r: Read, w: Read, labels: Read, y: Write],
+    /// See `shaders/matmul.wgsl`.
+    MATMUL = "matmul" [a: Read, b: Read, extra: Read, c: Write],
+    /// See `shaders/matmul_interval.wgsl`.
+    MATMUL_INTERVAL = "matmul_interval" [a1: Read, a2: Read, b: Read, bias: Read, c1: Write, c2: Write],
+    /// See `shaders/matmul_interval_backward_weight.wgsl`.
+    MATMUL_INTERVAL_BACKWARD_WEIGHT = "matmul_interval_backward_weight" [x1: Read, x2: Read, g1: Read, g2: Read, w: Read, out: Write],
+    /// See `shaders/matmul_plain.wgsl`.
+    MATMUL_PLAIN = "matmul_plain" [a: Read, b: Read, extra: Read, c: Write],
+    /// See `shaders/matmul_register.wgsl`.
+    MATMUL_REGISTER = "matmul_register" [a: Read, b: Read, extra: Read, c: Write],
+    /// See `shaders/pgd_step.wgsl`.
+    PGD_STEP = "pgd_step" [z: Read, grad: Read, lower: Read, upper: Read, reach: Read, done: Read, y: Write],
+    /// See `shaders/random.wgsl`.
+    RANDOM = "random" [key: Read, y: Write],
+    /// See `shaders/record_row.wgsl`.
+    RECORD_ROW = "record_row" [row: Read, index: Read, table: Write],
+    /// See `shaders/reduce.wgsl`.
+    REDUCE = "reduce" [x: Read, y: Write],
+    /// See `shaders/relu_forward.wgsl`.
+    RELU_FORWARD = "relu_forward" [x: Read, y: Write],
+    /// See `shaders/relu_interval_backward.wgsl`.
+    RELU_INTERVAL_BACKWARD = "relu_interval_backward" [m: Read, r: Read, grad_m: Read, grad_r: Read, out_m: Write, out_r: Write],
+    /// See `shaders/relu_interval_forward.wgsl`.
+    RELU_INTERVAL_FORWARD = "relu_interval_forward" [m: Read, r: Read, out_m: Write, out_r: Write],
+    /// See `shaders/select.wgsl`.
+    SELECT = "select" [cond: Read, a: Read, b: Read, y: Write],
+    /// See `shaders/sum_partials.wgsl`.
+    SUM_PARTIALS = "sum_partials" [partials: Read, y: Write],
+    /// See `shaders/transpose.wgsl`.
+    TRANSPOSE = "transpose" [x: Read, y: Write],
+    /// See `shaders/unary.wgsl`.
+    UNARY = "unary" [x: Read, y: Write],
+}
