@@ -12,7 +12,7 @@ use super::band::Band;
 use super::blocks::transpose;
 use super::gather::axis_spec;
 use super::lanes::{Simd, Width, Work, dispatch};
-use super::tile::{Scalars, StridedTile, max_rows, max_vectors, pieces};
+use super::tile::{Scalars, StridedTile, MAX_ROWS, max_vectors, pieces};
 use super::workers::{Shared, aligned, for_each_task, line_aligned, scratch_words, slots};
 use crate::ops::conv2d::Geometry;
 use crate::ops::simd::{CHUNK, Level, vectorised};
@@ -227,8 +227,8 @@ impl Work for GroupTask<'_> {
 unsafe fn accumulate<S: Simd>(c: &Correlate, padded: &[f32], gradient: &[f32], rows: usize, partial: &mut [f32]) {
     let wide = c.wide();
     for (first, lanes) in c.panels() {
-        for (term, count) in pieces(c.taps.len(), max_rows(S::REGISTERS)) {
-            let mut scalars = [std::ptr::null(); 7];
+        for (term, count) in pieces(c.taps.len(), MAX_ROWS) {
+            let mut scalars = [std::ptr::null(); MAX_ROWS];
             for (scalar, &tap) in scalars.iter_mut().zip(&c.taps[term..term + count]) {
                 *scalar = &raw const padded[tap as usize];
             }

@@ -14,7 +14,7 @@ use super::band::Band;
 use super::blocks::transpose;
 use super::epilogue::Epilogue;
 use super::lanes::{Simd, Width, Work, dispatch};
-use super::tile::{ChannelTile, MAX_CHANNELS, PixelTile, max_pixels, max_vectors, pieces};
+use super::tile::{ChannelTile, MAX_ROWS, PixelTile, max_pixels, max_vectors, pieces};
 use super::workers::{Shared, aligned, for_each_task, line_aligned, scratch_words, slots};
 use crate::ops::conv2d::Geometry;
 use crate::ops::simd::Level;
@@ -130,7 +130,7 @@ impl Gather {
         let most = PANEL_VECTORS * width.lanes;
         let panels = match lanes {
             Lanes::Channels => (0..wide).step_by(most).map(|first| (first, most.min(wide - first))).collect(),
-            Lanes::Pixels => pieces(channels, MAX_CHANNELS).collect(),
+            Lanes::Pixels => pieces(channels, MAX_ROWS).collect(),
         };
         // Bands are cut by their output, and the last is not much smaller than the others.
         let row_words = wide * output[1] * rows.out_step;
@@ -203,7 +203,7 @@ impl Gather {
 
     /// Sums of one [`PixelTile`].
     fn tile_words(&self) -> usize {
-        MAX_CHANNELS * max_vectors(self.width.registers) * self.width.lanes
+        MAX_ROWS * max_vectors(self.width.registers) * self.width.lanes
     }
 
     /// The rows of a band, [channel][pixel], where [`PixelTile`]s of several classes of columns meet.

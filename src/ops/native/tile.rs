@@ -22,13 +22,9 @@ pub(crate) fn max_vectors(registers: usize) -> usize {
     if registers >= 32 { 4 } else { 2 }
 }
 
-/// Largest P of a [`PixelTile`].
-pub(crate) const MAX_CHANNELS: usize = 6;
-
-/// Largest P of a [`StridedTile`]: 7 where 32 registers hold 7 · 4 sums, else 6.
-pub(crate) fn max_rows(registers: usize) -> usize {
-    if registers >= 32 { 7 } else { 6 }
-}
+/// Largest P of a [`PixelTile`] or [`StridedTile`]: 6 · 4 sums, 4 vectors and a scalar fill 32 registers, 6 · 2, 2 and 1
+/// fill 16. One more row would spill.
+pub(crate) const MAX_ROWS: usize = 6;
 
 /// Cuts `extent` into as few pieces of at most `most` as possible, nearly equal; yields (first, length).
 pub(crate) fn pieces(extent: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
@@ -261,13 +257,13 @@ impl<const P: usize, const V: usize> Work for StreamedAbs<StridedTile<'_>, P, V>
 macro_rules! choose {
     ($simd:ident, $wrap:ident, $rows:literal, $tile:expr, ($p:expr, $v:expr), STRIDED) => {
         choose!($simd, $wrap, $rows, $tile, ($p, $v),
-            (1, 1) (2, 1) (3, 1) (4, 1) (5, 1) (6, 1) (7, 1) (1, 2) (2, 2) (3, 2) (4, 2) (5, 2) (6, 2) (7, 2)
-            (1, 3) (2, 3) (3, 3) (4, 3) (5, 3) (6, 3) (7, 3) (1, 4) (2, 4) (3, 4) (4, 4) (5, 4) (6, 4) (7, 4))
+            (1, 1) (2, 1) (3, 1) (4, 1) (5, 1) (6, 1) (1, 2) (2, 2) (3, 2) (4, 2) (5, 2) (6, 2)
+            (1, 3) (2, 3) (3, 3) (4, 3) (5, 3) (6, 3) (1, 4) (2, 4) (3, 4) (4, 4) (5, 4) (6, 4))
     };
     ($simd:ident, $wrap:ident, $rows:literal, $tile:expr, ($p:expr, $v:expr), $(($P:literal, $V:literal))*) => {
         match ($p, $v) {
-            $(($P, $V) if $rows * $P * $V + 3 < $simd::REGISTERS => {
-                if const { $rows * $P * $V + 3 < $simd::REGISTERS } {
+            $(($P, $V) if $rows * $P * $V + $V < $simd::REGISTERS => {
+                if const { $rows * $P * $V + $V < $simd::REGISTERS } {
                     $simd::enter($wrap::<_, $P, $V>($tile))
                 }
             })*
@@ -311,7 +307,7 @@ impl ChannelTile<'_> {
 }
 
 impl PixelTile<'_> {
-    /// Runs the tile with P = `channels` ≤ [`MAX_CHANNELS`] and V = number of groups ≤ [`max_vectors`].
+    /// Runs the tile with P = `channels` ≤ [`MAX_ROWS`] and V = number of groups ≤ [`max_vectors`].
     ///
     /// # Safety
     /// The pointers hold what the equation reads and writes.
@@ -334,7 +330,7 @@ impl PixelTile<'_> {
 }
 
 impl StridedTile<'_> {
-    /// Runs the tile with P = number of scalars ≤ [`max_rows`] and V = `vectors` ≤ [`max_vectors`].
+    /// Runs the tile with P = number of scalars ≤ [`MAX_ROWS`] and V = `vectors` ≤ [`max_vectors`].
     ///
     /// # Safety
     /// The pointers hold what the equation reads and writes.
