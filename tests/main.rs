@@ -4,3 +4,4 @@ mod common;
 mod data;
 mod golden;
 mod ops;
+mod train;
