@@ -4,4 +4,6 @@ mod cli;
 mod common;
 mod data;
 mod golden;
+mod gpu;
 mod ops;
+mod train;

@@ -24,7 +24,7 @@ pub struct Program(pub(crate) usize);
 pub type Feed<'a> = (&'a str, &'a [u8]);
 
 /// Which machine a session runs on; goes into run directories and reports.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct DeviceInfo {
     /// What `--device` takes to choose it again.
     pub id: String,
@@ -118,17 +118,15 @@ pub struct OpenOptions {
 /// [`Error::Usage`] for a choice of another form, [`Error::Device`] when there is no such adapter or it can't be opened.
 pub async fn open(choice: &str, options: OpenOptions) -> Result<Box<dyn Session>> {
     let selector = match choice {
-        "cpu" => None,
-        // A software adapter is far slower than the native device.
-        "auto" => {
-            let hardware = gpu::adapters().await.iter().any(|adapter| adapter.kind != "software");
-            hardware.then_some(gpu::Selector::Hardware)
-        }
-        _ => Some(gpu::Selector::parse(choice).ok_or_else(|| {
+        "cpu" => return Ok(Box::new(cpu::CpuSession::new())),
+        "auto" => match gpu::adapters().await.iter().any(|adapter| adapter.kind != "software") {
+            true => gpu::Selector::Hardware,
+            false => return Ok(Box::new(cpu::CpuSession::new())),
+        },
+        _ => gpu::Selector::parse(choice).ok_or_else(|| {
             Error::Usage(format!("unknown device '{choice}': expected auto, cpu, gpu, gpu:N or gpu:NAME"))
-        })?),
+        })?,
     };
-    let Some(selector) = selector else { return Ok(Box::new(cpu::CpuSession::new())) };
     let OpenOptions { shader_checks, portable } = options;
     let options = gpu::GpuOptions { selector, portable, shader_checks, limits: None };
     Ok(Box::new(gpu::GpuSession::open(&options).await?))
