@@ -33,8 +33,10 @@ pub fn run(args: &Args) -> Result<()> {
         output::print_json(&json!({ "devices": devices }))?;
     } else {
         let described = std::iter::once(native_text()).chain(adapters.iter().map(adapter_text));
-        let text: String =
-            described.zip(&tests).map(|(device, test)| format!("{device}       self-test: {}\n", verdict(test))).collect();
+        let text: String = described
+            .zip(&tests)
+            .map(|(device, test)| format!("{device}       self-test: {}\n", verdict(test)))
+            .collect();
         output::print(&text)?;
     }
     tests.into_iter().collect()

@@ -6,8 +6,18 @@ use smallbox::graph::{Graph, Plan};
 use smallbox::ops::{self, Conv2dSpec};
 use smallbox::shape::TensorType;
 
-/// Images, channels, side of the image, features, kernel (padded to keep the side), outputs.
-const [N, C, S, O, K, G]: [usize; 6] = [2, 3, 7, 5, 3, 11];
+/// Images.
+const N: usize = 2;
+/// Channels of an image.
+const C: usize = 3;
+/// Side of an image and of each feature: it is padded by K/2.
+const S: usize = 7;
+/// Features of the convolution.
+const O: usize = 5;
+/// Side of its kernel.
+const K: usize = 3;
+/// Outputs of the linear layer.
+const G: usize = 11;
 
 /// Small whole numbers that repeat late.
 fn values(count: usize, step: usize) -> Vec<f32> {

@@ -24,7 +24,7 @@ pub struct Program(pub(crate) usize);
 pub type Feed<'a> = (&'a str, &'a [u8]);
 
 /// Which machine a session runs on; goes into run directories and reports.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct DeviceInfo {
     /// What `--device` takes to choose it again.
     pub id: String,
