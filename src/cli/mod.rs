@@ -59,6 +59,7 @@ enum Command {
 
 /// Parses the arguments, does what they ask for, reports an error in one line.
 pub fn main() -> ExitCode {
+    quiet_vulkan();
     match parse_and_run(std::env::args_os()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -69,6 +70,15 @@ pub fn main() -> ExitCode {
             }
             ExitCode::from(error.exit_code())
         }
+    }
+}
+
+/// Keeps Mesa's device selection layer out where there is no desktop: it would look for one, and complain on the standard
+/// error that there is none. The layer only reorders adapters, which smallbox orders itself.
+fn quiet_vulkan() {
+    if cfg!(target_os = "linux") && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        // SAFETY: this is the first thing that the program does, so no other thread reads the environment.
+        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
     }
 }
 

@@ -37,7 +37,8 @@ impl Rate {
         let z2 = Z95 * Z95;
         let middle = (p + z2 / (2.0 * n)) / (1.0 + z2 / n);
         let half = Z95 / (1.0 + z2 / n) * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
-        Rate { count, rate: p, low: (middle - half).max(0.0), high: (middle + half).min(1.0) }
+        // Without rounding the share lies between the ends, and at 0 or 1 it is one of them.
+        Rate { count, rate: p, low: (middle - half).clamp(0.0, p), high: (middle + half).clamp(p, 1.0) }
     }
 }
 

@@ -26,6 +26,10 @@ impl EpsilonSchedule {
         }
         let (origin, end, at) = (self.start as f64 - 1.0, self.end as f64, index as f64);
         let knee = origin + ((end - origin) * 0.25).floor();
+        if knee == origin {
+            // Too short for a curved part.
+            return self.value * (at - origin) / (end - origin);
+        }
         let cube = (knee - origin).powi(3);
         let factor = self.value / ((end - knee) * 4.0 * cube + (knee - origin) * cube);
         if at <= knee {
@@ -97,5 +101,17 @@ mod tests {
         assert_eq!((kappa.at(19), kappa.at(20)), (1.0, 0.0));
         let epsilon = EpsilonSchedule::new(20, 20, 0.1);
         assert_eq!((epsilon.at(19), epsilon.at(20)), (0.0, 0.1));
+    }
+
+    #[test]
+    fn a_short_schedule_is_a_straight_line() {
+        let epsilon = EpsilonSchedule::new(4, 6, 0.3);
+        let at: Vec<f64> = (3..7).map(|index| epsilon.at(index)).collect();
+        assert!(at.iter().zip([0.0, 0.1, 0.2, 0.3]).all(|(a, b)| (a - b).abs() < 1e-15), "{at:?}");
+        // Whatever the length, ε grows.
+        for end in 5..40 {
+            let epsilon = EpsilonSchedule::new(4, end, 0.3);
+            assert!((3..end).all(|index| epsilon.at(index) < epsilon.at(index + 1)), "{end}");
+        }
     }
 }
