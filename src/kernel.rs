@@ -222,7 +222,6 @@ impl<'a> NativeArgs<'a> {
     }
 
     /// Output `i` as f32. Take each output once per call.
-    #[expect(clippy::mut_from_ref, reason = "outputs are distinct buffers, by the contract of `new`")]
     pub fn output(&self, i: usize) -> &'a mut [f32] {
         let s = self.outputs[i];
         // SAFETY: `new` demands that nothing else touches an output during the call.
@@ -230,7 +229,6 @@ impl<'a> NativeArgs<'a> {
     }
 
     /// Output `i` as u32. Take each output once per call.
-    #[expect(clippy::mut_from_ref, reason = "outputs are distinct buffers, by the contract of `new`")]
     pub fn output_u32(&self, i: usize) -> &'a mut [u32] {
         let s = self.outputs[i];
         // SAFETY: as in `output`.
@@ -238,7 +236,6 @@ impl<'a> NativeArgs<'a> {
     }
 
     /// Scratch buffer `i`, contents undefined. Take each once per call.
-    #[expect(clippy::mut_from_ref, reason = "scratch buffers are distinct, by the contract of `new`")]
     pub fn scratch(&self, i: usize) -> &'a mut [f32] {
         let s = self.scratch[i];
         // SAFETY: as in `output`.

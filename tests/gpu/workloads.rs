@@ -260,7 +260,7 @@ fn elementwise(all: &mut Vec<Workload>) {
             let key = b.feed(TensorType::u32([4]), vec![1, 2, 3, 4]);
             let uniform = random(&mut b.graph, Distribution::Uniform { lower: -1.0, upper: 1.0 }, key, 5, [n])?;
             b.output(uniform);
-            let state = b.graph.state("state", TensorType::f32([n]))?;
+            let state = b.graph.state(&format!("state{n}"), TensorType::f32([n]))?;
             assign(&mut b.graph, state, x)
         }));
     }

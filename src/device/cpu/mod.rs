@@ -135,13 +135,16 @@ impl Session for CpuSession {
             debug_assert!(named.ty.dtype == DType::F32 || bytes.len().is_multiple_of(4));
             buffer.write_bytes(bytes);
         }
-        for call in &compiled.calls {
-            // SAFETY: the slices point into buffers that `compiled` keeps alive. The plan gives values with overlapping
-            // lifetimes different slots, so outputs and scratch meet neither each other nor an input that is read;
-            // `&mut self` keeps every other user away during the run.
-            let args = unsafe { NativeArgs::new(&call.inputs, &call.outputs, &call.scratch) };
-            (call.native.run)(&args);
-        }
+        // On a thread of the pool: from outside, every parallel section would cost a hand-over and a wake-up.
+        rayon::scope(|_| {
+            for call in &compiled.calls {
+                // SAFETY: the slices point into buffers that `compiled` keeps alive. The plan gives values with overlapping
+                // lifetimes different slots, so outputs and scratch meet neither each other nor an input that is read;
+                // `&mut self` keeps every other user away during the run.
+                let args = unsafe { NativeArgs::new(&call.inputs, &call.outputs, &call.scratch) };
+                (call.native.run)(&args);
+            }
+        });
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use super::band::Band;
 use super::blocks::transpose;
 use super::gather::axis_spec;
 use super::lanes::{Simd, Width, Work, dispatch};
-use super::tile::{Scalars, StridedTile, MAX_ROWS, max_vectors, pieces};
+use super::tile::{MAX_ROWS, Scalars, StridedTile, max_vectors, pieces};
 use super::workers::{Shared, aligned, for_each_task, line_aligned, scratch_words, slots};
 use crate::ops::conv2d::Geometry;
 use crate::ops::simd::{CHUNK, Level, vectorised};

@@ -8,7 +8,7 @@ use super::blocks::{copy, transpose};
 use super::correlate::sign;
 use super::epilogue::Epilogue;
 use super::lanes::{Simd, Width, Work, dispatch};
-use super::tile::{Scalars, StridedTile, MAX_ROWS, max_vectors, pieces};
+use super::tile::{MAX_ROWS, Scalars, StridedTile, max_vectors, pieces};
 use super::workers::{Shared, aligned, for_each, for_each_task, line_aligned, scratch_words, slots};
 use crate::ops::linear::Extents;
 use crate::ops::simd::Level;

@@ -255,19 +255,35 @@ impl<const P: usize, const V: usize> Work for StreamedAbs<StridedTile<'_>, P, V>
 
 /// Calls the tile of the size that is known at run time only. Sizes whose sums don't fit the registers are left out.
 macro_rules! choose {
-    ($simd:ident, $wrap:ident, $rows:literal, $tile:expr, ($p:expr, $v:expr), STRIDED) => {
-        choose!($simd, $wrap, $rows, $tile, ($p, $v),
+    // One row of pixels by one or two vectors of channels.
+    (ROW $call:tt, $size:expr) => {
+        choose!($call, $size, 1,
+            (1, 1) (2, 1) (3, 1) (4, 1) (5, 1) (6, 1) (7, 1) (8, 1) (9, 1) (10, 1) (11, 1) (12, 1) (13, 1) (14, 1)
+            (1, 2) (2, 2) (3, 2) (4, 2) (5, 2) (6, 2) (7, 2) (8, 2) (9, 2) (10, 2) (11, 2) (12, 2) (13, 2) (14, 2))
+    };
+    // Two rows of pixels.
+    (PAIR $call:tt, $size:expr) => {
+        choose!($call, $size, 2,
+            (1, 1) (2, 1) (3, 1) (4, 1) (5, 1) (6, 1) (7, 1)
+            (1, 2) (2, 2) (3, 2) (4, 2) (5, 2) (6, 2) (7, 2))
+    };
+    // Up to MAX_ROWS scalars by up to four vectors.
+    (MATRIX $call:tt, $size:expr) => {
+        choose!($call, $size, 1,
             (1, 1) (2, 1) (3, 1) (4, 1) (5, 1) (6, 1) (1, 2) (2, 2) (3, 2) (4, 2) (5, 2) (6, 2)
             (1, 3) (2, 3) (3, 3) (4, 3) (5, 3) (6, 3) (1, 4) (2, 4) (3, 4) (4, 4) (5, 4) (6, 4))
     };
-    ($simd:ident, $wrap:ident, $rows:literal, $tile:expr, ($p:expr, $v:expr), $(($P:literal, $V:literal))*) => {
-        match ($p, $v) {
-            $(($P, $V) if $rows * $P * $V + $V < $simd::REGISTERS => {
-                if const { $rows * $P * $V + $V < $simd::REGISTERS } {
-                    $simd::enter($wrap::<_, $P, $V>($tile))
-                }
-            })*
+    ($call:tt, $size:expr, $rows:literal, $(($P:literal, $V:literal))*) => {
+        match $size {
+            $(($P, $V) => choose!(ONE $call, $rows, $P, $V),)*
             (p, v) => unreachable!("no tile of {p} by {v} vectors"),
+        }
+    };
+    (ONE ($simd:ident, $wrap:ident, $tile:expr), $rows:literal, $P:literal, $V:literal) => {
+        if const { $rows * $P * $V + $V < $simd::REGISTERS } {
+            $simd::enter($wrap::<_, $P, $V>($tile))
+        } else {
+            unreachable!("a tile that spills registers")
         }
     };
 }
@@ -281,26 +297,9 @@ impl ChannelTile<'_> {
     pub(crate) unsafe fn run<S: Simd>(self, rows: usize, pixels: usize, vectors: usize) {
         // SAFETY: the caller's duty.
         unsafe {
-            if rows == 2 {
-                choose!(
-                    S,
-                    SizedPair,
-                    2,
-                    self,
-                    (pixels, vectors),
-                    (1, 1)(2, 1)(3, 1)(4, 1)(5, 1)(6, 1)(7, 1)(1, 2)(2, 2)(3, 2)(4, 2)(5, 2)(6, 2)(7, 2)
-                );
-            } else {
-                choose!(
-                    S,
-                    Sized,
-                    1,
-                    self,
-                    (pixels, vectors),
-                    (1, 1)(2, 1)(3, 1)(4, 1)(5, 1)(6, 1)(7, 1)(8, 1)(9, 1)(10, 1)(11, 1)(12, 1)(13, 1)(14, 1)(1, 2)(
-                        2, 2
-                    )(3, 2)(4, 2)(5, 2)(6, 2)(7, 2)(8, 2)(9, 2)(10, 2)(11, 2)(12, 2)(13, 2)(14, 2)
-                );
+            match rows {
+                1 => choose!(ROW(S, Sized, self), (pixels, vectors)),
+                _ => choose!(PAIR(S, SizedPair, self), (pixels, vectors)),
             }
         }
     }
@@ -314,18 +313,7 @@ impl PixelTile<'_> {
     #[inline(always)]
     pub(crate) unsafe fn run<S: Simd>(self, channels: usize) {
         // SAFETY: the caller's duty.
-        unsafe {
-            choose!(
-                S,
-                Sized,
-                1,
-                self,
-                (channels, self.groups.len()),
-                (1, 1)(2, 1)(3, 1)(4, 1)(5, 1)(6, 1)(1, 2)(2, 2)(3, 2)(4, 2)(5, 2)(6, 2)(1, 3)(2, 3)(3, 3)(4, 3)(5, 3)(
-                    6, 3
-                )(1, 4)(2, 4)(3, 4)(4, 4)(5, 4)(6, 4)
-            );
-        }
+        unsafe { choose!(MATRIX(S, Sized, self), (channels, self.groups.len())) }
     }
 }
 
@@ -336,12 +324,13 @@ impl StridedTile<'_> {
     /// The pointers hold what the equation reads and writes.
     #[inline(always)]
     pub(crate) unsafe fn run<S: Simd>(self, vectors: usize, scalars: Scalars) {
+        let size = (self.scalars.len(), vectors);
         // SAFETY: the caller's duty.
         unsafe {
             match scalars {
-                Scalars::Near => choose!(S, Sized, 1, self, (self.scalars.len(), vectors), STRIDED),
-                Scalars::Streamed => choose!(S, Streamed, 1, self, (self.scalars.len(), vectors), STRIDED),
-                Scalars::StreamedAbs => choose!(S, StreamedAbs, 1, self, (self.scalars.len(), vectors), STRIDED),
+                Scalars::Near => choose!(MATRIX(S, Sized, self), size),
+                Scalars::Streamed => choose!(MATRIX(S, Streamed, self), size),
+                Scalars::StreamedAbs => choose!(MATRIX(S, StreamedAbs, self), size),
             }
         }
     }
