@@ -96,27 +96,21 @@ pub fn run(args: &Args) -> Result<()> {
     }
 }
 
-/// A trainer at the beginning of a run in a new directory, which is gone again when the trainer can't be made.
+/// A trainer at the beginning of a run in a new directory.
 fn start(
     out: Option<&Path>,
     config: &Config,
     dataset: Arc<Dataset>,
     session: Box<dyn Session>,
 ) -> Result<(Trainer, PathBuf)> {
+    let device = session.device().clone();
+    let mut trainer = Trainer::new(config, dataset, session, None)?;
     let path = match out {
         Some(path) => path.to_path_buf(),
         None => claim_default(config)?,
     };
-    let run = RunDirectory::create(&path, config, session.device())?;
-    let file = run.config();
-    match Trainer::new(config, dataset, session, Some(run)) {
-        Ok(trainer) => Ok((trainer, path)),
-        Err(error) => {
-            std::fs::remove_file(&file).map_err(Error::io(&file))?;
-            std::fs::remove_dir(&path).map_err(Error::io(&path))?;
-            Err(error)
-        }
-    }
+    trainer.record_in(RunDirectory::create(&path, config, &device)?);
+    Ok((trainer, path))
 }
 
 /// Makes the first of `runs/NAME`, `runs/NAME-2`, … that does not exist yet.

@@ -287,6 +287,11 @@ impl Trainer {
         Ok(trainer)
     }
 
+    /// From now on everything is recorded in `run`. Making the trainer first leaves no directory behind when it can't be made.
+    pub fn record_in(&mut self, run: RunDirectory) {
+        self.run = Some(run);
+    }
+
     /// Goes on with the run in `run` where its last checkpoint left it: the same device gives the same bits as without the
     /// interruption.
     pub fn resume(
