@@ -3,4 +3,8 @@
 mod common;
 mod data;
 mod golden;
+mod graph;
+mod layering;
 mod ops;
+mod soundness;
+mod train;

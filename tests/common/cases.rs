@@ -7,7 +7,8 @@ pub const EXTENTS: [usize; 19] = [1, 2, 3, 7, 13, 15, 16, 17, 31, 32, 33, 63, 64
 
 /// Elements of elementwise cases: [`EXTENTS`] and beyond one workgroup and one piece of a native loop.
 pub const LENGTHS: [usize; 25] = [
-    1, 2, 3, 7, 13, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 1023, 1025, 16_383, 16_385, 50_021,
+    1, 2, 3, 7, 13, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 1023, 1025, 16_383, 16_385,
+    50_021,
 ];
 
 /// Elements that need more than 65 535 workgroups of 256 invocations.
@@ -49,7 +50,8 @@ pub struct Linear {
 
 /// Linear layers: every extent over [`EXTENTS`] while the others stay small and odd, and some layers of real networks.
 pub fn linears() -> Vec<Linear> {
-    let mut cases = vec![Linear { n: 64, f: 1568, g: 100 }, Linear { n: 1, f: 784, g: 10 }, Linear { n: 130, f: 96, g: 12 }];
+    let mut cases =
+        vec![Linear { n: 64, f: 1568, g: 100 }, Linear { n: 1, f: 784, g: 10 }, Linear { n: 130, f: 96, g: 12 }];
     for e in EXTENTS {
         cases.push(Linear { n: e, f: 5, g: 3 });
         cases.push(Linear { n: 3, f: e, g: 7 });
@@ -100,9 +102,8 @@ impl Conv {
 
     /// ⌊(H + 2P − D(KH − 1) − 1)/S⌋ + 1 along both axes.
     pub fn y_shape(&self) -> [usize; 4] {
-        let out = |a: usize| {
-            (self.hw[a] + 2 * self.padding[a] - self.dilation[a] * (self.k[a] - 1) - 1) / self.stride[a] + 1
-        };
+        let out =
+            |a: usize| (self.hw[a] + 2 * self.padding[a] - self.dilation[a] * (self.k[a] - 1) - 1) / self.stride[a] + 1;
         [self.n, self.o, out(0), out(1)]
     }
 

@@ -68,13 +68,26 @@ fn unary() {
 fn spreads() -> Vec<[Vec<usize>; 2]> {
     let full = vec![2, 3, 5, 7];
     let mut shapes: Vec<[Vec<usize>; 2]> = LENGTHS.iter().map(|&n| [vec![n], vec![n]]).collect();
-    let partial =
-        [[2, 1, 1, 1], [1, 3, 1, 1], [1, 1, 5, 1], [1, 1, 1, 7], [2, 3, 1, 1], [1, 3, 5, 1], [1, 3, 5, 7], [1, 1, 1, 1]];
+    let partial = [
+        [2, 1, 1, 1],
+        [1, 3, 1, 1],
+        [1, 1, 5, 1],
+        [1, 1, 1, 7],
+        [2, 3, 1, 1],
+        [1, 3, 5, 1],
+        [1, 3, 5, 7],
+        [1, 1, 1, 1],
+    ];
     for operand in partial {
         shapes.push([full.clone(), operand.to_vec()]);
         shapes.push([operand.to_vec(), full.clone()]);
     }
-    shapes.extend([[vec![1], full.clone()], [full, vec![1]], [vec![129, 257], vec![1, 257]], [vec![257, 129], vec![257, 1]]]);
+    shapes.extend([
+        [vec![1], full.clone()],
+        [full, vec![1]],
+        [vec![129, 257], vec![1, 257]],
+        [vec![257, 129], vec![257, 1]],
+    ]);
     shapes
 }
 
@@ -139,7 +152,12 @@ fn select() {
                 c.gradients(&[y], std::slice::from_ref(&grad), &[a, b])
             });
             let check = |name: &str, want: &_| {
-                assert_close(&format!("{name} over {cond_shape:?}, {shape:?}"), &got.tensor(name), want, Closeness::Exact);
+                assert_close(
+                    &format!("{name} over {cond_shape:?}, {shape:?}"),
+                    &got.tensor(name),
+                    want,
+                    Closeness::Exact,
+                );
             };
             check("y", &elementwise::select(&cond, &a, &b));
             let [to_a, to_b] = elementwise::select_backward(&cond, &grad);

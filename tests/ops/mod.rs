@@ -1,8 +1,8 @@
 //! Every op on every device against the oracle, over the shared shape table: integers exactly, reals within the rounding bound;
 //! gradients through the graph's own autodiff.
 
-mod conv2d;
 mod controls;
+mod conv2d;
 mod elementwise;
 mod fusion;
 mod interval;

@@ -37,7 +37,12 @@ fn moves_along_the_sign_inside_the_region() {
                 });
                 let want = elementwise::pgd_step(&z, &grad, [&lower, &upper], step.into(), reach.into(), done);
                 assert_close(&format!("{n} pixels"), &got.tensor("y"), &want, Closeness::Rounded);
-                let inside = got.tensor("y").data.iter().zip(lower.data.iter().zip(&upper.data)).all(|(y, (l, u))| l <= y && y <= u);
+                let inside = got
+                    .tensor("y")
+                    .data
+                    .iter()
+                    .zip(lower.data.iter().zip(&upper.data))
+                    .all(|(y, (l, u))| l <= y && y <= u);
                 assert!(inside || done, "the projection is exact");
             }
         }

@@ -40,9 +40,8 @@ fn overhang(epsilon: f64, lambda: f64, faithful: bool) -> (f64, Tensor, Tensor) 
             Ok(())
         });
         let [c, r, l, u] = ["center", "radius", "lower", "upper"].map(|name| outcome.tensor(name));
-        let out = (0..c.data.len()).map(|i| {
-            (l.data[i] - (c.data[i] - r.data[i])).max(c.data[i] + r.data[i] - u.data[i])
-        });
+        let out =
+            (0..c.data.len()).map(|i| (l.data[i] - (c.data[i] - r.data[i])).max(c.data[i] + r.data[i] - u.data[i]));
         let out = out.fold(f64::NEG_INFINITY, f64::max);
         worst = Some((out, c, r));
     });

@@ -109,8 +109,10 @@ fn a_run_interrupted_in_the_middle_of_an_epoch_resumes_bit_for_bit() {
         assert_eq!(weights(&mut whole), weights(&mut resumed), "stopped before step {stop_at}");
         assert_eq!((outcome.loss.to_bits(), outcome.test), (again.loss.to_bits(), again.test));
         let lines = std::fs::read_to_string(path.join("metrics.jsonl")).expect("metrics");
-        let epochs: Vec<u64> =
-            lines.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).expect("JSON")["epoch"].as_u64().expect("a number")).collect();
+        let epochs: Vec<u64> = lines
+            .lines()
+            .map(|l| serde_json::from_str::<serde_json::Value>(l).expect("JSON")["epoch"].as_u64().expect("a number"))
+            .collect();
         assert_eq!(epochs, [1, 2, 3], "each epoch once");
     }
 }
@@ -180,8 +182,7 @@ fn a_step_is_one_program_without_a_wait_and_reuses_its_buffers() {
     let network = smallbox::train::network_for(&config, &dataset).expect("a network");
     let phase = Phase { natural: false, robust: true, regularised: true };
     let plan = plan_step(&network, &config, phase).expect("a plan");
-    let separate: usize =
-        plan.steps.iter().flat_map(|s| s.signature.outputs.iter()).map(|t| t.bytes()).sum();
+    let separate: usize = plan.steps.iter().flat_map(|s| s.signature.outputs.iter()).map(|t| t.bytes()).sum();
     assert!(plan.slot_bytes() * 3 < separate, "{} of {separate} bytes", plan.slot_bytes());
     device::each(|session| {
         let program = session.compile(&plan).expect("compiles");

@@ -18,9 +18,7 @@ pub fn unary(kind: UnaryKind, x: &Tensor) -> Reference {
             let term = |i: usize| scale * x.data[i];
             Reference::elements(&x.shape, 2, |i| (term(i) + shift, term(i).abs() + shift.abs()))
         }
-        UnaryKind::Clamp { lower, upper } => {
-            Reference::exact(x.map(|x| x.max(f64::from(lower)).min(f64::from(upper))))
-        }
+        UnaryKind::Clamp { lower, upper } => Reference::exact(x.map(|x| x.max(f64::from(lower)).min(f64::from(upper)))),
         UnaryKind::Square => Reference::relative(f(|x| x * x), 1),
         UnaryKind::Sqrt => Reference::relative(f(f64::sqrt), 5),
         UnaryKind::Reciprocal => Reference::relative(f(|x| 1.0 / x), 3),
@@ -117,10 +115,13 @@ pub fn binary_backward(kind: BinaryKind, a: &Tensor, b: &Tensor, grad: &Tensor) 
 
 /// a where cond > 0, else b; cond may be spread.
 pub fn select(cond: &Tensor, a: &Tensor, b: &Tensor) -> Reference {
-    Reference::exact(Reference::elements(&a.shape, 1, |i| {
-        let chosen = if cond.data[spread(&cond.shape, &a.shape, i)] > 0.0 { a } else { b };
-        (chosen.data[i], 0.0)
-    }).value)
+    Reference::exact(
+        Reference::elements(&a.shape, 1, |i| {
+            let chosen = if cond.data[spread(&cond.shape, &a.shape, i)] > 0.0 { a } else { b };
+            (chosen.data[i], 0.0)
+        })
+        .value,
+    )
 }
 
 /// Gradients with respect to a and b.
@@ -138,7 +139,14 @@ pub fn relu_backward(x: &Tensor, grad: &Tensor) -> Reference {
 }
 
 /// min(max(z + step · reach · sign(grad), lower), upper), or z if `done`.
-pub fn pgd_step(z: &Tensor, grad: &Tensor, [lower, upper]: [&Tensor; 2], step: f64, reach: f64, done: bool) -> Reference {
+pub fn pgd_step(
+    z: &Tensor,
+    grad: &Tensor,
+    [lower, upper]: [&Tensor; 2],
+    step: f64,
+    reach: f64,
+    done: bool,
+) -> Reference {
     Reference::elements(&z.shape, 2, |i| {
         let moved = z.data[i] + step * reach * sign(grad.data[i]);
         let inside = moved.max(lower.data[i]).min(upper.data[i]);
@@ -179,7 +187,8 @@ mod tests {
                 vec![unary_backward(kind, &x[0], &g[0]).value]
             });
         }
-        let kinds = [BinaryKind::Add, BinaryKind::Sub, BinaryKind::Mul, BinaryKind::Div, BinaryKind::Min, BinaryKind::Max];
+        let kinds =
+            [BinaryKind::Add, BinaryKind::Sub, BinaryKind::Mul, BinaryKind::Div, BinaryKind::Min, BinaryKind::Max];
         for kind in kinds.into_iter().chain([BinaryKind::Mask]) {
             for shapes in [[vec![2, 3, 4], vec![2, 3, 4]], [vec![2, 3, 4], vec![1, 3, 1]], [vec![1], vec![2, 3, 4]]] {
                 let inputs = shapes.map(|s| random.tensor(s, 0.5, 2.0));

@@ -67,7 +67,10 @@ mod tests {
         assert_eq!(reduce(ReduceKind::Max, &x).value.data, [7.0, 9.0, 11.0]);
         let x = Tensor::new([2, 3], (0..6).map(f64::from).collect());
         assert_eq!(transpose(&x, &[1, 0]).value, Tensor::new([3, 2], vec![0.0, 3.0, 1.0, 4.0, 2.0, 5.0]));
-        assert_eq!(expand(&Tensor::new([2], vec![1.0, 2.0]), 2, 2).value.data, [1.0, 1.0, 2.0, 2.0, 1.0, 1.0, 2.0, 2.0]);
+        assert_eq!(
+            expand(&Tensor::new([2], vec![1.0, 2.0]), 2, 2).value.data,
+            [1.0, 1.0, 2.0, 2.0, 1.0, 1.0, 2.0, 2.0]
+        );
         assert_eq!(argmax(&Tensor::new([2, 3], vec![1.0, 3.0, 3.0, -1.0, -2.0, -3.0])), [1, 0]);
     }
 }

@@ -151,7 +151,8 @@ mod tests {
     fn gradients_are_slopes() {
         let mut random = Random::new(2);
         let labels = [2, 0, 2, 3];
-        let inputs = [random.tensor([4, 5], -1.0, 1.0), random.tensor([6, 5], -1.0, 1.0), random.tensor([6], -1.0, 1.0)];
+        let inputs =
+            [random.tensor([4, 5], -1.0, 1.0), random.tensor([6, 5], -1.0, 1.0), random.tensor([6], -1.0, 1.0)];
         assert_gradient(&inputs, &|i| vec![forward(&i[0], &i[1], Some(&i[2])).value], &|i, g| {
             let bias = super::super::conv2d::backward_bias(&g[0]).value;
             vec![backward_input(&g[0], &i[1]).value, backward_weight(&i[0], &g[0]).value, bias]

@@ -101,8 +101,7 @@ pub type Gradient<'a> = &'a dyn Fn(&[Tensor], &[Tensor]) -> Vec<Tensor>;
 pub fn gradient_error(inputs: &[Tensor], function: Function<'_>, gradient: Gradient<'_>) -> f64 {
     const H: f64 = 1.0 / (1 << 17) as f64;
     let mut random = Random::new(11);
-    let upstream: Vec<Tensor> =
-        function(inputs).iter().map(|y| random.tensor(y.shape.clone(), -1.0, 1.0)).collect();
+    let upstream: Vec<Tensor> = function(inputs).iter().map(|y| random.tensor(y.shape.clone(), -1.0, 1.0)).collect();
     let loss = |inputs: &[Tensor]| -> f64 {
         let pairs = |(y, g): (&Tensor, &Tensor)| y.data.iter().zip(&g.data).map(|(y, g)| y * g).sum::<f64>();
         function(inputs).iter().zip(&upstream).map(pairs).sum()

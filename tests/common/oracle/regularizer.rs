@@ -24,7 +24,16 @@ pub fn statistics(c: &Tensor, r: &Tensor) -> Reference {
         // The mean's own error moves every deviation.
         let size = c.abs() + mean_size;
         let terms = [r.data[i], c * on, c * off, d * d * on, d * d * off, c, d * on, d * off];
-        let sizes = [r.data[i], c.abs() * on, c.abs() * off, size * size * on, size * size * off, c.abs(), size * on, size * off];
+        let sizes = [
+            r.data[i],
+            c.abs() * on,
+            c.abs() * off,
+            size * size * on,
+            size * size * off,
+            c.abs(),
+            size * on,
+            size * off,
+        ];
         for s in 0..8 {
             value[s] += terms[s];
             scale[s] += sizes[s];
@@ -49,7 +58,8 @@ pub fn statistics_backward(c: &Tensor, r: &Tensor, grad: &Tensor) -> [Reference;
         let (c, on, off) = element(c, r, i);
         let (d, size) = (c - s[5], c.abs() + mean_size);
         let own = on * (g[1] / count + 2.0 * g[3] * d) + off * (g[2] / count + 2.0 * g[4] * d);
-        let own_size = on * (g[1].abs() / count + 2.0 * g[3].abs() * size) + off * (g[2].abs() / count + 2.0 * g[4].abs() * size);
+        let own_size =
+            on * (g[1].abs() / count + 2.0 * g[3].abs() * size) + off * (g[2].abs() / count + 2.0 * g[4].abs() * size);
         (own + shared, own_size + shared_size)
     });
     [center, Reference::relative(Tensor::filled(r.shape.clone(), g[0] / count), 3)]
@@ -71,8 +81,7 @@ fn folded(q: f64) -> f64 {
 pub fn penalty(s: &Tensor, input_radius: f64) -> Reference {
     let s = &s.data;
     let tightness = shortfall(input_radius / s[0].max(TINY));
-    let balance =
-        if has_ratios(s) { shortfall(folded(s[1] / -s[2])) + shortfall(folded(s[3] / s[4])) } else { 0.0 };
+    let balance = if has_ratios(s) { shortfall(folded(s[1] / -s[2])) + shortfall(folded(s[3] / s[4])) } else { 0.0 };
     // Each of the three terms is a difference of numbers of at most 1/2, times 2, of two divisions at most.
     Reference { value: Tensor::new([1], vec![tightness + balance]), scale: vec![6.0], terms: 10 }
 }
@@ -130,7 +139,12 @@ mod tests {
             statistics_backward(&i[0], &i[1], &grad).map(|r| r.value).into()
         });
         // Ratios below 1/2, above 2, and between, where the term is flat.
-        for s in [[2.0, 0.1, -0.5, 1.0, 9.0], [2.0, 0.9, -0.2, 7.0, 1.0], [0.3, 0.5, -0.5, 1.0, 1.0], [2.0, 0.5, 0.0, 1.0, 0.0]] {
+        for s in [
+            [2.0, 0.1, -0.5, 1.0, 9.0],
+            [2.0, 0.9, -0.2, 7.0, 1.0],
+            [0.3, 0.5, -0.5, 1.0, 1.0],
+            [2.0, 0.5, 0.0, 1.0, 0.0],
+        ] {
             let s = [Tensor::new([8], [s.as_slice(), &[0.3, 0.0, 0.0]].concat())];
             assert_gradient(&s, &|s| vec![penalty(&s[0], 0.25).value], &|s, g| {
                 vec![penalty_backward(&s[0], 0.25, g[0].data[0]).value]
