@@ -3,6 +3,7 @@
 mod common;
 mod data;
 mod golden;
+mod gpu;
 mod graph;
 mod layering;
 mod ops;

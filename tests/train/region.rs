@@ -23,7 +23,7 @@ fn pixels(epsilon: f64) -> (Tensor, Tensor) {
 /// Worst distance by which the small box sticks out of the ball, and the outcome's center and radius.
 fn overhang(epsilon: f64, lambda: f64, faithful: bool) -> (f64, Tensor, Tensor) {
     let (x, point) = pixels(epsilon);
-    let mut worst = None;
+    let worst = std::cell::RefCell::new(None);
     device::each(|session| {
         let outcome = run(session, |case| {
             let (vx, vp) = (case.input(&x), case.input(&point));
@@ -43,9 +43,9 @@ fn overhang(epsilon: f64, lambda: f64, faithful: bool) -> (f64, Tensor, Tensor) 
         let out =
             (0..c.data.len()).map(|i| (l.data[i] - (c.data[i] - r.data[i])).max(c.data[i] + r.data[i] - u.data[i]));
         let out = out.fold(f64::NEG_INFINITY, f64::max);
-        worst = Some((out, c, r));
+        worst.replace(Some((out, c, r)));
     });
-    worst.expect("there is always the native device")
+    worst.into_inner().expect("there is always the native device")
 }
 
 /// Rounding of a handful of operations on numbers up to 1.
