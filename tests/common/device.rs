@@ -11,8 +11,7 @@ use smallbox::device::gpu::{GpuOptions, GpuSession, Selector, adapters};
 /// Without an adapter the GPU's part prints `skipped: no adapter`; with `SMALLBOX_REQUIRE_GPU=1` it fails.
 pub fn each(mut test: impl FnMut(&mut dyn Session)) {
     test(&mut CpuSession::new());
-    // Shaders check their indices: a wrong one shows as a wrong value and not as a crash of the driver.
-    gpu(|options| GpuOptions { shader_checks: true, ..options }, test);
+    gpu(|options| options, test);
 }
 
 /// Runs `test` on the GPU alone, opened with the options that `adjust` makes of the default ones.

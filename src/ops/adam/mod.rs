@@ -40,9 +40,7 @@ impl AdamSpec {
         let corrected2 = 1.0 - self.beta2.powf(t);
         [(lr / corrected1) as f32, (1.0 / corrected2.sqrt()) as f32]
     }
-}
 
-impl AdamSpec {
     /// β₁, β₂ as kernels take them.
     fn kept(&self) -> [f32; 2] {
         [self.beta1 as f32, self.beta2 as f32]
