@@ -5,5 +5,8 @@ mod common;
 mod data;
 mod golden;
 mod gpu;
+mod graph;
+mod layering;
 mod ops;
+mod soundness;
 mod train;

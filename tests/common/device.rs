@@ -1,9 +1,41 @@
-//! The devices under test.
+//! The devices under test: the native one always, and a GPU where there is an adapter, a software one (lavapipe, WARP) too.
+
+use std::sync::{Mutex, PoisonError};
 
 use smallbox::device::Session;
 use smallbox::device::cpu::CpuSession;
+use smallbox::device::gpu::{GpuOptions, GpuSession, Selector, adapters};
 
-/// Runs `test` on every device there is.
-pub fn each(test: impl Fn(&mut dyn Session)) {
+/// Runs `test` on every device there is, each time in a new session, so that tests don't meet each other's states.
+///
+/// Without an adapter the GPU's part prints `skipped: no adapter`; with `SMALLBOX_REQUIRE_GPU=1` it fails.
+pub fn each(mut test: impl FnMut(&mut dyn Session)) {
     test(&mut CpuSession::new());
+    gpu(|options| options, test);
+}
+
+/// Runs `test` on the GPU alone, opened with the options that `adjust` makes of the default ones.
+pub fn gpu(adjust: impl FnOnce(GpuOptions) -> GpuOptions, test: impl FnOnce(&mut dyn Session)) {
+    // One at a time: a software adapter takes all cores, and a hardware one has only so much memory.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(selector) = selector() else {
+        assert!(
+            std::env::var("SMALLBOX_REQUIRE_GPU").as_deref() != Ok("1"),
+            "SMALLBOX_REQUIRE_GPU=1, but there is no adapter"
+        );
+        println!("skipped: no adapter");
+        return;
+    };
+    let options = adjust(GpuOptions { selector, ..GpuOptions::default() });
+    let mut session = pollster::block_on(GpuSession::open(&options)).unwrap_or_else(|e| panic!("opening the GPU: {e}"));
+    println!("on {:?}", session.device());
+    test(&mut session);
+}
+
+/// The first hardware adapter, else the first of any kind.
+fn selector() -> Option<Selector> {
+    let adapters = pollster::block_on(adapters());
+    let hardware = adapters.iter().find(|a| a.kind != "software");
+    hardware.or(adapters.first()).map(|a| Selector::Index(a.index))
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use smallbox::device::{ProgramInfo, Session, write_state_f32};
 use smallbox::error::Result;
 use smallbox::graph::{Graph, Plan, Value};
+use smallbox::ops;
 use smallbox::shape::{DType, TensorType};
 
 use super::tensor::Tensor;
@@ -52,19 +53,24 @@ impl Case {
 
     /// Makes Σᵢ ⟨values[i], upstream[i]⟩ the loss and reads its gradients with respect to `wrt` as `grad0`, `grad1`, …
     pub fn gradients(&mut self, values: &[Value], upstream: &[Tensor], wrt: &[Value]) -> Result<()> {
-        let mut loss = None;
-        for (&value, upstream) in values.iter().zip(upstream) {
-            let weight = self.input(upstream);
-            let product = smallbox::ops::mul(&mut self.graph, value, weight)?;
-            let sum = smallbox::ops::sum_all(&mut self.graph, product)?;
-            loss = Some(match loss {
-                Some(loss) => smallbox::ops::add(&mut self.graph, loss, sum)?,
-                None => sum,
-            });
-        }
-        let grads = smallbox::ops::gradients(&mut self.graph, loss.expect("one value at least"), wrt)?;
+        let weights: Vec<Value> = upstream.iter().map(|t| self.input(t)).collect();
+        let g = &mut self.graph;
+        let grads = if let (&[value], &[weight]) = (values, &weights[..]) {
+            ops::gradients_from(g, value, weight, wrt)?
+        } else {
+            let mut loss = None;
+            for (&value, weight) in values.iter().zip(weights) {
+                let product = ops::mul(g, value, weight)?;
+                let sum = ops::sum_all(g, product)?;
+                loss = Some(match loss {
+                    Some(loss) => ops::add(g, loss, sum)?,
+                    None => sum,
+                });
+            }
+            ops::gradients(g, loss.expect("one value at least"), wrt)?
+        };
         for (i, grad) in grads.into_iter().enumerate() {
-            self.graph.output(&format!("grad{i}"), grad.expect("the loss depends on every value asked for"));
+            g.output(&format!("grad{i}"), grad.expect("the loss depends on every value asked for"));
         }
         Ok(())
     }

@@ -23,10 +23,11 @@ vectorised! {
     fn step(spec: AdamSpec, rate: f32, root: f32, p: &mut [f32], m: &mut [f32], v: &mut [f32], grad: &[f32]) {
         let n = p.len();
         let (m, v, grad) = (&mut m[..n], &mut v[..n], &grad[..n]);
+        let ([kept1, kept2], [added1, added2]) = (spec.kept(), spec.added());
         for i in 0..n {
             let g = grad[i] + spec.weight_decay * p[i];
-            m[i] = spec.beta1 * m[i] + (1.0 - spec.beta1) * g;
-            v[i] = spec.beta2 * v[i] + (1.0 - spec.beta2) * (g * g);
+            m[i] = kept1 * m[i] + added1 * g;
+            v[i] = kept2 * v[i] + added2 * (g * g);
             p[i] -= rate * m[i] / (v[i].sqrt() * root + spec.epsilon);
         }
     }

@@ -10,12 +10,12 @@ use crate::ops::shaders::ADAM;
 
 pub(super) fn call(op: &Adam, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
     let spec = op.spec;
-    // Differences are taken in f32, as the native kernel does.
+    let ([kept1, kept2], [added1, added2]) = (spec.kept(), spec.added());
     let overrides = [
-        ("BETA_1", spec.beta1.into()),
-        ("REST_1", (1.0 - spec.beta1).into()),
-        ("BETA_2", spec.beta2.into()),
-        ("REST_2", (1.0 - spec.beta2).into()),
+        ("BETA_1", kept1.into()),
+        ("REST_1", added1.into()),
+        ("BETA_2", kept2.into()),
+        ("REST_2", added2.into()),
         ("EPSILON", spec.epsilon.into()),
         ("WEIGHT_DECAY", spec.weight_decay.into()),
     ];

@@ -16,10 +16,10 @@ use crate::shape::{DType, TensorType};
 /// Constants of the optimiser.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamSpec {
-    /// Decay of the first moment.
-    pub beta1: f32,
+    /// Decay of the first moment. In f64, because 1 − β of a β rounded to f32 is off by up to 1e-5 of itself.
+    pub beta1: f64,
     /// Decay of the second moment.
-    pub beta2: f32,
+    pub beta2: f64,
     /// Added to the root of the corrected second moment.
     pub epsilon: f32,
     /// L2 penalty, added to the gradient.
@@ -36,9 +36,19 @@ impl AdamSpec {
     /// The fed factors at step `t`, counted from 1, for learning rate `lr`.
     pub fn rates(&self, lr: f64, t: u64) -> [f32; 2] {
         let t = t as f64;
-        let corrected1 = 1.0 - f64::from(self.beta1).powf(t);
-        let corrected2 = 1.0 - f64::from(self.beta2).powf(t);
+        let corrected1 = 1.0 - self.beta1.powf(t);
+        let corrected2 = 1.0 - self.beta2.powf(t);
         [(lr / corrected1) as f32, (1.0 / corrected2.sqrt()) as f32]
+    }
+
+    /// β₁, β₂ as kernels take them.
+    fn kept(&self) -> [f32; 2] {
+        [self.beta1 as f32, self.beta2 as f32]
+    }
+
+    /// 1 − β₁, 1 − β₂, each rounded once.
+    fn added(&self) -> [f32; 2] {
+        [(1.0 - self.beta1) as f32, (1.0 - self.beta2) as f32]
     }
 }
 

@@ -7,7 +7,7 @@ use crate::common::tensor::Tensor;
 
 /// New p, m, v.
 pub fn adam(spec: AdamSpec, [p, m, v, grad]: [&Tensor; 4], rates: [f64; 2]) -> [Reference; 3] {
-    let (b1, b2) = (f64::from(spec.beta1), f64::from(spec.beta2));
+    let (b1, b2) = (spec.beta1, spec.beta2);
     let (epsilon, decay) = (f64::from(spec.epsilon), f64::from(spec.weight_decay));
     let g = |i: usize| (grad.data[i] + decay * p.data[i], grad.data[i].abs() + (decay * p.data[i]).abs());
     let first = |i: usize| (b1 * m.data[i] + (1.0 - b1) * g(i).0, (b1 * m.data[i]).abs() + (1.0 - b1) * g(i).1);
@@ -23,9 +23,9 @@ pub fn adam(spec: AdamSpec, [p, m, v, grad]: [&Tensor; 4], rates: [f64; 2]) -> [
         (p.data[i] - rates[0] * m / denominator, p.data[i].abs() + rates[0] * m_size * lost / denominator)
     };
     [
-        Reference::elements(&p.shape, 12, moved),
-        Reference::elements(&p.shape, 5, first),
-        Reference::elements(&p.shape, 8, second),
+        Reference::elements(&p.shape, 14, moved),
+        Reference::elements(&p.shape, 6, first),
+        Reference::elements(&p.shape, 9, second),
     ]
 }
 
@@ -37,7 +37,7 @@ mod tests {
     fn the_first_step_has_the_length_of_the_learning_rate() {
         let spec = AdamSpec { epsilon: 0.0, ..AdamSpec::default() };
         let zero = Tensor::filled([2], 0.0);
-        let rates = [0.01 / (1.0 - f64::from(spec.beta1)), 1.0 / (1.0 - f64::from(spec.beta2)).sqrt()];
+        let rates = [0.01 / (1.0 - spec.beta1), 1.0 / (1.0 - spec.beta2).sqrt()];
         let [p, ..] = adam(spec, [&zero, &zero, &zero, &Tensor::new([2], vec![3.0, -1e-3])], rates);
         assert!((p.value.data[0] + 0.01).abs() < 1e-15 && (p.value.data[1] - 0.01).abs() < 1e-15, "{p:?}");
     }

@@ -1,0 +1,6 @@
+//! Autodiff, plans, programs.
+
+mod autodiff;
+mod determinism;
+mod plan;
+mod poison;
