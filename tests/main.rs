@@ -1,4 +1,8 @@
 //! All integration tests in one binary: one link instead of many.
 
+mod common;
 mod data;
+mod golden;
 mod gpu;
+mod ops;
+mod train;

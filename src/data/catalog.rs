@@ -183,3 +183,19 @@ fn generated(name: &str, split: &Split, expected: &str) -> FileReport {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A machine that generated one other bit would be found out.
+    #[test]
+    fn another_byte_is_another_dataset() {
+        let mut split = Split::new(vec![1, 2, 3, 4], vec![0, 1], [1, 1, 2], 2).expect("a valid split");
+        let sum = split_sha256(&split);
+        assert!(generated("train", &split, &sum).status.is_ok());
+        split.images[3] ^= 1;
+        let report = generated("train", &split, &sum);
+        assert!(matches!(&report.status, FileStatus::Wrong(reason) if reason.contains(&sum)), "{report:?}");
+    }
+}

@@ -113,12 +113,23 @@ pub struct OpenOptions {
 
 /// Opens the device that `choice` names: `cpu`, `gpu` (the first hardware adapter), `gpu:N` (by index), `gpu:NAME` (by a part of
 /// its name), or `auto` (a hardware GPU if there is one, else the native device).
+///
+/// # Errors
+/// [`Error::Usage`] for a choice of another form, [`Error::Device`] when there is no such adapter or it can't be opened.
 pub async fn open(choice: &str, options: OpenOptions) -> Result<Box<dyn Session>> {
-    let _ = options;
-    match choice {
-        "cpu" | "auto" => Ok(Box::new(cpu::CpuSession::new())),
-        _ => Err(Error::Usage(format!("unknown device '{choice}': expected auto, cpu, gpu, gpu:N or gpu:NAME"))),
-    }
+    let selector = match choice {
+        "cpu" => return Ok(Box::new(cpu::CpuSession::new())),
+        "auto" => match gpu::adapters().await.iter().any(|adapter| adapter.kind != "software") {
+            true => gpu::Selector::Hardware,
+            false => return Ok(Box::new(cpu::CpuSession::new())),
+        },
+        _ => gpu::Selector::parse(choice).ok_or_else(|| {
+            Error::Usage(format!("unknown device '{choice}': expected auto, cpu, gpu, gpu:N or gpu:NAME"))
+        })?,
+    };
+    let OpenOptions { shader_checks, portable } = options;
+    let options = gpu::GpuOptions { selector, portable, shader_checks, limits: None };
+    Ok(Box::new(gpu::GpuSession::open(&options).await?))
 }
 
 /// [`Session::read`] as f32.

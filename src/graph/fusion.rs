@@ -29,6 +29,11 @@ pub(crate) fn fuse(graph: &mut Graph, live: &mut [bool]) {
         if first.outputs.len() != 1 || second.outputs.len() != 1 || readers[between.0 as usize] != 1 {
             continue;
         }
+        // What a kernel does on the way out is elementwise: an operand that is spread over another one stays apart.
+        let ty = graph.ty(between);
+        if second.inputs.iter().chain(&second.outputs).any(|&v| graph.ty(v) != ty) {
+            continue;
+        }
         let Some(op) = first.op.fuse(second.op.as_ref()) else { continue };
         let inputs: Vec<Value> = first.inputs.iter().chain(&second.inputs[1..]).copied().collect();
         let outputs = second.outputs.clone();

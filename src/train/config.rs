@@ -155,9 +155,13 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads TOML; unknown keys and wrong types are errors that name them.
+    /// Reads TOML; unknown keys and wrong types are errors that name them. What a run directory records about the run itself
+    /// (`[run]`: version, device) is no setting and is passed over.
     pub fn from_toml(text: &str, origin: &str) -> Result<Config> {
-        toml::from_str(text).map_err(|e| Error::Config(format!("{origin}: {}", one_line(&e))))
+        let wrong = |e: toml::de::Error| Error::Config(format!("{origin}: {}", one_line(&e)));
+        let mut table: toml::Table = toml::from_str(text).map_err(wrong)?;
+        table.remove("run");
+        table.try_into().map_err(wrong)
     }
 
     /// The settings as TOML.

@@ -3,14 +3,18 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
-use super::checkpoint::write_atomically;
 use super::config::Config;
 use super::trainer::EpochMetrics;
 use crate::device::DeviceInfo;
 use crate::error::{Error, Result};
+use crate::formats::{atomic::write_atomically, tensorboard};
+
+/// TensorBoard finds event files by this pattern. A resumed run appends: TensorBoard takes the later of two points of a step.
+const EVENTS: &str = "events.out.tfevents.0.smallbox";
 
 /// A run's folder.
 #[derive(Clone, Debug)]
@@ -83,9 +87,12 @@ impl RunDirectory {
         write_atomically(&self.path.join(name), format!("{text}\n").as_bytes())
     }
 
-    /// Appends an epoch to `metrics.jsonl` and `metrics.csv`.
+    /// Appends an epoch to `metrics.jsonl`, `metrics.csv` and the TensorBoard events.
     pub fn append(&self, metrics: &EpochMetrics) -> Result<()> {
         let row = metrics.row();
+        let scalars: Vec<_> = row.iter().filter_map(|(key, value)| Some((key.clone(), value.as_f64()?))).collect();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
+        tensorboard::append_scalars(&self.path.join(EVENTS), now, metrics.step, &scalars)?;
         let json = serde_json::to_string(&row).expect("metrics are plain data");
         self.append_line("metrics.jsonl", None, &json)?;
         let cell = |value: &serde_json::Value| if value.is_null() { String::new() } else { value.to_string() };

@@ -1,8 +1,8 @@
 //! The embedded dataset: 28 × 28 grey digits drawn by the program, so that training works on a machine that has no
 //! data.
 //!
-//! A sample is one of the ways of writing its digit ([`strokes`]), with every control point moved a little, turned,
-//! sheared, scaled and shifted, drawn with a pen of random thickness and pressure ([`raster`]), crossed by a stray mark
+//! A sample is one of the ways of writing its digit (`strokes`), with every control point moved a little, turned,
+//! sheared, scaled and shifted, drawn with a pen of random thickness and pressure (`raster`), crossed by a stray mark
 //! now and then, and overlaid with mild noise. Sample `i` of a split depends on nothing but `(split, i)`: the
 //! generator's seed is fixed, all arithmetic is exactly rounded IEEE 754 in a fixed order, and random numbers are
 //! Philox. Every machine therefore holds the same bytes; [`TRAIN_SHA256`] and [`TEST_SHA256`] say which.

@@ -80,7 +80,7 @@ impl Band {
                     match self.phases {
                         1 => copy::<S>(from, row.add(left), width_shown),
                         // Column `left` goes to phase left mod 2, the next one to the other phase.
-                        2 if left % 2 == 0 => {
+                        2 if left.is_multiple_of(2) => {
                             S::unzip(from, width_shown, row.add(left / 2), row.add(self.pitch + left / 2))
                         }
                         2 => {

@@ -12,17 +12,17 @@ use super::band::Band;
 use super::blocks::transpose;
 use super::gather::axis_spec;
 use super::lanes::{Simd, Width, Work, dispatch};
-use super::tile::{StridedTile, max_rows, max_vectors, pieces};
+use super::tile::{MAX_ROWS, Scalars, StridedTile, max_vectors, pieces};
 use super::workers::{Shared, aligned, for_each_task, line_aligned, scratch_words, slots};
 use crate::ops::conv2d::Geometry;
-use crate::ops::simd::Level;
+use crate::ops::simd::{CHUNK, Level, vectorised};
 
 /// Most groups of images, and most words that their partial gradients may take unless there are only two.
 const GROUPS: usize = 16;
 const PARTIAL_WORDS: usize = 4 << 20;
 
 /// Words that a band of the transposed gradient may take.
-const BAND_WORDS: usize = 16 * 1024;
+const BAND_WORDS: usize = 32 * 1024;
 
 /// A weight gradient with everything decided that depends on shapes only.
 #[derive(Debug)]
@@ -137,21 +137,37 @@ impl Correlate {
     }
 
     /// Adds the groups in order, and turns [term][O] into [O][term].
-    fn combine(&self, partials: &[f32], sign_of: Option<&[f32]>, dw: &mut [f32]) {
-        let (terms, wide) = (self.taps.len(), self.wide());
-        let sum = |stream: usize, at: usize| {
-            let groups = partials[stream * self.groups * terms * wide..].chunks_exact(terms * wide);
-            groups.take(self.groups).fold(0.0, |sum, partial| sum + partial[at])
+    fn combine(&self, partials: &mut [f32], sign_of: Option<&[f32]>, dw: &mut [f32]) {
+        let (terms, words) = (self.taps.len(), self.partial_words());
+        for stream in partials.chunks_exact_mut(self.groups * words) {
+            let (total, others) = stream.split_at_mut(words);
+            let others = &*others;
+            total.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, total)| {
+                for partial in others.chunks_exact(words) {
+                    add(total, &partial[chunk * CHUNK..][..total.len()]);
+                }
+            });
+        }
+        let partials = &*partials;
+        let total = |stream: usize, term: usize, feature: usize| {
+            partials[stream * self.groups * words + term * self.wide() + feature]
         };
-        dw.par_chunks_mut(terms).enumerate().with_min_len(4).for_each(|(feature, row)| {
+        dw.par_chunks_mut(terms).enumerate().with_min_len(8).for_each(|(feature, row)| {
             for (term, d) in row.iter_mut().enumerate() {
-                let at = term * wide + feature;
-                *d = sum(0, at);
+                *d = total(0, term, feature);
                 if let Some(w) = sign_of {
-                    *d += sign(w[feature * terms + term]) * sum(1, at);
+                    *d += sign(w[feature * terms + term]) * total(1, term, feature);
                 }
             }
         });
+    }
+}
+
+vectorised! {
+    fn add(total: &mut [f32], other: &[f32]) {
+        for (total, &other) in total.iter_mut().zip(other) {
+            *total += other;
+        }
     }
 }
 
@@ -211,8 +227,8 @@ impl Work for GroupTask<'_> {
 unsafe fn accumulate<S: Simd>(c: &Correlate, padded: &[f32], gradient: &[f32], rows: usize, partial: &mut [f32]) {
     let wide = c.wide();
     for (first, lanes) in c.panels() {
-        for (term, count) in pieces(c.taps.len(), max_rows(S::REGISTERS)) {
-            let mut scalars = [std::ptr::null(); 7];
+        for (term, count) in pieces(c.taps.len(), MAX_ROWS) {
+            let mut scalars = [std::ptr::null(); MAX_ROWS];
             for (scalar, &tap) in scalars.iter_mut().zip(&c.taps[term..term + count]) {
                 *scalar = &raw const padded[tap as usize];
             }
@@ -230,7 +246,7 @@ unsafe fn accumulate<S: Simd>(c: &Correlate, padded: &[f32], gradient: &[f32], r
                     out_step: wide,
                     accumulate: true,
                 }
-                .run::<S>(lanes / S::LANES, false);
+                .run::<S>(lanes / S::LANES, Scalars::Near);
             }
         }
     }

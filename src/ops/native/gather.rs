@@ -14,7 +14,7 @@ use super::band::Band;
 use super::blocks::transpose;
 use super::epilogue::Epilogue;
 use super::lanes::{Simd, Width, Work, dispatch};
-use super::tile::{ChannelTile, MAX_CHANNELS, PixelTile, max_pixels, max_vectors, pieces};
+use super::tile::{ChannelTile, MAX_ROWS, PixelTile, max_pixels, max_vectors, pieces};
 use super::workers::{Shared, aligned, for_each_task, line_aligned, scratch_words, slots};
 use crate::ops::conv2d::Geometry;
 use crate::ops::simd::Level;
@@ -130,7 +130,7 @@ impl Gather {
         let most = PANEL_VECTORS * width.lanes;
         let panels = match lanes {
             Lanes::Channels => (0..wide).step_by(most).map(|first| (first, most.min(wide - first))).collect(),
-            Lanes::Pixels => pieces(channels, MAX_CHANNELS).collect(),
+            Lanes::Pixels => pieces(channels, MAX_ROWS).collect(),
         };
         // Bands are cut by their output, and the last is not much smaller than the others.
         let row_words = wide * output[1] * rows.out_step;
@@ -203,7 +203,7 @@ impl Gather {
 
     /// Sums of one [`PixelTile`].
     fn tile_words(&self) -> usize {
-        MAX_CHANNELS * max_vectors(self.width.registers) * self.width.lanes
+        MAX_ROWS * max_vectors(self.width.registers) * self.width.lanes
     }
 
     /// The rows of a band, [channel][pixel], where [`PixelTile`]s of several classes of columns meet.
@@ -340,8 +340,12 @@ impl BandTask<'_> {
             for &(first, width) in &g.panels {
                 let vectors = width / S::LANES;
                 let weights = &self.packed[class.packed + first * class.taps.len()..][..class.taps.len() * width];
-                for i in self.class_rows(class) {
-                    for (j, pixels) in pieces(columns.count, max_pixels(S::REGISTERS, vectors)) {
+                let most = max_pixels(S::REGISTERS, vectors);
+                let class_rows = self.class_rows(class).end;
+                // Two short rows make one tile: the weights are read half as often.
+                let step = if 2 * columns.count <= most { 2 } else { 1 };
+                for i in (0..class_rows).step_by(step) {
+                    for (j, pixels) in pieces(columns.count, most) {
                         let row = i * g.rows.out_step + rows.offset;
                         let column = j * g.columns.out_step + columns.offset;
                         // SAFETY: the taps of every output of the band lie in the padded band, by its construction;
@@ -351,10 +355,12 @@ impl BandTask<'_> {
                                 taps: &class.taps,
                                 weights: weights.as_ptr(),
                                 pixels: self.padded.as_ptr().add(i * g.rows.in_step * g.band.row() + j),
+                                row: g.rows.in_step * g.band.row(),
                                 out: self.buffer.as_mut_ptr().add((row * g.output[1] + column) * wide + first),
                                 out_step: g.columns.out_step * wide,
+                                out_row: g.rows.out_step * g.output[1] * wide,
                             }
-                            .run::<S>(pixels, vectors);
+                            .run::<S>(step.min(class_rows - i), pixels, vectors);
                         }
                     }
                 }

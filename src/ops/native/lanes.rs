@@ -55,6 +55,17 @@ pub(crate) trait Simd: Copy + 'static {
     }
     /// to[j·to_step + i] = from[i·from_step + j] for i, j < BLOCK.
     unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize);
+    /// Asks for the cache line at `at`, which need not be valid memory.
+    #[inline(always)]
+    unsafe fn prefetch(at: *const f32) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a prefetch never faults.
+        unsafe {
+            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast());
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = at;
+    }
     /// Runs `work` compiled for this instruction set.
     unsafe fn enter<W: Work>(work: W);
 }

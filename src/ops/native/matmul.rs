@@ -8,7 +8,7 @@ use super::blocks::{copy, transpose};
 use super::correlate::sign;
 use super::epilogue::Epilogue;
 use super::lanes::{Simd, Width, Work, dispatch};
-use super::tile::{StridedTile, max_rows, max_vectors, pieces};
+use super::tile::{MAX_ROWS, Scalars, StridedTile, max_vectors, pieces};
 use super::workers::{Shared, aligned, for_each, for_each_task, line_aligned, scratch_words, slots};
 use crate::ops::linear::Extents;
 use crate::ops::simd::Level;
@@ -16,8 +16,8 @@ use crate::ops::simd::Level;
 /// Features in a block of the reduction of y: 64 lanes of them are 64 KiB.
 const BLOCK: usize = 256;
 
-/// Output features of y that a task computes, in tiles of 7 or 6.
-const ROWS: usize = 28;
+/// Output features of y that a task computes, in tiles of 6.
+const ROWS: usize = 24;
 
 /// Words of the lane operand that a task of dx or dw copies: 256 KiB.
 const SPAN_WORDS: usize = 64 * 1024;
@@ -25,8 +25,11 @@ const SPAN_WORDS: usize = 64 * 1024;
 /// Tasks of dx or dw that there should be if there are columns enough.
 const TASKS: usize = 32;
 
-/// Most scalars in a tile.
-const MAX_ROWS: usize = 7;
+/// f32 in a cache line.
+const LINE: usize = 16;
+
+/// How many rows ahead the columns of a span are asked for.
+const ROWS_AHEAD: usize = 8;
 
 /// One product of a call; an interval layer has two, the second by |w|.
 #[derive(Clone, Copy)]
@@ -189,9 +192,10 @@ impl Work for ForwardTask<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let (m, panel) = (&self.f.m, self.f.panel);
+        let scalars_from = if self.abs { Scalars::StreamedAbs } else { Scalars::Streamed };
         for first in (0..m.inputs).step_by(BLOCK) {
             let terms = BLOCK.min(m.inputs - first);
-            for (row, count) in pieces(self.rows.len(), max_rows(S::REGISTERS)) {
+            for (row, count) in pieces(self.rows.len(), MAX_ROWS) {
                 let scalars = rows(&self.w[first..], m.inputs, self.rows.start + row, count);
                 // SAFETY: rows, features and lanes are inside w, the packed inputs and the sums.
                 unsafe {
@@ -207,7 +211,7 @@ impl Work for ForwardTask<'_> {
                         out_step: panel,
                         accumulate: first > 0,
                     }
-                    .run::<S>(panel / S::LANES, self.abs);
+                    .run::<S>(panel / S::LANES, scalars_from);
                 }
             }
         }
@@ -272,6 +276,14 @@ impl Columns {
     #[inline(always)]
     unsafe fn pack<S: Simd>(&self, from: &[f32], first: usize, to: &mut [f32]) {
         for (term, row) in from.chunks_exact(self.columns).take(self.terms).enumerate() {
+            // Rows are pages apart: only we know where the next ones begin.
+            for (offset, _) in self.panels(first) {
+                for line in (0..self.panel).step_by(LINE) {
+                    let ahead = term * self.columns + first + offset + line + ROWS_AHEAD * self.columns;
+                    // SAFETY: a prefetch is harmless anywhere.
+                    unsafe { S::prefetch(from.as_ptr().wrapping_add(ahead)) };
+                }
+            }
             for (offset, width) in self.panels(first) {
                 let to = &mut to[offset * self.terms + term * self.panel..][..self.panel];
                 to[width..].fill(0.0);
@@ -302,7 +314,7 @@ impl Columns {
                 out_step: self.panel,
                 accumulate: false,
             }
-            .run::<S>(self.panel / S::LANES, false);
+            .run::<S>(self.panel / S::LANES, Scalars::Near);
         }
     }
 }
@@ -361,7 +373,7 @@ impl Work for InputTask<'_> {
                 if stream == 1 {
                     self.packed.iter_mut().for_each(|w| *w = w.abs());
                 }
-                for (sample, count) in pieces(m.batch, max_rows(S::REGISTERS)) {
+                for (sample, count) in pieces(m.batch, MAX_ROWS) {
                     let scalars = rows(product.input, m.outputs, sample, count);
                     for (offset, width) in c.panels(self.first) {
                         c.tile::<S>(&scalars[..count], 1, &self.packed[offset * c.terms..], self.tile);
@@ -376,7 +388,7 @@ impl Work for InputTask<'_> {
     }
 }
 
-/// Addresses of `count` ≤ 7 rows of `step` words, from row `first`.
+/// Addresses of `count` ≤ [`MAX_ROWS`] rows of `step` words, from row `first`.
 #[inline(always)]
 fn rows(matrix: &[f32], step: usize, first: usize, count: usize) -> [*const f32; MAX_ROWS] {
     let mut rows = [std::ptr::null(); MAX_ROWS];
@@ -440,7 +452,7 @@ impl Work for WeightTask<'_> {
         unsafe {
             for (stream, &(x, dy)) in self.pairs.iter().enumerate() {
                 c.pack::<S>(x, self.first, self.packed);
-                for (feature, count) in pieces(m.outputs, max_rows(S::REGISTERS)) {
+                for (feature, count) in pieces(m.outputs, MAX_ROWS) {
                     let scalars = rows(dy, 1, feature, count);
                     for (offset, width) in c.panels(self.first) {
                         c.tile::<S>(&scalars[..count], m.outputs, &self.packed[offset * c.terms..], self.tile);

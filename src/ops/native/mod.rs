@@ -18,6 +18,7 @@ mod lanes;
 pub(crate) mod matmul;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+pub(crate) mod peak;
 #[cfg(test)]
 mod tests;
 mod tile;

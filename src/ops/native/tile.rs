@@ -6,6 +6,9 @@
 
 use super::lanes::{Simd, Work};
 
+/// f32 in a cache line.
+const LINE: usize = 16;
+
 /// Most scalars in a [`ChannelTile`].
 const MAX_PIXELS: usize = 14;
 
@@ -19,13 +22,9 @@ pub(crate) fn max_vectors(registers: usize) -> usize {
     if registers >= 32 { 4 } else { 2 }
 }
 
-/// Largest P of a [`PixelTile`].
-pub(crate) const MAX_CHANNELS: usize = 6;
-
-/// Largest P of a [`StridedTile`]: 7 where 32 registers hold 7 · 4 sums, else 6.
-pub(crate) fn max_rows(registers: usize) -> usize {
-    if registers >= 32 { 7 } else { 6 }
-}
+/// Largest P of a [`PixelTile`] or [`StridedTile`]: 6 · 4 sums, 4 vectors and a scalar fill 32 registers, 6 · 2, 2 and 1
+/// fill 16. One more row would spill.
+pub(crate) const MAX_ROWS: usize = 6;
 
 /// Cuts `extent` into as few pieces of at most `most` as possible, nearly equal; yields (first, length).
 pub(crate) fn pieces(extent: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
@@ -36,7 +35,8 @@ pub(crate) fn pieces(extent: usize, most: usize) -> impl Iterator<Item = (usize,
     })
 }
 
-/// Lanes are output channels: out[p·step + m] = Σ_k vectors[k][m] · pixels[taps[k] + p].
+/// Lanes are output channels, scalars the pixels p of one row or of two:
+/// out[r·out_row + p·out_step + m] = Σ_k weights[k][m] · pixels[r·row + taps[k] + p].
 #[derive(Clone, Copy)]
 pub(crate) struct ChannelTile<'a> {
     /// Offset of each term in `pixels`.
@@ -45,8 +45,11 @@ pub(crate) struct ChannelTile<'a> {
     pub(crate) weights: *const f32,
     /// Zero-padded image, at the first pixel's origin.
     pub(crate) pixels: *const f32,
+    /// Distance of the second row's origin.
+    pub(crate) row: usize,
     pub(crate) out: *mut f32,
     pub(crate) out_step: usize,
+    pub(crate) out_row: usize,
 }
 
 /// Lanes are neighbouring pixels: out[p][v][lane] = Σ_k weights[k][p] · groups[v][taps[k] + lane].
@@ -80,37 +83,79 @@ pub(crate) struct StridedTile<'a> {
     pub(crate) accumulate: bool,
 }
 
+/// How a [`StridedTile`] reads its scalars.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scalars {
+    /// From the cache.
+    Near,
+    /// From memory, in order: they are asked for [`AHEAD`] words before they are needed.
+    Streamed,
+    /// The same, and their absolute values are taken.
+    StreamedAbs,
+}
+
+/// How far ahead streamed scalars are asked for.
+pub(crate) const AHEAD: usize = 256;
+
 /// One size of a tile.
 struct Sized<T, const P: usize, const V: usize>(T);
 
-/// The same with the absolute values of the scalars.
-struct SizedAbs<T, const P: usize, const V: usize>(T);
+/// The same for [`Scalars::Streamed`].
+struct Streamed<T, const P: usize, const V: usize>(T);
+
+/// The same for [`Scalars::StreamedAbs`].
+struct StreamedAbs<T, const P: usize, const V: usize>(T);
+
+/// Body of [`ChannelTile`] for R rows.
+///
+/// # Safety
+/// See [`ChannelTile`].
+#[inline(always)]
+unsafe fn channels<S: Simd, const R: usize, const P: usize, const V: usize>(t: ChannelTile<'_>) {
+    // SAFETY: the caller's duty.
+    unsafe {
+        let mut sums = [[[S::splat(0.0); V]; P]; R];
+        let mut weights = t.weights;
+        for &tap in t.taps {
+            let pixels = t.pixels.add(tap as usize);
+            let vectors: [S::Vector; V] = std::array::from_fn(|v| S::load(weights.add(v * S::LANES)));
+            for (r, row) in sums.iter_mut().enumerate() {
+                let pixels = pixels.add(r * t.row);
+                for (p, pixel) in row.iter_mut().enumerate() {
+                    let x = S::splat(*pixels.add(p));
+                    for (sum, &w) in pixel.iter_mut().zip(&vectors) {
+                        *sum = S::mul_add(x, w, *sum);
+                    }
+                }
+            }
+            weights = weights.add(V * S::LANES);
+        }
+        for (r, row) in sums.iter().enumerate() {
+            for (p, pixel) in row.iter().enumerate() {
+                for (v, &sum) in pixel.iter().enumerate() {
+                    S::store(t.out.add(r * t.out_row + p * t.out_step + v * S::LANES), sum);
+                }
+            }
+        }
+    }
+}
 
 impl<const P: usize, const V: usize> Work for Sized<ChannelTile<'_>, P, V> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let t = self.0;
-        // SAFETY: the caller's duty; see `ChannelTile`.
-        unsafe {
-            let mut sums = [[S::splat(0.0); V]; P];
-            let mut weights = t.weights;
-            for &tap in t.taps {
-                let pixels = t.pixels.add(tap as usize);
-                let vectors: [S::Vector; V] = std::array::from_fn(|v| S::load(weights.add(v * S::LANES)));
-                for (p, row) in sums.iter_mut().enumerate() {
-                    let x = S::splat(*pixels.add(p));
-                    for (sum, &w) in row.iter_mut().zip(&vectors) {
-                        *sum = S::mul_add(x, w, *sum);
-                    }
-                }
-                weights = weights.add(V * S::LANES);
-            }
-            for (p, row) in sums.iter().enumerate() {
-                for (v, &sum) in row.iter().enumerate() {
-                    S::store(t.out.add(p * t.out_step + v * S::LANES), sum);
-                }
-            }
-        }
+        // SAFETY: the caller's duty.
+        unsafe { channels::<S, 1, P, V>(self.0) }
+    }
+}
+
+/// The same for two rows.
+struct SizedPair<T, const P: usize, const V: usize>(T);
+
+impl<const P: usize, const V: usize> Work for SizedPair<ChannelTile<'_>, P, V> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: the caller's duty.
+        unsafe { channels::<S, 2, P, V>(self.0) }
     }
 }
 
@@ -142,12 +187,12 @@ impl<const P: usize, const V: usize> Work for Sized<PixelTile<'_>, P, V> {
     }
 }
 
-/// Body of [`StridedTile`], with or without the absolute value of the scalars.
+/// Body of [`StridedTile`]; `STREAM` and `ABS` as in [`Scalars`].
 ///
 /// # Safety
 /// See [`StridedTile`].
 #[inline(always)]
-unsafe fn strided<S: Simd, const P: usize, const V: usize, const ABS: bool>(t: StridedTile<'_>) {
+unsafe fn strided<S: Simd, const P: usize, const V: usize, const STREAM: bool, const ABS: bool>(t: StridedTile<'_>) {
     // SAFETY: the caller's duty.
     unsafe {
         let scalars: [*const f32; P] = std::array::from_fn(|p| t.scalars[p]);
@@ -155,7 +200,12 @@ unsafe fn strided<S: Simd, const P: usize, const V: usize, const ABS: bool>(t: S
         let mut lanes = t.vectors;
         for i in 0..t.rows {
             let mut at = i * t.row_step;
-            for _ in 0..t.columns {
+            for j in 0..t.columns {
+                if STREAM && j % LINE == 0 {
+                    for scalar in &scalars {
+                        S::prefetch(scalar.wrapping_add(at + AHEAD));
+                    }
+                }
                 let vectors: [S::Vector; V] = std::array::from_fn(|v| S::load(lanes.add(v * S::LANES)));
                 for (row, scalar) in sums.iter_mut().zip(&scalars) {
                     let mut x = S::splat(*scalar.add(at));
@@ -183,105 +233,104 @@ impl<const P: usize, const V: usize> Work for Sized<StridedTile<'_>, P, V> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         // SAFETY: the caller's duty.
-        unsafe { strided::<S, P, V, false>(self.0) }
+        unsafe { strided::<S, P, V, false, false>(self.0) }
     }
 }
 
-impl<const P: usize, const V: usize> Work for SizedAbs<StridedTile<'_>, P, V> {
+impl<const P: usize, const V: usize> Work for Streamed<StridedTile<'_>, P, V> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         // SAFETY: the caller's duty.
-        unsafe { strided::<S, P, V, true>(self.0) }
+        unsafe { strided::<S, P, V, true, false>(self.0) }
+    }
+}
+
+impl<const P: usize, const V: usize> Work for StreamedAbs<StridedTile<'_>, P, V> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: the caller's duty.
+        unsafe { strided::<S, P, V, true, true>(self.0) }
     }
 }
 
 /// Calls the tile of the size that is known at run time only. Sizes whose sums don't fit the registers are left out.
 macro_rules! choose {
-    ($simd:ident, $wrap:ident, $tile:expr, ($p:expr, $v:expr), $(($P:literal, $V:literal))*) => {
-        match ($p, $v) {
-            $(($P, $V) if $P * $V + 3 < $simd::REGISTERS => {
-                if const { $P * $V + 3 < $simd::REGISTERS } {
-                    $simd::enter($wrap::<_, $P, $V>($tile))
-                }
-            })*
+    // One row of pixels by one or two vectors of channels.
+    (ROW $call:tt, $size:expr) => {
+        choose!($call, $size, 1,
+            (1, 1) (2, 1) (3, 1) (4, 1) (5, 1) (6, 1) (7, 1) (8, 1) (9, 1) (10, 1) (11, 1) (12, 1) (13, 1) (14, 1)
+            (1, 2) (2, 2) (3, 2) (4, 2) (5, 2) (6, 2) (7, 2) (8, 2) (9, 2) (10, 2) (11, 2) (12, 2) (13, 2) (14, 2))
+    };
+    // Two rows of pixels.
+    (PAIR $call:tt, $size:expr) => {
+        choose!($call, $size, 2,
+            (1, 1) (2, 1) (3, 1) (4, 1) (5, 1) (6, 1) (7, 1)
+            (1, 2) (2, 2) (3, 2) (4, 2) (5, 2) (6, 2) (7, 2))
+    };
+    // Up to MAX_ROWS scalars by up to four vectors.
+    (MATRIX $call:tt, $size:expr) => {
+        choose!($call, $size, 1,
+            (1, 1) (2, 1) (3, 1) (4, 1) (5, 1) (6, 1) (1, 2) (2, 2) (3, 2) (4, 2) (5, 2) (6, 2)
+            (1, 3) (2, 3) (3, 3) (4, 3) (5, 3) (6, 3) (1, 4) (2, 4) (3, 4) (4, 4) (5, 4) (6, 4))
+    };
+    ($call:tt, $size:expr, $rows:literal, $(($P:literal, $V:literal))*) => {
+        match $size {
+            $(($P, $V) => choose!(ONE $call, $rows, $P, $V),)*
             (p, v) => unreachable!("no tile of {p} by {v} vectors"),
+        }
+    };
+    (ONE ($simd:ident, $wrap:ident, $tile:expr), $rows:literal, $P:literal, $V:literal) => {
+        if const { $rows * $P * $V + $V < $simd::REGISTERS } {
+            $simd::enter($wrap::<_, $P, $V>($tile))
+        } else {
+            unreachable!("a tile that spills registers")
         }
     };
 }
 
 impl ChannelTile<'_> {
-    /// Runs the tile with P = `pixels` ≤ [`max_pixels`] and V = `vectors` ≤ 2.
+    /// Runs the tile with P = `pixels` for `rows` rows, 1 or 2, where `rows` · P ≤ [`max_pixels`], and V = `vectors` ≤ 2.
     ///
     /// # Safety
     /// The pointers hold what the equation reads and writes.
     #[inline(always)]
-    pub(crate) unsafe fn run<S: Simd>(self, pixels: usize, vectors: usize) {
+    pub(crate) unsafe fn run<S: Simd>(self, rows: usize, pixels: usize, vectors: usize) {
         // SAFETY: the caller's duty.
         unsafe {
-            choose!(
-                S,
-                Sized,
-                self,
-                (pixels, vectors),
-                (1, 1)(2, 1)(3, 1)(4, 1)(5, 1)(6, 1)(7, 1)(8, 1)(9, 1)(10, 1)(11, 1)(12, 1)(13, 1)(14, 1)(1, 2)(2, 2)(
-                    3, 2
-                )(4, 2)(5, 2)(6, 2)(7, 2)(8, 2)(9, 2)(10, 2)(11, 2)(12, 2)(13, 2)(14, 2)
-            );
+            match rows {
+                1 => choose!(ROW(S, Sized, self), (pixels, vectors)),
+                _ => choose!(PAIR(S, SizedPair, self), (pixels, vectors)),
+            }
         }
     }
 }
 
 impl PixelTile<'_> {
-    /// Runs the tile with P = `channels` ≤ [`MAX_CHANNELS`] and V = number of groups ≤ [`max_vectors`].
+    /// Runs the tile with P = `channels` ≤ [`MAX_ROWS`] and V = number of groups ≤ [`max_vectors`].
     ///
     /// # Safety
     /// The pointers hold what the equation reads and writes.
     #[inline(always)]
     pub(crate) unsafe fn run<S: Simd>(self, channels: usize) {
         // SAFETY: the caller's duty.
-        unsafe {
-            choose!(
-                S,
-                Sized,
-                self,
-                (channels, self.groups.len()),
-                (1, 1)(2, 1)(3, 1)(4, 1)(5, 1)(6, 1)(1, 2)(2, 2)(3, 2)(4, 2)(5, 2)(6, 2)(1, 3)(2, 3)(3, 3)(4, 3)(5, 3)(
-                    6, 3
-                )(1, 4)(2, 4)(3, 4)(4, 4)(5, 4)(6, 4)
-            );
-        }
+        unsafe { choose!(MATRIX(S, Sized, self), (channels, self.groups.len())) }
     }
 }
 
 impl StridedTile<'_> {
-    /// Runs the tile with P = number of scalars ≤ [`max_rows`] and V = `vectors` ≤ [`max_vectors`].
+    /// Runs the tile with P = number of scalars ≤ [`MAX_ROWS`] and V = `vectors` ≤ [`max_vectors`].
     ///
     /// # Safety
     /// The pointers hold what the equation reads and writes.
     #[inline(always)]
-    pub(crate) unsafe fn run<S: Simd>(self, vectors: usize, abs: bool) {
+    pub(crate) unsafe fn run<S: Simd>(self, vectors: usize, scalars: Scalars) {
+        let size = (self.scalars.len(), vectors);
         // SAFETY: the caller's duty.
         unsafe {
-            if abs {
-                choose!(
-                    S,
-                    SizedAbs,
-                    self,
-                    (self.scalars.len(), vectors),
-                    (1, 1)(2, 1)(3, 1)(4, 1)(5, 1)(6, 1)(7, 1)(1, 2)(2, 2)(3, 2)(4, 2)(5, 2)(6, 2)(7, 2)(1, 3)(2, 3)(
-                        3, 3
-                    )(4, 3)(5, 3)(6, 3)(7, 3)(1, 4)(2, 4)(3, 4)(4, 4)(5, 4)(6, 4)(7, 4)
-                );
-            } else {
-                choose!(
-                    S,
-                    Sized,
-                    self,
-                    (self.scalars.len(), vectors),
-                    (1, 1)(2, 1)(3, 1)(4, 1)(5, 1)(6, 1)(7, 1)(1, 2)(2, 2)(3, 2)(4, 2)(5, 2)(6, 2)(7, 2)(1, 3)(2, 3)(
-                        3, 3
-                    )(4, 3)(5, 3)(6, 3)(7, 3)(1, 4)(2, 4)(3, 4)(4, 4)(5, 4)(6, 4)(7, 4)
-                );
+            match scalars {
+                Scalars::Near => choose!(MATRIX(S, Sized, self), size),
+                Scalars::Streamed => choose!(MATRIX(S, Streamed, self), size),
+                Scalars::StreamedAbs => choose!(MATRIX(S, StreamedAbs, self), size),
             }
         }
     }

@@ -1,0 +1,9 @@
+//! What the tests share: tensors, random data, the shape table, the comparator, the devices, the harness and the oracle.
+
+pub mod cases;
+pub mod close;
+pub mod device;
+pub mod oracle;
+pub mod random;
+pub mod run;
+pub mod tensor;

@@ -1,0 +1,16 @@
+//! Every op on every device against the oracle, over the shared shape table: integers exactly, reals within the rounding bound;
+//! gradients through the graph's own autodiff.
+
+mod conv2d;
+mod controls;
+mod elementwise;
+mod fusion;
+mod interval;
+mod large;
+mod layout;
+mod linear;
+mod loss;
+mod pgd_step;
+mod random;
+mod regularizer;
+mod states;

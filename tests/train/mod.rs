@@ -1,0 +1,5 @@
+//! Training as a whole: boxes and attacks as graphs, steps on both devices, determinism, resume, divergence.
+
+mod attack;
+mod region;
+mod runs;
