@@ -2,6 +2,7 @@
 
 mod devices;
 mod shaders;
+mod speed;
 mod variants;
 mod workloads;
 

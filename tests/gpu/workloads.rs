@@ -373,3 +373,24 @@ pub fn all() -> Vec<Workload> {
     inexact(&mut all);
     all
 }
+
+/// One or two workloads of each kind, for what need not see every shape: a software driver takes long to compile a kernel.
+pub fn few() -> Vec<Workload> {
+    let chosen = [
+        "elementwise 70001",
+        "spread",
+        "reduce [5, 1, 70000]",
+        "reduce [40, 3, 999]",
+        "linear 70x130x100",
+        "linear_interval 70x130x100",
+        "margins 19x37x10",
+        "conv2d 2",
+        "conv2d 4",
+        "conv2d_interval 4",
+        "functions",
+        "bound statistics 50000",
+    ];
+    let few: Vec<Workload> = all().into_iter().filter(|w| chosen.contains(&w.name.as_str())).collect();
+    assert_eq!(few.len(), chosen.len(), "every chosen name is a workload");
+    few
+}
