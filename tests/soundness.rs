@@ -148,7 +148,9 @@ fn outside(ends: &Ends, logits: &Tensor, slack: f64) -> usize {
     for z in logits.data.chunks(classes) {
         for k in 0..classes {
             count += usize::from(!(ends.lower.data[k] - slack <= z[k] && z[k] <= ends.upper.data[k] + slack));
-            count += (0..classes).filter(|&y| !(z[k] - z[y] <= ends.margins.data[y * classes + k] + slack)).count();
+            // A NaN is outside too.
+            let inside = |y: usize| z[k] - z[y] <= ends.margins.data[y * classes + k] + slack;
+            count += (0..classes).filter(|&y| !inside(y)).count();
         }
     }
     count

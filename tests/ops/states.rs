@@ -43,7 +43,7 @@ fn rates_are_the_bias_corrections() {
     let [first, second] = AdamSpec::default().rates(5e-4, 1);
     let relative = |got: f32, want: f64| (f64::from(got) - want).abs() / want;
     assert!(relative(first, 5e-4 / (1.0 - 0.9)) < 1e-7);
-    assert!(relative(second, 1.0 / (1.0 - 0.999).sqrt()) < 1e-7);
+    assert!(relative(second, 1.0 / (1.0 - 0.999_f64).sqrt()) < 1e-7);
     assert!(relative(AdamSpec::default().rates(0.1, 100_000)[0], 0.1) < 1e-7);
 }
 

@@ -19,14 +19,14 @@ fn network() -> Network {
 fn attacked(case: &mut Case, gain: f64, offset: f64, x: &[f64], noise: &[f64], spec: &AttackSpec) -> Result<()> {
     let network = network();
     let n = x.len();
-    let w = case.input(&Tensor::new(&[2, 1], vec![0.0, gain]));
-    let b = case.input(&Tensor::new(&[2], vec![0.0, offset]));
+    let w = case.input(&Tensor::new([2, 1], vec![0.0, gain]));
+    let b = case.input(&Tensor::new([2], vec![0.0, offset]));
     let parameters: Vec<Value> = vec![w, b];
     let bound = Bound::with_values(&network, parameters);
-    let vx = case.input(&Tensor::new(&[n, 1, 1, 1], x.to_vec()));
-    let noise = case.input(&Tensor::new(&[n, 1, 1, 1], noise.to_vec()));
+    let vx = case.input(&Tensor::new([n, 1, 1, 1], x.to_vec()));
+    let noise = case.input(&Tensor::new([n, 1, 1, 1], noise.to_vec()));
     let labels = case.labels(&vec![0; n]);
-    let radius = case.input(&Tensor::new(&[1], vec![0.1]));
+    let radius = case.input(&Tensor::new([1], vec![0.1]));
     let g = &mut case.graph;
     let ball = Bounds::ball(g, vx, radius)?;
     let found = attack_from(g, &bound, vx, labels, ball, spec, noise)?;

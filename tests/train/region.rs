@@ -17,7 +17,7 @@ fn pixels(epsilon: f64) -> (Tensor, Tensor) {
         low + place(i) * (high - low)
     });
     let point: Vec<f64> = point.collect();
-    (Tensor::new(&[1, 1, 8, 8], x), Tensor::new(&[1, 1, 8, 8], point))
+    (Tensor::new([1, 1, 8, 8], x), Tensor::new([1, 1, 8, 8], point))
 }
 
 /// Worst distance by which the small box sticks out of the ball, and the outcome's center and radius.
@@ -27,8 +27,8 @@ fn overhang(epsilon: f64, lambda: f64, faithful: bool) -> (f64, Tensor, Tensor) 
     device::each(|session| {
         let outcome = run(session, |case| {
             let (vx, vp) = (case.input(&x), case.input(&point));
-            let radius = case.input(&Tensor::new(&[1], vec![epsilon]));
-            let tau = case.input(&Tensor::new(&[1], vec![lambda * epsilon]));
+            let radius = case.input(&Tensor::new([1], vec![epsilon]));
+            let tau = case.input(&Tensor::new([1], vec![lambda * epsilon]));
             let g = &mut case.graph;
             let ball = Bounds::ball(g, vx, radius)?;
             let region = small_box(g, vp, ball, tau, faithful)?;
@@ -84,7 +84,7 @@ fn lambda_one_is_the_ball_itself() {
     device::each(|session| {
         let outcome = run(session, |case| {
             let (vx, vp) = (case.input(&x), case.input(&point));
-            let radius = case.input(&Tensor::new(&[1], vec![0.1]));
+            let radius = case.input(&Tensor::new([1], vec![0.1]));
             let g = &mut case.graph;
             let ball = Bounds::ball(g, vx, radius)?;
             let small = small_box(g, vp, ball, radius, false)?;

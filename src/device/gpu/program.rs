@@ -46,6 +46,14 @@ pub(super) struct Compiled {
     pub(super) scratch: Vec<wgpu::Buffer>,
 }
 
+/// Places of a program's inputs.
+struct Inputs {
+    places: Vec<(Named, Place)>,
+    /// The buffer that the small ones share, and its words.
+    arena: Option<wgpu::Buffer>,
+    arena_words: usize,
+}
+
 /// Everything of a session that compiling needs.
 pub(super) struct Compiler<'a> {
     pub(super) context: &'a Context,
@@ -59,7 +67,7 @@ pub(super) struct Compiler<'a> {
 impl Compiler<'_> {
     pub(super) fn compile(mut self, plan: &Plan) -> Result<Compiled> {
         let context = self.context;
-        let (inputs, arena, arena_words) = self.inputs(plan)?;
+        let Inputs { places: inputs, arena, arena_words } = self.inputs(plan)?;
         let slots = plan.slots.iter().map(|&words| context.buffer("slot", words)).collect::<Result<Vec<_>>>()?;
         let mut constants = Vec::with_capacity(plan.constants.len());
         for words in &plan.constants {
@@ -120,16 +128,15 @@ impl Compiler<'_> {
         })
     }
 
-    /// Places of the inputs, the buffer that the small ones share, and its words.
-    fn inputs(&self, plan: &Plan) -> Result<(Vec<(Named, Place)>, Option<wgpu::Buffer>, usize)> {
+    fn inputs(&self, plan: &Plan) -> Result<Inputs> {
         let context = self.context;
         // A cell of the shared buffer begins where a binding may.
         let cell = SMALL_INPUT_WORDS.next_multiple_of(context.limits.offset_words);
         let is_small = |named: &Named| named.ty.elements() <= SMALL_INPUT_WORDS;
-        let words = cell * plan.inputs.iter().filter(|named| is_small(named)).count();
-        let arena = if words > 0 { Some(context.buffer("small inputs", words)?) } else { None };
+        let arena_words = cell * plan.inputs.iter().filter(|named| is_small(named)).count();
+        let arena = if arena_words > 0 { Some(context.buffer("small inputs", arena_words)?) } else { None };
         let mut used = 0;
-        let mut inputs = Vec::with_capacity(plan.inputs.len());
+        let mut places = Vec::with_capacity(plan.inputs.len());
         for named in &plan.inputs {
             let place = match arena.as_ref().filter(|_| is_small(named)) {
                 Some(arena) => {
@@ -138,9 +145,9 @@ impl Compiler<'_> {
                 }
                 None => Place::whole(context.buffer(&named.name, named.ty.elements())?),
             };
-            inputs.push((named.clone(), place));
+            places.push((named.clone(), place));
         }
-        Ok((inputs, arena, words))
+        Ok(Inputs { places, arena, arena_words })
     }
 
     /// Makes the shared scratch large enough. Programs compiled earlier keep the buffers that they are bound to.

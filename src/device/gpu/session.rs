@@ -1,6 +1,6 @@
 //! The GPU as a [`Session`].
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use super::context::{Context, GpuOptions};
 use super::pipelines::Pipelines;
@@ -137,7 +137,12 @@ impl Session for GpuSession {
     fn memory(&self) -> Memory {
         let programs = || self.programs.iter().flatten();
         // A program may still hold scratch that has been replaced by larger.
-        let scratch: HashSet<&wgpu::Buffer> = programs().flat_map(|p| &p.scratch).chain(&self.scratch).collect();
+        let mut scratch: Vec<&wgpu::Buffer> = Vec::new();
+        for buffer in programs().flat_map(|p| &p.scratch).chain(&self.scratch) {
+            if !scratch.contains(&buffer) {
+                scratch.push(buffer);
+            }
+        }
         Memory {
             states: self.states.values().map(|s| s.buffer.size() as usize).sum(),
             inputs: programs().map(|p| 4 * p.input_words).sum(),

@@ -60,8 +60,8 @@ pub fn label_margin(z: &Tensor, labels: &[u32]) -> Reference {
 pub fn label_margin_backward(grad: &Tensor, labels: &[u32]) -> Reference {
     let [n, k] = extents(grad);
     let mut sums = Sums::new(&grad.shape);
-    for i in 0..n {
-        let label = labels[i] as usize;
+    for (i, &label) in labels.iter().enumerate().take(n) {
+        let label = label as usize;
         for j in 0..k {
             sums.add(i * k + j, grad.data[i * k + j]);
             sums.add(i * k + label, -grad.data[i * k + j]);
@@ -74,8 +74,8 @@ pub fn label_margin_backward(grad: &Tensor, labels: &[u32]) -> Reference {
 pub fn margin_radius(r: &Tensor, w: &Tensor, labels: &[u32]) -> Reference {
     let ([n, f], [k, _]) = (extents(r), extents(w));
     let mut sums = Sums::new(&[n, k]);
-    for i in 0..n {
-        let own = labels[i] as usize;
+    for (i, &label) in labels.iter().enumerate().take(n) {
+        let own = label as usize;
         for j in 0..k {
             for l in 0..f {
                 sums.add(i * k + j, (w.data[own * f + l] - w.data[j * f + l]).abs() * r.data[i * f + l]);
@@ -89,8 +89,8 @@ pub fn margin_radius(r: &Tensor, w: &Tensor, labels: &[u32]) -> Reference {
 pub fn margin_radius_backward_input(grad: &Tensor, w: &Tensor, labels: &[u32]) -> Reference {
     let ([n, k], [_, f]) = (extents(grad), extents(w));
     let mut sums = Sums::new(&[n, f]);
-    for i in 0..n {
-        let own = labels[i] as usize;
+    for (i, &label) in labels.iter().enumerate().take(n) {
+        let own = label as usize;
         for j in 0..k {
             for l in 0..f {
                 sums.add(i * f + l, grad.data[i * k + j] * (w.data[own * f + l] - w.data[j * f + l]).abs());
@@ -104,8 +104,8 @@ pub fn margin_radius_backward_input(grad: &Tensor, w: &Tensor, labels: &[u32]) -
 pub fn margin_radius_backward_weight(grad: &Tensor, r: &Tensor, w: &Tensor, labels: &[u32]) -> Reference {
     let ([n, k], [_, f]) = (extents(grad), extents(w));
     let mut sums = Sums::new(&w.shape);
-    for i in 0..n {
-        let own = labels[i] as usize;
+    for (i, &label) in labels.iter().enumerate().take(n) {
+        let own = label as usize;
         for j in 0..k {
             for l in 0..f {
                 let term = grad.data[i * k + j] * sign(w.data[own * f + l] - w.data[j * f + l]) * r.data[i * f + l];

@@ -58,11 +58,6 @@ impl Reference {
         self.scale.iter_mut().zip(&factor.data).for_each(|(a, b)| *a *= b.abs());
         self
     }
-
-    pub fn reshaped(mut self, shape: impl Into<Vec<usize>>) -> Self {
-        self.value = self.value.reshaped(shape);
-        self
-    }
 }
 
 /// Sums under construction: one per element of the result.
