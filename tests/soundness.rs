@@ -113,20 +113,29 @@ fn logits(session: &mut dyn Session, s: &Sample, points: Tensor) -> Tensor {
     got.tensor("y")
 }
 
-/// What f32 may add to a bound or a point of this net. With M the logits' magnitude when every weight, bias and input is replaced by
-/// its absolute value, each layer of K terms adds growth(K) · ε₃₂ · M at most on either side, twice in a difference.
+/// What f32 may add to a bound or a point of this net. With M the logits' magnitude when every weight, bias, shift and input is
+/// replaced by its absolute value, each layer of K terms adds growth(K) · u · M at most, u = ε₃₂/2, to the bound and to the
+/// point, twice in a difference of two.
 fn slack(session: &mut dyn Session, s: &Sample) -> f64 {
+    let without_signs = |layer: &Layer| match layer {
+        // |(x − mean) / deviation| ≤ (|x| + |mean|) / deviation.
+        Layer::Normalize { mean, deviation } => {
+            Layer::Normalize { mean: mean.iter().map(|m| -m.abs()).collect(), deviation: deviation.clone() }
+        }
+        other => other.clone(),
+    };
+    let layers = s.network.layers().iter().map(without_signs).collect();
     let absolute = Sample {
-        network: s.network.clone(),
+        network: Network::new("absolute", s.network.input, s.network.classes, layers).expect("the same shapes"),
         parameters: s.parameters.iter().map(|p| p.map(f64::abs)).collect(),
         center: s.center.clone(),
         radius: s.radius.clone(),
     };
-    let far = s.center.zip(&s.radius, |c, r| c + r + 1.0);
+    let far = s.center.zip(&s.radius, |c, r| c + r);
     let magnitude = logits(session, &absolute, Tensor::new(s.network.batch_shape(1).dims(), far.data)).max_abs();
+    // Beside its sum a layer rounds the bias, the normalisation and the ends of the box.
     let terms: f64 = s.network.parameters().iter().filter(|p| p.weight).map(|p| growth(p.fan_in + 4)).sum();
-    // Normalisation divides by deviations of at least 0.2: ≤ 5 times the raw magnitude.
-    4.0 * 5.0 * terms * f64::from(f32::EPSILON) * magnitude
+    4.0 * terms * f64::from(f32::EPSILON) / 2.0 * magnitude
 }
 
 /// Random points of the box, every fourth of them a corner.

@@ -7,6 +7,7 @@ pub mod autodiff;
 pub mod fusion;
 mod op;
 pub mod plan;
+mod slots;
 
 use std::collections::HashMap;
 use std::sync::Arc;

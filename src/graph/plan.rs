@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::slots::{self, Lifetime};
 use super::{Cost, Graph, Op, Origin, Signature, Value, fusion};
 use crate::error::{Error, Result};
 use crate::shape::TensorType;
@@ -60,9 +61,6 @@ pub struct Plan {
     pub graph_nodes: usize,
 }
 
-/// Slot sizes are multiples of this many words: 256 bytes, the strictest alignment of a GPU binding.
-const SLOT_WORDS: usize = 64;
-
 impl Plan {
     /// Schedules `graph`: drops what no output or update needs, fuses, orders, assigns buffers.
     pub fn new(mut graph: Graph) -> Result<Plan> {
@@ -81,36 +79,24 @@ impl Plan {
             graph_nodes,
         };
         plan.place_sources(&graph, &mut storage);
-        let last = last_readers(&graph, &order);
         check_updates(&graph, &order)?;
 
-        let mut free: Vec<usize> = Vec::new();
-        for (position, &n) in order.iter().enumerate() {
+        let (made, lifetimes) = lifetimes(&graph, &order);
+        let (sizes, slots) = slots::assign(&lifetimes);
+        plan.slots = sizes;
+        for (&v, &slot) in made.iter().zip(&slots) {
+            storage[v.0 as usize] = Some(Storage::Slot(slot));
+        }
+        for &n in &order {
             let node = &graph.nodes[n];
             let find = |storage: &[Option<Storage>], v: Value| {
                 storage[graph.root(v).0 as usize].expect("operands are scheduled before their readers")
             };
             let inputs: Vec<Storage> = node.inputs.iter().map(|&v| find(&storage, v)).collect();
-            let mut outputs = Vec::with_capacity(node.outputs.len());
-            for (o, &v) in node.outputs.iter().enumerate() {
-                let place = match node.op.in_place().iter().find(|(out, _)| *out == o) {
-                    Some(&(_, input)) => inputs[input],
-                    None => Storage::Slot(take(&mut plan.slots, &mut free, graph.ty(v).elements())),
-                };
-                storage[v.0 as usize] = Some(place);
-                outputs.push(place);
+            for &(output, input) in node.op.in_place() {
+                storage[node.outputs[output].0 as usize] = Some(inputs[input]);
             }
-            // A value dies after its last reader; one that nobody reads dies where it is made.
-            let mut dying: Vec<Value> = node.inputs.iter().chain(&node.outputs).map(|&v| graph.root(v)).collect();
-            dying.sort();
-            dying.dedup();
-            for v in dying {
-                if last[v.0 as usize].is_none_or(|reader| reader <= position)
-                    && let Some(Storage::Slot(slot)) = storage[v.0 as usize]
-                {
-                    free.push(slot);
-                }
-            }
+            let outputs = node.outputs.iter().map(|&v| find(&storage, v)).collect();
             let signature = Signature {
                 inputs: node.inputs.iter().map(|&v| graph.ty(v).clone()).collect(),
                 outputs: node.outputs.iter().map(|&v| graph.ty(v).clone()).collect(),
@@ -188,18 +174,30 @@ fn live_nodes(graph: &Graph) -> Vec<bool> {
     live
 }
 
-/// For each value the position of its last reader; `usize::MAX` for what is read after the run.
-fn last_readers(graph: &Graph, order: &[usize]) -> Vec<Option<usize>> {
-    let mut last = vec![None; graph.values.len()];
+/// The values that need a slot, all but those written in place, and when each is in use. What is read after the run stays to the
+/// end; what nobody reads dies where it is made.
+fn lifetimes(graph: &Graph, order: &[usize]) -> (Vec<Value>, Vec<Lifetime>) {
+    let mut last = vec![0; graph.values.len()];
     for (position, &n) in order.iter().enumerate() {
         for &v in &graph.nodes[n].inputs {
-            last[graph.root(v).0 as usize] = Some(position);
+            last[graph.root(v).0 as usize] = position;
         }
     }
     for &(_, v) in &graph.outputs {
-        last[graph.root(v).0 as usize] = Some(usize::MAX);
+        last[graph.root(v).0 as usize] = usize::MAX;
     }
-    last
+    let (mut values, mut lifetimes) = (Vec::new(), Vec::new());
+    for (position, &n) in order.iter().enumerate() {
+        let node = &graph.nodes[n];
+        for (o, &v) in node.outputs.iter().enumerate() {
+            if !node.op.in_place().iter().any(|&(output, _)| output == o) {
+                values.push(v);
+                let (words, last) = (graph.ty(v).elements(), last[v.0 as usize].max(position));
+                lifetimes.push(Lifetime { words, first: position, last });
+            }
+        }
+    }
+    (values, lifetimes)
 }
 
 /// In-place updates must hit states, once each, after every other reader of the old content.
@@ -220,11 +218,14 @@ fn check_updates(graph: &Graph, order: &[usize]) -> Result<()> {
             if !graph.updates.iter().any(|&(s, v)| s == state && graph.root(v) == node.outputs[output]) {
                 return fail(&format!("an update of '{name}' that the graph does not declare"));
             }
-            let late = order[position + 1..]
-                .iter()
-                .any(|&later| graph.nodes[later].inputs.iter().any(|&v| graph.root(v) == state));
-            if late {
-                return fail(&format!("'{name}', whose old content is read later"));
+            let mut later = order[position + 1..].iter().map(|&later| &graph.nodes[later]);
+            if let Some(reader) = later.find(|node| node.inputs.iter().any(|&v| graph.root(v) == state)) {
+                let again = reader.op.in_place().iter().any(|&(_, i)| graph.root(reader.inputs[i]) == state);
+                return fail(&if again {
+                    format!("'{name}' twice")
+                } else {
+                    format!("'{name}', whose old content is read later")
+                });
             }
         }
     }
@@ -235,22 +236,4 @@ fn check_updates(graph: &Graph, order: &[usize]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// A free slot for `words`: the smallest that is large enough, else the largest, grown, else a new one.
-fn take(slots: &mut Vec<usize>, free: &mut Vec<usize>, words: usize) -> usize {
-    let words = words.div_ceil(SLOT_WORDS).max(1) * SLOT_WORDS;
-    let fitting = (0..free.len()).filter(|&i| slots[free[i]] >= words).min_by_key(|&i| slots[free[i]]);
-    let choice = fitting.or_else(|| (0..free.len()).max_by_key(|&i| slots[free[i]]));
-    match choice {
-        Some(i) => {
-            let slot = free.swap_remove(i);
-            slots[slot] = slots[slot].max(words);
-            slot
-        }
-        None => {
-            slots.push(words);
-            slots.len() - 1
-        }
-    }
 }

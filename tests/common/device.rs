@@ -1,6 +1,6 @@
 //! The devices under test: the native one always, and a GPU where there is an adapter, a software one (lavapipe, WARP) too.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 
 use smallbox::device::Session;
 use smallbox::device::cpu::CpuSession;
@@ -16,9 +16,7 @@ pub fn each(mut test: impl FnMut(&mut dyn Session)) {
 
 /// Runs `test` on the GPU alone, opened with the options that `adjust` makes of the default ones.
 pub fn gpu(adjust: impl FnOnce(GpuOptions) -> GpuOptions, test: impl FnOnce(&mut dyn Session)) {
-    // One at a time: a software adapter takes all cores, and a hardware one has only so much memory.
-    static TURN: Mutex<()> = Mutex::new(());
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = Turn::take();
     let Some(selector) = selector() else {
         assert!(
             std::env::var("SMALLBOX_REQUIRE_GPU").as_deref() != Ok("1"),
@@ -31,6 +29,29 @@ pub fn gpu(adjust: impl FnOnce(GpuOptions) -> GpuOptions, test: impl FnOnce(&mut
     let mut session = pollster::block_on(GpuSession::open(&options)).unwrap_or_else(|e| panic!("opening the GPU: {e}"));
     println!("on {:?}", session.device());
     test(&mut session);
+}
+
+/// The right to a session on the GPU. Two at a time: most of a test on a software adapter is the compilation of its shaders, on
+/// one core; and a hardware one has only so much memory.
+struct Turn;
+
+static FREE_TURNS: Mutex<usize> = Mutex::new(2);
+static TURN_FREED: Condvar = Condvar::new();
+
+impl Turn {
+    fn take() -> Turn {
+        let free = FREE_TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = TURN_FREED.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
+        *free -= 1;
+        Turn
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *FREE_TURNS.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        TURN_FREED.notify_one();
+    }
 }
 
 /// The first hardware adapter, else the first of any kind.
