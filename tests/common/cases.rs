@@ -2,6 +2,10 @@
 //! asymmetric kernels, strides and paddings, dilation, padding of at least kernel − 1, and one below, at and above every
 //! tile of every kernel.
 
+use smallbox::device::Session;
+
+use super::device;
+
 /// Edges of workgroups and tiles, one below and above them, and small and prime extents.
 pub const EXTENTS: [usize; 19] = [1, 2, 3, 7, 13, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 257];
 
@@ -141,10 +145,15 @@ pub const CONVS: [Conv; 19] = [
     Conv::plain(1, 64, [9, 9], 64, [3, 3]).padding(1, 1),
 ];
 
-/// [`CONVS`], and the tile edges along output channels, the reduction and the positions.
-pub fn convs() -> Vec<Conv> {
+/// The [`EXTENTS`] of convolutions on a software adapter, where the compilation of a kernel for one more shape takes a second.
+const FEW_EXTENTS: [usize; 6] = [1, 7, 16, 17, 33, 129];
+
+/// [`CONVS`], and the tile edges along output channels, the reduction and the positions: all of them on the native device
+/// and on hardware.
+pub fn convs(session: &dyn Session) -> Vec<Conv> {
     let mut cases = CONVS.to_vec();
-    for e in EXTENTS {
+    let extents: &[usize] = if device::is_software(session) { &FEW_EXTENTS } else { &EXTENTS };
+    for &e in extents {
         cases.push(Conv::plain(1, 2, [4, 5], e, [3, 3]).padding(1, 1));
         cases.push(Conv::plain(2, e, [3, 3], 3, [1, 1]));
         cases.push(Conv::plain(1, e, [4, 3], 2, [2, 2]).stride(1, 2).padding(1, 0));

@@ -31,6 +31,12 @@ pub fn gpu(adjust: impl FnOnce(GpuOptions) -> GpuOptions, test: impl FnOnce(&mut
     test(&mut session);
 }
 
+/// Whether `session` is on a software adapter.
+pub fn is_software(session: &dyn Session) -> bool {
+    let id = &session.device().id;
+    pollster::block_on(adapters()).iter().any(|a| a.kind == "software" && *id == format!("gpu:{}", a.index))
+}
+
 /// The right to a session on the GPU. Two at a time: most of a test on a software adapter is the compilation of its shaders, on
 /// one core; and a hardware one has only so much memory.
 struct Turn;

@@ -2,7 +2,7 @@
 
 use smallbox::ops;
 
-use crate::common::cases::{Conv, convs};
+use crate::common::cases::{CONVS, Conv, convs};
 use crate::common::close::assert_close;
 use crate::common::device;
 use crate::common::oracle::{conv2d, interval};
@@ -12,7 +12,7 @@ use crate::common::run::run;
 #[test]
 fn forward_and_gradients() {
     device::each(|session| {
-        for (i, case) in convs().iter().enumerate() {
+        for (i, case) in convs(session).iter().enumerate() {
             for data in Data::BOTH {
                 let random = &mut Random::new(i as u64);
                 let [x, w] = [data.signed(random, case.x_shape()), data.signed(random, case.w_shape())];
@@ -36,7 +36,7 @@ fn forward_and_gradients() {
 #[test]
 fn forward_without_bias() {
     device::each(|session| {
-        for case in &convs() {
+        for case in &convs(session) {
             let random = &mut Random::new(7);
             let [x, w] = [Data::Integers.signed(random, case.x_shape()), Data::Integers.signed(random, case.w_shape())];
             let got = run(session, |c| {
@@ -54,7 +54,7 @@ fn forward_without_bias() {
 #[test]
 fn boxes() {
     device::each(|session| {
-        for (i, case) in convs().iter().enumerate() {
+        for (i, case) in convs(session).iter().enumerate() {
             for data in Data::BOTH {
                 let random = &mut Random::new(i as u64 + 100);
                 let [c, r] = [data.signed(random, case.x_shape()), data.radius(random, case.x_shape())];
@@ -83,7 +83,7 @@ fn boxes() {
 /// A loss of one end of the box only: the other's gradient is zero.
 #[test]
 fn boxes_with_one_upstream_gradient() {
-    let case = convs()[4];
+    let case = CONVS[4];
     device::each(|session| {
         let random = &mut Random::new(5);
         let data = Data::Integers;
