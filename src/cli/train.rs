@@ -67,15 +67,13 @@ pub fn run(args: &Args) -> Result<()> {
 
     interrupt::install("finishing the step, then saving; Ctrl-C again stops at once")?;
     let device = session.device().clone();
-    let (mut trainer, path) = match resumed {
-        Some((run, _)) => {
-            let path = run.path().to_path_buf();
-            (Trainer::resume(run, &config, dataset.clone(), session)?, path)
-        }
+    let (mut trainer, run) = match resumed {
+        Some((run, _)) => (Trainer::resume(run.clone(), &config, dataset.clone(), session)?, run),
         None => start(args.out.as_deref(), &config, dataset.clone(), session)?,
     };
+    let path = run.path();
     if !args.quiet {
-        announce(&config, &device, &network, &dataset, &path);
+        announce(&config, &device, &network, &dataset, path);
     }
     let mut progress = TrainProgress::new(args.quiet, deadline, config.batch);
     let outcome = pollster::block_on(trainer.run(&mut progress));
@@ -89,11 +87,9 @@ pub fn run(args: &Args) -> Result<()> {
             path.display()
         ));
     }
-    if args.json {
-        output::print_json(&document(&config, &device, &path, &outcome))
-    } else {
-        output::print(&summary(&config, &path, &outcome))
-    }
+    let result = document(&config, &device, path, &outcome);
+    run.write_json("result.json", &result)?;
+    if args.json { output::print_json(&result) } else { output::print(&summary(&config, path, &outcome)) }
 }
 
 /// A trainer at the beginning of a run in a new directory.
@@ -102,15 +98,16 @@ fn start(
     config: &Config,
     dataset: Arc<Dataset>,
     session: Box<dyn Session>,
-) -> Result<(Trainer, PathBuf)> {
+) -> Result<(Trainer, RunDirectory)> {
     let device = session.device().clone();
     let mut trainer = Trainer::new(config, dataset, session, None)?;
     let path = match out {
         Some(path) => path.to_path_buf(),
         None => claim_default(config)?,
     };
-    trainer.record_in(RunDirectory::create(&path, config, &device)?);
-    Ok((trainer, path))
+    let run = RunDirectory::create(&path, config, &device)?;
+    trainer.record_in(run.clone());
+    Ok((trainer, run))
 }
 
 /// Makes the first of `runs/NAME`, `runs/NAME-2`, … that does not exist yet.

@@ -51,6 +51,7 @@ fn a_run_leaves_its_directory_and_reports_in_json() {
     for name in ["config.toml", "metrics.csv", "metrics.jsonl", "model.safetensors", "state.safetensors"] {
         assert!(names(&run).contains(&name.to_string()), "{name}: {:?}", names(&run));
     }
+    assert_eq!(serde_json::from_slice::<Value>(&read(run.join("result.json"))).unwrap(), result);
     let metrics = String::from_utf8(read(run.join("metrics.jsonl"))).unwrap();
     let rows: Vec<Value> = metrics.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(rows.len(), 3);

@@ -1,9 +1,15 @@
 //! The training loop: feeds steps, reads figures now and then, evaluates, saves.
 
+mod dry_run;
+mod position;
+mod watch;
+
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde::{Deserialize, Serialize};
+pub use dry_run::{DryRun, PhaseInfo};
+use position::{Position, Sums};
+pub use watch::{EpochMetrics, Observer, Outcome, Progress, SliceRates, Stop};
 
 use super::checkpoint;
 use super::config::{Config, Init, MethodKind, Regulariser};
@@ -12,7 +18,7 @@ use super::run_directory::RunDirectory;
 use super::schedule::{EpsilonSchedule, LinearSchedule, learning_rate};
 use super::step::{Phase, RECORD, RECORD_COLUMNS, RECORD_ROWS, input, plan_step};
 use crate::data::{Batches, Dataset, Split};
-use crate::device::{Memory, Program, Session, read_state_f32};
+use crate::device::{Program, Session, read_state_f32};
 use crate::error::{Error, Result};
 use crate::nn::{Network, architecture, initial_parameters, state_name};
 use crate::ops::AdamSpec;
@@ -26,217 +32,6 @@ const _: () = assert!(READ_EVERY <= RECORD_ROWS);
 const MONITOR_SAMPLES: usize = 1_000;
 /// Images of an evaluation batch; the attack's random start depends on it.
 pub const EVALUATION_BATCH: usize = 250;
-
-/// What the loop is asked before each step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// Go on.
-    No,
-    /// The time is over: save, evaluate, end well.
-    TimeOver,
-    /// Save and end with [`Error::Interrupted`].
-    Interrupted,
-}
-
-/// Who watches a run.
-pub trait Observer {
-    /// Figures were read (every few steps).
-    fn step(&mut self, progress: &Progress) {
-        let _ = progress;
-    }
-    /// An epoch ended.
-    fn epoch(&mut self, metrics: &EpochMetrics) {
-        let _ = metrics;
-    }
-    /// The final evaluation has seen `done` of `of` images.
-    fn evaluating(&mut self, done: usize, of: usize) {
-        let _ = (done, of);
-    }
-    /// Asked before each step.
-    fn stop(&self) -> Stop {
-        Stop::No
-    }
-}
-
-/// Where a run is.
-#[derive(Clone, Copy, Debug)]
-pub struct Progress {
-    /// Current epoch, from 1.
-    pub epoch: u32,
-    /// Epochs of the run.
-    pub epochs: u32,
-    /// Steps done.
-    pub step: u64,
-    /// Steps of the run.
-    pub steps: u64,
-    /// Mean loss of the steps read last.
-    pub loss: f64,
-    /// Current ε.
-    pub epsilon: f64,
-    /// Current learning rate.
-    pub lr: f64,
-    /// Training samples per second since the process began this run.
-    pub samples_per_second: f64,
-    /// Seconds of training, earlier parts of a resumed run included.
-    pub seconds: f64,
-}
-
-/// Natural, adversarial and IBP-certified rates on a slice of a split, in 0..1.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SliceRates {
-    /// Classified correctly.
-    pub natural: f64,
-    /// Correct under the training attack at the final ε.
-    pub adversarial: f64,
-    /// Certified by interval bounds at the final ε.
-    pub ibp: f64,
-}
-
-impl From<Evaluation> for SliceRates {
-    fn from(e: Evaluation) -> Self {
-        SliceRates { natural: e.natural.rate, adversarial: e.adversarial.rate, ibp: e.ibp.rate }
-    }
-}
-
-/// Figures of an epoch.
-#[derive(Clone, Debug, PartialEq)]
-pub struct EpochMetrics {
-    /// From 1.
-    pub epoch: u32,
-    /// Steps done.
-    pub step: u64,
-    /// Seconds since the run began.
-    pub seconds: f64,
-    /// Seconds of this epoch's steps, without evaluation.
-    pub epoch_seconds: f64,
-    /// ε of the last step.
-    pub epsilon: f64,
-    /// Learning rate.
-    pub lr: f64,
-    /// Mean loss of the epoch's steps.
-    pub loss: f64,
-    /// Mean share of samples that were robust by the method's own criterion in training.
-    pub robust: f64,
-    /// On the first training samples.
-    pub train: SliceRates,
-    /// On the first validation samples, if there are any.
-    pub validation: Option<SliceRates>,
-}
-
-impl EpochMetrics {
-    /// The line of `metrics.jsonl`; every epoch has the same keys.
-    pub fn row(&self) -> serde_json::Map<String, serde_json::Value> {
-        let mut row = serde_json::Map::new();
-        let mut put = |key: &str, value: serde_json::Value| row.insert(key.to_string(), value);
-        put("epoch", self.epoch.into());
-        put("step", self.step.into());
-        put("seconds", self.seconds.into());
-        put("epoch_seconds", self.epoch_seconds.into());
-        put("epsilon", self.epsilon.into());
-        put("lr", self.lr.into());
-        put("loss", self.loss.into());
-        put("robust", self.robust.into());
-        for (prefix, rates) in [("train", Some(self.train)), ("validation", self.validation)] {
-            put(&format!("{prefix}_natural"), rates.map(|r| r.natural).into());
-            put(&format!("{prefix}_adversarial"), rates.map(|r| r.adversarial).into());
-            put(&format!("{prefix}_ibp"), rates.map(|r| r.ibp).into());
-        }
-        row
-    }
-}
-
-/// What a run came to.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// Steps done.
-    pub steps: u64,
-    /// Epochs done.
-    pub epochs: u32,
-    /// Seconds of training and monitoring, without the final evaluation.
-    pub seconds: f64,
-    /// Training samples per second of this process.
-    pub samples_per_second: f64,
-    /// Mean loss of the last epoch.
-    pub loss: f64,
-    /// Greatest device memory.
-    pub peak_bytes: usize,
-    /// All epochs were done.
-    pub complete: bool,
-    /// On the test split.
-    pub test: Evaluation,
-}
-
-/// What `--dry-run` shows.
-#[derive(Clone, Debug, Serialize)]
-pub struct DryRun {
-    /// Each phase in the order it comes.
-    pub phases: Vec<PhaseInfo>,
-    /// Trainable scalars.
-    pub parameters: usize,
-    /// Greatest device memory of any phase.
-    pub peak_bytes: usize,
-}
-
-/// One phase's program.
-#[derive(Clone, Debug, Serialize)]
-pub struct PhaseInfo {
-    /// `natural`, `mixed`, `annealing` or `full`.
-    pub name: &'static str,
-    /// Nodes of the graph.
-    pub nodes: usize,
-    /// Nodes left after dead-code elimination and fusion.
-    pub steps: usize,
-    /// Different kernels.
-    pub kernels: usize,
-    /// Kernel launches (on a GPU: dispatches) per step.
-    pub launches: usize,
-    /// Floating-point operations per step.
-    pub flops: u64,
-    /// Bytes read and written per step if every operand crosses memory once.
-    pub bytes: u64,
-    /// Bytes of the reused work buffers.
-    pub slot_bytes: usize,
-    /// Device memory with this phase's program.
-    pub memory: Memory,
-}
-
-/// Where a run stands; with the session's states all that a resume needs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Position {
-    /// Current epoch, from 1.
-    epoch: u32,
-    /// Next batch of the epoch.
-    batch: usize,
-    /// Steps done.
-    step: u64,
-    /// Seconds of training so far.
-    seconds: f64,
-    /// Figures of the epoch so far.
-    sums: Sums,
-    /// Mean loss of the last whole epoch.
-    last_loss: Option<f64>,
-}
-
-/// Sums over an epoch's steps; kept as bits, since the text form of a resume must not round.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Sums {
-    steps: u64,
-    loss_bits: u64,
-    robust_bits: u64,
-}
-
-impl Sums {
-    fn add(&mut self, loss: f32, robust: f32) {
-        self.steps += 1;
-        self.loss_bits = (f64::from_bits(self.loss_bits) + f64::from(loss)).to_bits();
-        self.robust_bits = (f64::from_bits(self.robust_bits) + f64::from(robust)).to_bits();
-    }
-
-    fn means(&self) -> (f64, f64) {
-        let n = self.steps.max(1) as f64;
-        (f64::from_bits(self.loss_bits) / n, f64::from_bits(self.robust_bits) / n)
-    }
-}
 
 /// A run in progress.
 pub struct Trainer {
@@ -617,43 +412,5 @@ impl Trainer {
         let evaluation = evaluator.run(session, split, None, &mut |done, of| observer.evaluating(done, of)).await;
         evaluator.release(self.session.as_mut());
         evaluation
-    }
-
-    /// Compiles each phase's program and describes it; trains nothing.
-    pub fn dry_run(&mut self) -> Result<DryRun> {
-        let mut phases: Vec<(Phase, PhaseInfo)> = Vec::new();
-        let per_epoch = self.steps_per_epoch();
-        for epoch in 1..=self.config.epochs {
-            for batch in [0, per_epoch - 1] {
-                let phase = self.scheduled(epoch, batch).phase;
-                if phases.iter().any(|(seen, _)| *seen == phase) {
-                    continue;
-                }
-                let plan = plan_step(&self.network, &self.config, phase)?;
-                let program = self.program(phase)?;
-                let launches = self.session.program_info(program).launches;
-                let mut kernels = launches.clone();
-                kernels.sort_unstable();
-                kernels.dedup();
-                let cost = plan.cost();
-                let info = PhaseInfo {
-                    name: phase.name(),
-                    nodes: plan.graph_nodes,
-                    steps: plan.steps.len(),
-                    kernels: kernels.len(),
-                    launches: launches.len(),
-                    flops: cost.flops,
-                    bytes: cost.bytes,
-                    slot_bytes: plan.slot_bytes(),
-                    memory: self.session.memory(),
-                };
-                phases.push((phase, info));
-            }
-        }
-        Ok(DryRun {
-            phases: phases.into_iter().map(|(_, info)| info).collect(),
-            parameters: self.network.parameter_count(),
-            peak_bytes: self.peak_bytes,
-        })
     }
 }
