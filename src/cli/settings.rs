@@ -33,13 +33,13 @@ pub struct Settings {
     /// Radius of the small box relative to epsilon, in (0, 1] [default: 0.4]
     #[arg(long, value_name = "L", value_parser = parse::number, allow_negative_numbers = true)]
     lambda: Option<f64>,
-    /// Passes over the training images [default: 12]
+    /// Passes over the training images [default: 20]
     #[arg(long, value_name = "N")]
     epochs: Option<u32>,
     /// Images per step [default: 128]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
-    /// Learning rate of Adam [default: 0.001]
+    /// Learning rate of Adam [default: 0.002]
     #[arg(long, value_name = "F", value_parser = parse::number, allow_negative_numbers = true)]
     lr: Option<f64>,
     /// Seed of everything random [default: 0]

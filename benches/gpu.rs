@@ -1,0 +1,149 @@
+//! The GPU device: training work of `cnn3` by each set of kernels, and what a dispatch costs the host.
+//!
+//!     cargo bench --bench gpu
+//!
+//! Takes the first adapter of any kind. Only compare rows of one run on an idle machine.
+
+use std::time::{Duration, Instant};
+
+use smallbox::device::gpu::{GpuOptions, GpuSession, Selector};
+use smallbox::device::{Feed, Session};
+use smallbox::error::Result;
+use smallbox::graph::{Graph, Plan};
+use smallbox::kernel::GpuLimits;
+use smallbox::nn::architecture;
+use smallbox::ops;
+use smallbox::shape::TensorType;
+use smallbox::train::Config;
+use smallbox::train::step::{Phase, input, plan_step};
+
+const BATCH: usize = 256;
+const REPEATS: usize = 5;
+
+fn open(limits: Option<GpuLimits>) -> Result<GpuSession> {
+    let options = GpuOptions { selector: Selector::Index(0), limits, ..GpuOptions::default() };
+    pollster::block_on(GpuSession::open(&options))
+}
+
+/// Loss and gradients of all parameters of `cnn3` on a batch of 28×28 images.
+fn forward_backward() -> Result<Plan> {
+    let network = architecture("cnn3", [1, 28, 28], 10, &[0.0], &[1.0])?;
+    let mut g = Graph::new();
+    let x = g.input("x", TensorType::f32(network.batch_shape(BATCH)))?;
+    let labels = g.input("labels", TensorType::u32([BATCH]))?;
+    let bound = network.bind(&mut g)?;
+    let logits = bound.forward(&mut g, x)?;
+    let losses = ops::cross_entropy(&mut g, logits, labels)?;
+    let loss = ops::mean_all(&mut g, losses)?;
+    g.output("loss", loss);
+    for (i, grad) in ops::gradients(&mut g, loss, bound.values())?.into_iter().flatten().enumerate() {
+        g.output(&format!("grad{i}"), grad);
+    }
+    Plan::new(g)
+}
+
+/// Best time of a run from its recording to its result, after one that compiles.
+fn fastest(gpu: &mut GpuSession, plan: &Plan, feeds: &[Feed<'_>], output: &str) -> Result<(Duration, usize)> {
+    let program = gpu.compile(plan)?;
+    let mut best = Duration::MAX;
+    for i in 0..=REPEATS {
+        let start = Instant::now();
+        gpu.run(program, feeds)?;
+        pollster::block_on(gpu.read(program, output))?;
+        if i > 0 {
+            best = best.min(start.elapsed());
+        }
+    }
+    Ok((best, gpu.program_info(program).launches.len()))
+}
+
+/// Seconds to record and submit a program of `count` dispatches on 64 words, best of many.
+fn recording(gpu: &mut GpuSession, count: usize) -> Result<f64> {
+    let mut g = Graph::new();
+    let mut x = g.input("x", TensorType::f32([64]))?;
+    let y = g.input("y", TensorType::f32([64]))?;
+    for i in 0..count {
+        // Two kernels in turn: consecutive dispatches differ in pipeline and bindings, and nothing fuses.
+        x = if i % 2 == 0 { ops::maximum(&mut g, x, y)? } else { ops::sub(&mut g, y, x)? };
+    }
+    g.output("x", x);
+    let program = gpu.compile(&Plan::new(g)?)?;
+    assert_eq!(gpu.program_info(program).launches.len(), count);
+    let words = [0.5f32; 64];
+    let feeds: [Feed<'_>; 2] = [("x", bytemuck::cast_slice(&words)), ("y", bytemuck::cast_slice(&words))];
+    let mut best = f64::INFINITY;
+    for _ in 0..20 {
+        let start = Instant::now();
+        gpu.run(program, &feeds)?;
+        best = best.min(start.elapsed().as_secs_f64());
+        pollster::block_on(gpu.read(program, "x"))?;
+    }
+    Ok(best)
+}
+
+fn main() -> Result<()> {
+    let mut gpu = open(None)?;
+    println!("{:?}\n", gpu.device());
+
+    let counts = [100, 1100];
+    let [few, many] = counts.map(|count| recording(&mut gpu, count));
+    let (few, many) = (few?, many?);
+    println!(
+        "recording and submitting {} dispatches {:.0} µs, {} dispatches {:.0} µs",
+        counts[0],
+        1e6 * few,
+        counts[1],
+        1e6 * many
+    );
+    println!("host cost {:.2} µs per dispatch\n", 1e6 * (many - few) / (counts[1] - counts[0]) as f64);
+
+    let images = vec![0.5f32; BATCH * 28 * 28];
+    let labels = vec![3u32; BATCH];
+    let plan = forward_backward()?;
+    let feeds: [Feed<'_>; 2] = [("x", bytemuck::cast_slice(&images)), ("labels", bytemuck::cast_slice(&labels))];
+    let chosen = gpu.limits();
+    let sets = [
+        ("as chosen", chosen),
+        ("tiled", GpuLimits { software: false, ..chosen }),
+        ("register", GpuLimits { software: true, ..chosen }),
+        ("plain", GpuLimits { plain: true, ..chosen }),
+    ];
+    println!("cnn3, batch {BATCH}, forward and backward, {:.2} GFLOP", plan.cost().flops as f64 / 1e9);
+    for (name, limits) in sets {
+        let (best, launches) = fastest(&mut open(Some(limits))?, &plan, &feeds, "loss")?;
+        println!("{name:<10} {:>9.2} ms {launches:>5} dispatches", 1e3 * best.as_secs_f64());
+    }
+
+    let network = architecture("cnn3", [1, 28, 28], 10, &[0.0], &[1.0])?;
+    let config = Config { batch: BATCH, ..Config::default() }.resolve()?;
+    let plan = plan_step(&network, &config, Phase { natural: false, robust: true, regularised: false })?;
+    let program = gpu.compile(&plan)?;
+    let (scalar, rates, key, row) = ([0.1f32], [1e-3f32, 1.0], [1u32, 2, 3, 4], [0u32]);
+    let feeds: [Feed<'_>; 8] = [
+        (input::X, bytemuck::cast_slice(&images)),
+        (input::LABELS, bytemuck::cast_slice(&labels)),
+        (input::EPSILON, bytemuck::cast_slice(&scalar)),
+        (input::KAPPA, bytemuck::cast_slice(&scalar)),
+        (input::FADE, bytemuck::cast_slice(&scalar)),
+        (input::RATES, bytemuck::cast_slice(&rates)),
+        (input::KEY, bytemuck::cast_slice(&key)),
+        (input::ROW, bytemuck::cast_slice(&row)),
+    ];
+    let (mut best, mut recorded) = (Duration::MAX, Duration::MAX);
+    for i in 0..=REPEATS {
+        let start = Instant::now();
+        gpu.run(program, &feeds)?;
+        let submitted = start.elapsed();
+        pollster::block_on(gpu.read_state("record"))?;
+        if i > 0 {
+            (best, recorded) = (best.min(start.elapsed()), recorded.min(submitted));
+        }
+    }
+    let launches = gpu.program_info(program).launches.len();
+    println!(
+        "\ncnn3, batch {BATCH}, whole SABR step: {:.1} ms, {launches} dispatches, uploaded, recorded and submitted in {:.0} µs",
+        1e3 * best.as_secs_f64(),
+        1e6 * recorded.as_secs_f64()
+    );
+    Ok(())
+}
