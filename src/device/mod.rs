@@ -61,8 +61,6 @@ impl Memory {
 pub struct ProgramInfo {
     /// Name of each kernel launch of one run, in order.
     pub launches: Vec<&'static str>,
-    /// Points within a run at which the host waits for the device.
-    pub host_waits: usize,
 }
 
 /// One device with its states and programs.
@@ -100,6 +98,9 @@ pub trait Session {
 
     /// Launches of a program.
     fn program_info(&self, program: Program) -> ProgramInfo;
+
+    /// How often the host has waited for the device so far; 0 for good where the host is the device.
+    fn host_waits(&self) -> usize;
 }
 
 /// How to open a device.

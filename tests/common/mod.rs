@@ -1,5 +1,6 @@
 //! What the tests share: tensors, random data, the shape table, the comparator, the devices, the harness and the oracle.
 
+pub mod allocation;
 pub mod cases;
 pub mod close;
 pub mod device;

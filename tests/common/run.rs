@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use smallbox::device::{ProgramInfo, Session, write_state_f32};
+use smallbox::device::{Session, write_state_f32};
 use smallbox::error::Result;
 use smallbox::graph::{Graph, Plan, Value};
 use smallbox::ops;
@@ -79,7 +79,6 @@ impl Case {
 /// What a run left behind.
 pub struct Outcome {
     pub plan: Plan,
-    pub info: ProgramInfo,
     outputs: Vec<(String, TensorType, Vec<u32>)>,
     states: Vec<(String, TensorType, Vec<u32>)>,
 }
@@ -152,7 +151,6 @@ pub fn run_times(session: &mut dyn Session, times: usize, build: impl FnOnce(&mu
         let words = pollster::block_on(session.read_state(unique)).expect("states are readable");
         states.push((name.clone(), ty, words));
     }
-    let info = session.program_info(program);
     session.release(program);
-    Outcome { plan, info, outputs, states }
+    Outcome { plan, outputs, states }
 }

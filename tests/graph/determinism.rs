@@ -115,16 +115,6 @@ fn portable_limits_give_the_same_bits() {
     );
 }
 
-/// No point within a run at which the host waits; one launch at least for each step.
-#[test]
-fn the_host_does_not_wait_within_a_run() {
-    device::each(|session| {
-        let outcome = program(session, 1);
-        assert_eq!(outcome.info.host_waits, 0);
-        assert!(outcome.info.launches.len() >= outcome.plan.steps.len());
-    });
-}
-
 /// A short feed, a missing feed and a wild name are one clear error each.
 #[test]
 fn wrong_feeds_are_refused() {

@@ -1,5 +1,6 @@
 //! Autodiff, plans, programs.
 
+mod allocation;
 mod autodiff;
 mod determinism;
 mod plan;

@@ -203,6 +203,10 @@ impl Session for CpuSession {
 
     fn program_info(&self, program: Program) -> ProgramInfo {
         let launches = self.compiled(program).map(|c| c.calls.iter().map(|call| call.native.name).collect());
-        ProgramInfo { launches: launches.unwrap_or_default(), host_waits: 0 }
+        ProgramInfo { launches: launches.unwrap_or_default() }
+    }
+
+    fn host_waits(&self) -> usize {
+        0
     }
 }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context as TaskContext, Poll, Waker};
 
@@ -43,6 +44,8 @@ pub(super) struct Context {
     pub(super) info: DeviceInfo,
     pub(super) limits: GpuLimits,
     pub(super) shader_checks: bool,
+    /// How often anything has waited for the queue.
+    pub(super) waits: AtomicUsize,
     largest_buffer: u64,
     latch: Latch,
 }
@@ -80,7 +83,8 @@ impl Context {
                 lost.set(format!("the device was lost: {message}"));
             }
         });
-        Ok(Context { device, queue, info, limits, shader_checks: options.shader_checks, largest_buffer, latch })
+        let (shader_checks, waits) = (options.shader_checks, AtomicUsize::new(0));
+        Ok(Context { device, queue, info, limits, shader_checks, waits, largest_buffer, latch })
     }
 
     /// An error of this device.

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context as TaskContext, Poll, Waker};
 
@@ -69,6 +70,7 @@ pub(super) async fn read(context: &Context, place: Place, words: usize) -> Resul
     target.slice(..).map_async(wgpu::MapMode::Read, move |result| {
         callback.settle(result.map_err(|e| format!("reading back failed: {e}")));
     });
+    context.waits.fetch_add(1, Ordering::Relaxed);
     drive(context.device.clone(), submission, mapping.clone());
     let outcome = mapping.await;
     // A lost device also ends mappings; its own message says more.

@@ -1,6 +1,7 @@
 //! The GPU as a [`Session`].
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use super::context::{Context, GpuOptions};
 use super::pipelines::Pipelines;
@@ -153,6 +154,10 @@ impl Session for GpuSession {
 
     fn program_info(&self, program: Program) -> ProgramInfo {
         let launches = self.compiled(program).map(Compiled::launch_names);
-        ProgramInfo { launches: launches.unwrap_or_default(), host_waits: 0 }
+        ProgramInfo { launches: launches.unwrap_or_default() }
+    }
+
+    fn host_waits(&self) -> usize {
+        self.context.waits.load(Ordering::Relaxed)
     }
 }

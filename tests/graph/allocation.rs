@@ -1,0 +1,47 @@
+//! A run of a compiled program on the native device takes no memory from the heap.
+
+use smallbox::device::cpu::CpuSession;
+use smallbox::device::{Feed, Session};
+use smallbox::nn::architecture;
+use smallbox::train::step::{Phase, plan_step};
+use smallbox::train::{Config, MethodKind};
+
+use crate::common::allocation;
+
+/// Heap allocations of five training steps after the first.
+fn allocations_of_steps(method: MethodKind) -> usize {
+    let network = architecture("cnn3", [1, 28, 28], 10, &[0.1], &[0.3]).expect("a network");
+    let config = Config { method, batch: 16, attack_steps: 3, ..Config::default() }.resolve().expect("settings");
+    let phase = Phase { natural: false, robust: true, regularised: method.propagates_boxes() };
+    let plan = plan_step(&network, &config, phase).expect("a plan");
+    let words: Vec<Vec<u32>> = plan.inputs.iter().map(|named| vec![0; named.ty.elements()]).collect();
+    let feeds: Vec<Feed<'_>> = plan
+        .inputs
+        .iter()
+        .zip(&words)
+        .map(|(named, words)| (named.name.as_str(), bytemuck::cast_slice(words)))
+        .collect();
+    let mut session = CpuSession::new();
+    let program = session.compile(&plan).expect("a program");
+    session.run(program, &feeds).expect("a step");
+    let before = allocation::counted();
+    for _ in 0..5 {
+        session.run(program, &feeds).expect("a step");
+    }
+    allocation::counted() - before
+}
+
+#[test]
+fn a_training_step_allocates_nothing() {
+    let watch = |_| allocation::watch_this_thread();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).start_handler(watch).build().expect("a pool");
+    pool.install(|| {
+        // The count counts.
+        let before = allocation::counted();
+        drop(std::hint::black_box(vec![1u8; 1000]));
+        assert_eq!(allocation::counted() - before, 1);
+        for method in MethodKind::ALL {
+            assert_eq!(allocations_of_steps(method), 0, "{}", method.name());
+        }
+    });
+}
