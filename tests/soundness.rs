@@ -4,7 +4,7 @@
 use smallbox::device::Session;
 use smallbox::graph::Value;
 use smallbox::interval::Interval;
-use smallbox::nn::{Bound, Layer, Network};
+use smallbox::nn::{Bound, Layer, Network, Parameter};
 use smallbox::ops;
 
 use crate::common::close::growth;
@@ -52,7 +52,9 @@ struct Sample {
 fn sample(seed: u64) -> Sample {
     let random = &mut Random::new(seed);
     let network = network(random);
-    let parameters = network.parameters().iter().map(|p| random.tensor(p.shape.dims(), -0.7, 0.7)).collect();
+    // Biases mostly positive: a box whose ReLUs are all dead has no width to lose a point from.
+    let lowest = |p: &Parameter| if p.weight { -0.7 } else { -0.1 };
+    let parameters = network.parameters().iter().map(|p| random.tensor(p.shape.dims(), lowest(p), 0.7)).collect();
     let shape = network.batch_shape(1);
     let center = random.tensor(shape.dims(), 0.0, 1.0);
     // Some pixels have no radius.
