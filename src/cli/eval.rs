@@ -19,7 +19,7 @@ use super::{output, parse, report};
 pub struct Args {
     /// A run directory, or a .safetensors file
     model: PathBuf,
-    /// Radius of the L∞ ball in pixels of [0, 1], also as a fraction: 2/255 [default: the run's]
+    /// Radius of the L∞ ball in pixels of `[0, 1]`, also as a fraction: 2/255 `[default: the run's]`
     #[arg(long, value_name = "E", value_parser = parse::number, allow_negative_numbers = true)]
     epsilon: Option<f64>,
     /// Which images
@@ -28,10 +28,10 @@ pub struct Args {
     /// Only the first N images
     #[arg(long, value_name = "N", value_parser = parse::positive)]
     limit: Option<usize>,
-    /// Gradient steps of the attack [default: the run's, else 40]
+    /// Gradient steps of the attack `[default: the run's, else 40]`
     #[arg(long, value_name = "N", value_parser = parse::positive)]
     attack_steps: Option<usize>,
-    /// Seed of the attack's start [default: the run's, else 0]
+    /// Seed of the attack's start `[default: the run's, else 0]`
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// Images evaluated at once
@@ -40,7 +40,7 @@ pub struct Args {
     /// Architecture of a file that doesn't say it
     #[arg(long, value_parser = PossibleValuesParser::new(ARCHITECTURES))]
     arch: Option<String>,
-    /// Dataset [default: the run's]
+    /// Dataset `[default: the run's]`
     #[arg(long, value_name = "NAME")]
     dataset: Option<String>,
     #[command(flatten)]

@@ -11,7 +11,7 @@ use super::parse;
 /// Where datasets are.
 #[derive(clap::Args)]
 pub struct DataDir {
-    /// Folder of the datasets [default: $SMALLBOX_DATA_DIR, else datasets/]
+    /// Folder of the datasets `[default: $SMALLBOX_DATA_DIR, else datasets/]`
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 }
@@ -62,10 +62,10 @@ impl SplitName {
 /// What to compute on.
 #[derive(clap::Args)]
 pub struct DeviceOptions {
-    /// auto, cpu, gpu, gpu:N (by number) or gpu:NAME (by a part of its name), see `smallbox devices` [default: auto]
+    /// auto, cpu, gpu, gpu:N (by number) or gpu:NAME (by a part of its name), see `smallbox devices` `[default: auto]`
     #[arg(long, value_name = "D")]
     device: Option<String>,
-    /// Threads of the native device [default: one per core]
+    /// Threads of the native device `[default: one per core]`
     #[arg(long, value_name = "N", value_parser = parse::positive)]
     threads: Option<usize>,
     /// Keep the bounds checks in shaders

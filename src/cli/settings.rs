@@ -18,37 +18,37 @@ pub struct Settings {
     /// Any setting of the file, over the file's value; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Training method [default: sabr]
+    /// Training method `[default: sabr]`
     #[arg(long, value_parser = method_parser())]
     method: Option<MethodKind>,
-    /// Architecture [default: cnn3]
+    /// Architecture `[default: cnn3]`
     #[arg(long, value_parser = PossibleValuesParser::new(ARCHITECTURES))]
     arch: Option<String>,
-    /// Dataset, see `smallbox data list` [default: embedded]
+    /// Dataset, see `smallbox data list` `[default: embedded]`
     #[arg(long, value_name = "NAME")]
     dataset: Option<String>,
-    /// Radius of the L∞ ball in pixels of [0, 1], also as a fraction: 2/255 [default: 0.1]
+    /// Radius of the L∞ ball in pixels of `[0, 1]`, also as a fraction: 2/255 `[default: 0.1]`
     #[arg(long, value_name = "E", value_parser = parse::number, allow_negative_numbers = true)]
     epsilon: Option<f64>,
-    /// Radius of the small box relative to epsilon, in (0, 1] [default: 0.4]
+    /// Radius of the small box relative to epsilon, in (0, 1] `[default: 0.4]`
     #[arg(long, value_name = "L", value_parser = parse::number, allow_negative_numbers = true)]
     lambda: Option<f64>,
-    /// Passes over the training images [default: 20]
+    /// Passes over the training images `[default: 20]`
     #[arg(long, value_name = "N")]
     epochs: Option<u32>,
-    /// Images per step [default: 128]
+    /// Images per step `[default: 128]`
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
-    /// Learning rate of Adam [default: 0.002]
+    /// Learning rate of Adam `[default: 0.002]`
     #[arg(long, value_name = "F", value_parser = parse::number, allow_negative_numbers = true)]
     lr: Option<f64>,
-    /// Seed of everything random [default: 0]
+    /// Seed of everything random `[default: 0]`
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// Use only the first N images of each split
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// Training images to hold back for validation, 0 for none [default: the dataset's]
+    /// Training images to hold back for validation, 0 for none `[default: the dataset's]`
     #[arg(long, value_name = "N")]
     validation: Option<usize>,
     /// For lambda above 0.5, the authors' small box, which may stick out of the ball near white

@@ -26,7 +26,7 @@ pub struct Args {
     place: DataDir,
     #[command(flatten)]
     device: DeviceOptions,
-    /// Directory of the run, new or empty [default: runs/DATASET-METHOD-ARCH, with the next free number]
+    /// Directory of the run, new or empty `[default: runs/DATASET-METHOD-ARCH, with the next free number]`
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Go on with the run in DIR, with its settings and, unless --device says otherwise, on its device

@@ -16,7 +16,7 @@ static PIXEL_VALUE: [f32; 256] = {
 };
 
 impl Split {
-    /// Writes sample `index` to `image` (C · H · W values in [0, 1], byte / 255).
+    /// Writes sample `index` to `image` (C · H · W values in `[0, 1]`, byte / 255).
     ///
     /// # Panics
     /// If there is no such sample or `image` has another length.
@@ -127,7 +127,7 @@ impl<'a> Batches<'a> {
     }
 
     /// Writes the next batch and returns how many samples of it count, or `None` at the end of the epoch. `images`
-    /// takes batch · C · H · W values in [0, 1], `labels` one class per sample.
+    /// takes batch · C · H · W values in `[0, 1]`, `labels` one class per sample.
     ///
     /// # Errors
     /// [`Error::Shape`] when a buffer has another length.

@@ -91,7 +91,7 @@ impl Split {
         }
     }
 
-    /// Mean and standard deviation (of the population) of each channel over all samples, of pixel values in [0, 1]. The
+    /// Mean and standard deviation (of the population) of each channel over all samples, of pixel values in `[0, 1]`. The
     /// sums are integers, so the result does not depend on any order. An empty split gives mean 0 and deviation 1.
     pub fn channel_statistics(&self) -> ChannelStatistics {
         let plane = self.height * self.width;
@@ -117,7 +117,7 @@ impl Split {
     }
 }
 
-/// Per-channel mean and standard deviation of pixel values in [0, 1].
+/// Per-channel mean and standard deviation of pixel values in `[0, 1]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChannelStatistics {
     /// Mean of each channel.

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::graph::{Graph, Value};
 use crate::ops;
 
-/// A box [center − radius, center + radius].
+/// A box `[center − radius, center + radius]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Interval {
     /// Middle.
@@ -26,7 +26,7 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// [x − ε, x + ε] cut with [0, 1]: the perturbation set of an image. `radius` is spread over x ([1] for one ε).
+    /// `[x − ε, x + ε]` cut with `[0, 1]`: the perturbation set of an image. `radius` is spread over x (`[1]` for one ε).
     pub fn ball(graph: &mut Graph, x: Value, radius: Value) -> Result<Bounds> {
         let lower = ops::sub(graph, x, radius)?;
         let upper = ops::add(graph, x, radius)?;
@@ -57,7 +57,7 @@ impl Interval {
     }
 
     /// Worst-case logits relative to the label, with the last layer elided: entry k is an upper bound of z_k − z_label over the
-    /// box, and 0 at the label. `self` [N,F] is the box before the last linear layer w [K,F], b [K]. Cross-entropy of these
+    /// box, and 0 at the label. `self` `[N,F]` is the box before the last linear layer w `[K,F]`, b `[K]`. Cross-entropy of these
     /// logits is the robust loss; the sample is certified iff all other entries are negative.
     pub fn margin_logits(self, graph: &mut Graph, w: Value, b: Value, labels: Value) -> Result<Value> {
         let logits = ops::linear(graph, self.center, w, Some(b))?;
@@ -69,10 +69,10 @@ impl Interval {
 
 /// The small box of SABR: radius τ around the attacked point, slid so that it stays in the perturbation set `region`.
 ///
-/// `tau` is f32 [1]. The radius of a pixel is min(τ, half the width of its region), which is τ unless λ > 1/2 and the region
-/// was cut at the border of [0,1]; the center is clamp(point, lower + radius, upper − radius). With `faithful_border` the
+/// `tau` is f32 `[1]`. The radius of a pixel is min(τ, half the width of its region), which is τ unless λ > 1/2 and the region
+/// was cut at the border of `[0,1]`; the center is clamp(point, lower + radius, upper − radius). With `faithful_border` the
 /// radius is τ everywhere and crossing clamp bounds give the upper one, as in the authors' code: the box then may leave
-/// the region near pixel value 1. Either way it is finally cut with [0,1].
+/// the region near pixel value 1. Either way it is finally cut with `[0,1]`.
 pub fn small_box(
     graph: &mut Graph,
     point: Value,

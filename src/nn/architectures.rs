@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 /// Names that [`architecture`] knows.
 pub const ARCHITECTURES: &[&str] = &["cnn3", "small", "medium", "cnn7"];
 
-/// The architecture `name` for images [C,H,W] and `classes` classes, with an input normalisation layer unless mean is 0
+/// The architecture `name` for images `[C,H,W]` and `classes` classes, with an input normalisation layer unless mean is 0
 /// and deviation 1 (as the authors have it for MNIST).
 ///
 /// * `cnn3`: conv 16 4×4 s2 p1, conv 32 4×4 s2 p1, fc 100.

@@ -29,7 +29,7 @@ pub enum Layer {
     },
     /// max(x, 0).
     Relu,
-    /// [N,C,H,W] → [N,C·H·W], in that order.
+    /// `[N,C,H,W]` → `[N,C·H·W]`, in that order.
     Flatten,
     /// Matrix product.
     Linear {
@@ -120,7 +120,7 @@ impl Layer {
     }
 }
 
-/// Mean and reciprocal deviation as [1,C,1,1].
+/// Mean and reciprocal deviation as `[1,C,1,1]`.
 fn normalization(g: &mut Graph, mean: &[f32], deviation: &[f32]) -> Result<(Value, Value)> {
     let inverse: Vec<f32> = deviation.iter().map(|d| 1.0 / d).collect();
     let shape = [1, mean.len(), 1, 1];

@@ -29,7 +29,7 @@ pub struct Parameter {
     pub weight: bool,
 }
 
-/// A feed-forward classifier: images [N,C,H,W] in [0,1] → logits [N,K].
+/// A feed-forward classifier: images `[N,C,H,W]` in `[0,1]` → logits `[N,K]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network {
     /// Name of the architecture.
@@ -43,7 +43,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// Checks that the layers fit together, from an input [C,H,W] to a last linear layer with `classes` outputs.
+    /// Checks that the layers fit together, from an input `[C,H,W]` to a last linear layer with `classes` outputs.
     pub fn new(name: &str, input: [usize; 3], classes: usize, layers: Vec<Layer>) -> Result<Network> {
         if !matches!(layers.last(), Some(Layer::Linear { outputs }) if *outputs == classes) {
             return Err(Error::Config(format!("{name}: the last layer must be linear with {classes} outputs")));
@@ -120,7 +120,7 @@ pub struct Bound<'a> {
 /// A box after all layers but the last, with the boxes that went into the ReLUs.
 #[derive(Clone, Debug)]
 pub struct Propagated {
-    /// Box before the last linear layer, [N,F].
+    /// Box before the last linear layer, `[N,F]`.
     pub before_last: Interval,
     /// The input box after normalisation, as it enters the first layer with weights.
     pub normalized: Interval,
@@ -139,7 +139,7 @@ impl<'a> Bound<'a> {
         &self.values
     }
 
-    /// Logits [N,K] of images x [N,C,H,W].
+    /// Logits `[N,K]` of images x `[N,C,H,W]`.
     pub fn forward(&self, graph: &mut Graph, x: Value) -> Result<Value> {
         let mut h = x;
         let mut parameters = self.values.chunks(2);
@@ -174,7 +174,7 @@ impl<'a> Bound<'a> {
         before_last.margin_logits(graph, w, b, labels)
     }
 
-    /// 1 for each sample whose margins over the box are all positive, else 0 → [N].
+    /// 1 for each sample whose margins over the box are all positive, else 0 → `[N]`.
     pub fn certified(&self, graph: &mut Graph, margin_logits: Value) -> Result<Value> {
         // The label's entry is 0; with it taken out, all others must be strictly negative: their number of
         // non-negative entries is 1 (the label's own).
@@ -186,7 +186,7 @@ impl<'a> Bound<'a> {
         ops::positive(graph, needed)
     }
 
-    /// 1 for each sample whose greatest logit is the label's, else 0 → [N].
+    /// 1 for each sample whose greatest logit is the label's, else 0 → `[N]`.
     pub fn correct(&self, graph: &mut Graph, logits: Value, labels: Value) -> Result<Value> {
         let predicted = ops::argmax(graph, logits)?;
         ops::compare_labels(graph, predicted, labels)

@@ -1,7 +1,7 @@
 //! The concrete ops, one folder each: `mod.rs` (shape rule, gradient, cost), `gpu.rs` (dispatches), `cpu.rs` (native kernel).
 //!
-//! Each op is used through a free function that adds it to a [`Graph`](crate::graph::Graph). Images are [N,C,H,W], vectors
-//! [N,F], weights [O,C,KH,KW] and [G,F], biases [O]; everything is dense, row-major f32 unless it says u32.
+//! Each op is used through a free function that adds it to a [`Graph`]. Images are `[N,C,H,W]`, vectors
+//! `[N,F]`, weights `[O,C,KH,KW]` and `[G,F]`, biases `[O]`; everything is dense, row-major f32 unless it says u32.
 //! A box is a pair (center, radius ≥ 0) of one shape.
 
 mod dispatch;

@@ -1,6 +1,6 @@
 //! Run-time choice of the instruction set for native kernels.
 //!
-//! The binary is built for the baseline of its architecture; a loop marked by [`vectorised!`] is compiled once more for
+//! The binary is built for the baseline of its architecture; a loop marked by `vectorised!` is compiled once more for
 //! AVX2 and for AVX-512, and the best one that the machine has is called. NEON is part of the AArch64 baseline.
 
 use std::sync::OnceLock;

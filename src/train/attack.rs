@@ -34,17 +34,17 @@ impl AttackSpec {
 #[derive(Clone, Copy, Debug)]
 pub struct Attacked {
     /// Per sample: the latest iterate if any iterate was misclassified, else the one of the highest cross-entropy among all
-    /// but the last (the authors' rule); [N,C,H,W].
+    /// but the last (the authors' rule); `[N,C,H,W]`.
     pub point: Value,
-    /// 1 where any iterate was misclassified, else 0; [N].
+    /// 1 where any iterate was misclassified, else 0; `[N]`.
     pub found: Value,
-    /// The last iterate; [N,C,H,W].
+    /// The last iterate; `[N,C,H,W]`.
     pub last: Value,
 }
 
 /// Attacks the network at x (only the shape of `region` matters for the start: x + U(−1/2, 1/2) · (upper − lower)).
 ///
-/// `key` (u32 [4]) and `stream` choose the random start. Steps are along the sign of the gradient of the cross-entropy, relative
+/// `key` (u32 `[4]`) and `stream` choose the random start. Steps are along the sign of the gradient of the cross-entropy, relative
 /// to R = the greatest half width of the region in the batch, and are cut to the region. When every sample of the batch has
 /// been misclassified the iterates stay where they are. Nothing here is differentiated by what comes after.
 pub fn attack(
@@ -61,7 +61,7 @@ pub fn attack(
     attack_from(g, network, x, labels, region, spec, noise)
 }
 
-/// [`attack`] with the noise of the start given, in [−1/2, 1/2], of the shape of x.
+/// [`attack`] with the noise of the start given, in `[−1/2, 1/2]`, of the shape of x.
 pub fn attack_from(
     g: &mut Graph,
     network: &Bound<'_>,

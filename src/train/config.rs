@@ -88,7 +88,7 @@ pub struct Config {
     pub arch: String,
     /// Dataset, see [`crate::data::list`].
     pub dataset: String,
-    /// Radius ε of the L∞ ball in raw pixels of [0,1].
+    /// Radius ε of the L∞ ball in raw pixels of `[0,1]`.
     pub epsilon: f64,
     /// Subselection ratio λ ∈ (0, 1]: the small box has radius τ = λ·ε.
     pub lambda: f64,

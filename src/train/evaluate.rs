@@ -31,7 +31,7 @@ pub struct Rate {
 const Z95: f64 = 1.959_963_984_540_054;
 
 impl Rate {
-    /// The share `count` of `samples` with Wilson's score interval (1927), which stays within [0, 1].
+    /// The share `count` of `samples` with Wilson's score interval (1927), which stays within `[0, 1]`.
     pub fn wilson(count: usize, samples: usize) -> Rate {
         let (n, p) = (samples as f64, count as f64 / samples as f64);
         let z2 = Z95 * Z95;

@@ -11,7 +11,7 @@ pub const WARM_UP_RADIUS: f32 = 1e-6;
 const WEIGHT: f32 = 0.5;
 
 /// ½ · fade · (Σ tightness + Σ balance) / (number of ReLU layers) over the boxes before the ReLUs (Shi et al. 2021, as in the
-/// SABR code) → [1]. `fade` f32 [1] is 1 − ε/ε_end.
+/// SABR code) → `[1]`. `fade` f32 `[1]` is 1 − ε/ε_end.
 pub fn bound_regulariser(g: &mut Graph, propagated: &Propagated, fade: Value) -> Result<Value> {
     let input_radius = ops::mean_all(g, propagated.normalized.radius)?;
     let mut sum: Option<Value> = None;
@@ -32,7 +32,7 @@ pub fn bound_regulariser(g: &mut Graph, propagated: &Propagated, fade: Value) ->
     }
 }
 
-/// factor · Σ|θ| over all parameters → [1].
+/// factor · Σ|θ| over all parameters → `[1]`.
 pub fn l1_penalty(g: &mut Graph, parameters: &[Value], factor: f32) -> Result<Value> {
     let mut sum: Option<Value> = None;
     for &p in parameters {

@@ -35,21 +35,21 @@ impl Phase {
 
 /// Names of the inputs of a step's program.
 pub mod input {
-    /// Images f32 [N,C,H,W].
+    /// Images f32 `[N,C,H,W]`.
     pub const X: &str = "x";
-    /// Labels u32 [N].
+    /// Labels u32 `[N]`.
     pub const LABELS: &str = "labels";
-    /// ε, f32 [1].
+    /// ε, f32 `[1]`.
     pub const EPSILON: &str = "epsilon";
-    /// κ, f32 [1].
+    /// κ, f32 `[1]`.
     pub const KAPPA: &str = "kappa";
-    /// 1 − ε/ε_end, f32 [1].
+    /// 1 − ε/ε_end, f32 `[1]`.
     pub const FADE: &str = "fade";
-    /// Factors of Adam, f32 [2].
+    /// Factors of Adam, f32 `[2]`.
     pub const RATES: &str = "rates";
-    /// Key of the step's random numbers, u32 [4].
+    /// Key of the step's random numbers, u32 `[4]`.
     pub const KEY: &str = "key";
-    /// Row of the record that the step writes, u32 [1].
+    /// Row of the record that the step writes, u32 `[1]`.
     pub const ROW: &str = "row";
 }
 

@@ -31,7 +31,7 @@ impl GpuSession {
     /// Opens the adapter that `options` ask for.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] if there is no such adapter or it refuses, with what there is instead.
+    /// [`crate::error::Error::Device`] if there is no such adapter or it refuses, with what there is instead.
     pub async fn open(options: &GpuOptions) -> Result<GpuSession> {
         let context = Context::open(options).await?;
         Ok(GpuSession {

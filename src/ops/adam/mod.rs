@@ -2,7 +2,7 @@
 //!
 //! g ← grad + weight_decay · p;  m ← β₁m + (1 − β₁)g;  v ← β₂v + (1 − β₂)g²;
 //! p ← p − (lr / (1 − β₁ᵗ)) · m / (√v / √(1 − β₂ᵗ) + ε), the order PyTorch uses.
-//! The two factors that change with the step t are fed: `rates` = [lr / (1 − β₁ᵗ), 1 / √(1 − β₂ᵗ)].
+//! The two factors that change with the step t are fed: `rates` = `[lr / (1 − β₁ᵗ), 1 / √(1 − β₂ᵗ)]`.
 
 mod cpu;
 mod gpu;
@@ -58,7 +58,7 @@ struct Adam {
 }
 
 /// Steps the state `p` with its moments `m`, `v` (states of the same shape) along `grad`, and declares the updates.
-/// `rates` is f32 [2], see [`AdamSpec::rates`].
+/// `rates` is f32 `[2]`, see [`AdamSpec::rates`].
 pub fn adam(graph: &mut Graph, spec: AdamSpec, [p, m, v]: [Value; 3], grad: Value, rates: Value) -> Result<()> {
     let new = graph.push(Adam { spec }, &[p, m, v, grad, rates])?;
     for (state, new) in [p, m, v].into_iter().zip(new) {

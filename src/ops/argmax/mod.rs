@@ -1,4 +1,4 @@
-//! Index of the greatest entry of each row: x [N,K] → u32 [N]; the first one at ties.
+//! Index of the greatest entry of each row: x `[N,K]` → u32 `[N]`; the first one at ties.
 
 mod cpu;
 mod gpu;
@@ -12,7 +12,7 @@ use crate::shape::{DType, TensorType};
 #[derive(Debug)]
 struct Argmax;
 
-/// x [N,K] → u32 [N].
+/// x `[N,K]` → u32 `[N]`.
 pub fn argmax(graph: &mut Graph, x: Value) -> Result<Value> {
     graph.push1(Argmax, &[x])
 }

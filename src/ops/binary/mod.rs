@@ -39,7 +39,7 @@ struct Binary {
 }
 
 /// `kind` of every pair of elements. The operand with fewer elements has the other's extents on one contiguous run of
-/// axes and 1 elsewhere ([N,1,1,1] for a value per sample, [1,C,1,1] per channel), or a single element.
+/// axes and 1 elsewhere (`[N,1,1,1]` for a value per sample, `[1,C,1,1]` per channel), or a single element.
 pub fn binary(graph: &mut Graph, kind: BinaryKind, a: Value, b: Value) -> Result<Value> {
     graph.push1(Binary { kind }, &[a, b])
 }

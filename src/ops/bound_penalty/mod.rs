@@ -6,7 +6,7 @@
 //! balance = (max(t − q₁, 0) + max(t − q₂, 0)) / t.
 //! A layer without an inactive neuron (−s₂ > 0 and s₄ > 0 fails) has no ratio: its balance is left out, as the authors do
 //! with terms that are not finite.
-//! Shapes: s [8], R₀ [1] → [1]. No gradient flows to R₀.
+//! Shapes: s `[8]`, R₀ `[1]` → `[1]`. No gradient flows to R₀.
 
 mod cpu;
 mod gpu;
@@ -27,11 +27,11 @@ const TINY: f32 = 1e-12;
 #[derive(Debug)]
 struct BoundPenalty;
 
-/// Gradient. Inputs s, R₀, grad [1]; output d/ds [8].
+/// Gradient. Inputs s, R₀, grad `[1]`; output d/ds `[8]`.
 #[derive(Debug)]
 struct BoundPenaltyBackward;
 
-/// Tightness plus balance [1] of a layer with statistics [8], for an input box of mean radius `input_radius` [1].
+/// Tightness plus balance `[1]` of a layer with statistics `[8]`, for an input box of mean radius `input_radius` `[1]`.
 pub fn bound_penalty(graph: &mut Graph, statistics: Value, input_radius: Value) -> Result<Value> {
     graph.push1(BoundPenalty, &[statistics, input_radius])
 }

@@ -1,6 +1,6 @@
 //! Statistics of a layer's pre-activation box that the bound regulariser (Shi et al. 2021) is made of, and their gradient.
 //!
-//! For center c and radius r of any shape, with on = [c − r > 0], off = [c + r < 0], n elements and μ = mean c → f32 [8]:
+//! For center c and radius r of any shape, with on = `[c − r > 0]`, off = `[c + r < 0]`, n elements and μ = mean c → f32 `[8]`:
 //! 0 mean r · 1 mean c·on · 2 mean c·off · 3 Σ (c−μ)²·on · 4 Σ (c−μ)²·off · 5 μ · 6 Σ (c−μ)·on · 7 Σ (c−μ)·off.
 //! Means are over all n elements, as the authors take them. The masks are constants of differentiation; entries 5 to 7
 //! serve the gradient, and no gradient flows through them.
@@ -22,11 +22,11 @@ pub const BOUND_STATISTICS: usize = 8;
 #[derive(Debug)]
 struct BoundStatistics;
 
-/// Gradient. Inputs c, r, statistics, grad [8]; outputs d/dc, d/dr.
+/// Gradient. Inputs c, r, statistics, grad `[8]`; outputs d/dc, d/dr.
 #[derive(Debug)]
 struct BoundStatisticsBackward;
 
-/// Statistics [8] of the box (center, radius).
+/// Statistics `[8]` of the box (center, radius).
 pub fn bound_statistics(graph: &mut Graph, (center, radius): (Value, Value)) -> Result<Value> {
     graph.push1(BoundStatistics, &[center, radius])
 }

@@ -1,4 +1,4 @@
-//! Whether two label vectors agree: a, b u32 [N] → f32 [N], 1 where equal, else 0.
+//! Whether two label vectors agree: a, b u32 `[N]` → f32 `[N]`, 1 where equal, else 0.
 
 mod cpu;
 mod gpu;
@@ -12,7 +12,7 @@ use crate::shape::{DType, TensorType};
 #[derive(Debug)]
 struct CompareLabels;
 
-/// 1 where the labels a, b u32 [N] are equal, else 0 → f32 [N].
+/// 1 where the labels a, b u32 `[N]` are equal, else 0 → f32 `[N]`.
 pub fn compare_labels(graph: &mut Graph, a: Value, b: Value) -> Result<Value> {
     graph.push1(CompareLabels, &[a, b])
 }

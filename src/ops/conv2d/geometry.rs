@@ -21,7 +21,7 @@ impl Conv2dSpec {
     }
 }
 
-/// All extents of one convolution: y[n,o,i,j] = b[o] + Σ w[o,c,u,v] · x[n,c, i·S−P+u·D, j·S−P+v·D].
+/// All extents of one convolution: `y[n,o,i,j]` = `b[o]` + Σ `w[o,c,u,v]` · `x[n,c, i·S−P+u·D, j·S−P+v·D]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Geometry {
     pub(crate) batch: usize,
@@ -39,7 +39,7 @@ pub(crate) struct Geometry {
 }
 
 impl Geometry {
-    /// Extents for `batch` images [C,H,W] and a weight [O,C,KH,KW].
+    /// Extents for `batch` images `[C,H,W]` and a weight `[O,C,KH,KW]`.
     pub(crate) fn new(
         op: &'static str,
         batch: usize,
@@ -68,7 +68,7 @@ impl Geometry {
         Ok(Geometry { batch, channels, input, features: weight[0], output, kernel, spec })
     }
 
-    /// Extents from the types of x [N,C,H,W] and w.
+    /// Extents from the types of x `[N,C,H,W]` and w.
     pub(crate) fn of(op: &'static str, x: &TensorType, w: &TensorType, spec: Conv2dSpec) -> Result<Geometry> {
         if x.shape.rank() != 4 || x.elements() == 0 {
             return Err(Error::shape(op, "images [N,C,H,W]", x.shape.to_string()));

@@ -1,8 +1,8 @@
 //! Cross-correlation with zero padding (no kernel flip), and its gradients.
 //!
-//! y[n,o,i,j] = b[o] + Σ_{c,u,v} w[o,c,u,v] · x[n,c, i·S−P+u·D, j·S−P+v·D], terms outside x being 0.
+//! `y[n,o,i,j]` = `b[o]` + Σ_{c,u,v} `w[o,c,u,v]` · `x[n,c, i·S−P+u·D, j·S−P+v·D]`, terms outside x being 0.
 //!
-//! Shapes: x [N,C,H,W], w [O,C,KH,KW], b [O] → y [N,O,OH,OW], OH = ⌊(H+2P−D(KH−1)−1)/S⌋ + 1.
+//! Shapes: x `[N,C,H,W]`, w `[O,C,KH,KW]`, b `[O]` → y `[N,O,OH,OW]`, OH = ⌊(H+2P−D(KH−1)−1)/S⌋ + 1.
 //! Gradients: with respect to x the transposed convolution of grad_y by w; with respect to w the correlation of x with
 //! grad_y; with respect to b the sum of grad_y over N, OH, OW.
 //! Numerics: f32; one output is a sum of C·KH·KW products (forward), O·⌈KH/S⌉·⌈KW/S⌉ (input), N·OH·OW (weight).
@@ -36,7 +36,7 @@ pub(crate) struct Conv2d {
     pub(crate) relu: bool,
 }
 
-/// Gradient with respect to x. Inputs grad_y, w and, if `masked`, m [N,C,H,W]: the result is 0 where m ≤ 0.
+/// Gradient with respect to x. Inputs grad_y, w and, if `masked`, m `[N,C,H,W]`: the result is 0 where m ≤ 0.
 #[derive(Debug, Clone)]
 pub(crate) struct Conv2dBackwardInput {
     pub(crate) spec: Conv2dSpec,
@@ -53,13 +53,13 @@ pub(crate) struct Conv2dBackwardWeight {
     pub(crate) kernel: [usize; 2],
 }
 
-/// Convolution of x [N,C,H,W] by w [O,C,KH,KW], plus b [O] if given → [N,O,OH,OW].
+/// Convolution of x `[N,C,H,W]` by w `[O,C,KH,KW]`, plus b `[O]` if given → `[N,O,OH,OW]`.
 pub fn conv2d(graph: &mut Graph, x: Value, w: Value, b: Option<Value>, spec: Conv2dSpec) -> Result<Value> {
     let inputs: Vec<Value> = [x, w].into_iter().chain(b).collect();
     graph.push1(Conv2d { spec, bias: b.is_some(), relu: false }, &inputs)
 }
 
-/// d/dx of a convolution onto x of extents `input` = (H, W): grad_y [N,O,OH,OW], w [O,C,KH,KW] → [N,C,H,W].
+/// d/dx of a convolution onto x of extents `input` = (H, W): grad_y `[N,O,OH,OW]`, w `[O,C,KH,KW]` → `[N,C,H,W]`.
 pub fn conv2d_backward_input(
     graph: &mut Graph,
     grad_y: Value,
@@ -70,7 +70,7 @@ pub fn conv2d_backward_input(
     graph.push1(Conv2dBackwardInput { spec, input, masked: false }, &[grad_y, w])
 }
 
-/// d/dw of a convolution by a kernel of extents `kernel` = (KH, KW): x [N,C,H,W], grad_y [N,O,OH,OW] → [O,C,KH,KW].
+/// d/dw of a convolution by a kernel of extents `kernel` = (KH, KW): x `[N,C,H,W]`, grad_y `[N,O,OH,OW]` → `[O,C,KH,KW]`.
 pub fn conv2d_backward_weight(
     graph: &mut Graph,
     x: Value,
@@ -81,7 +81,7 @@ pub fn conv2d_backward_weight(
     graph.push1(Conv2dBackwardWeight { spec, kernel }, &[x, grad_y])
 }
 
-/// Gradient with respect to a bias [O]: the sum of grad_y [N,O,…] over everything but O.
+/// Gradient with respect to a bias `[O]`: the sum of grad_y `[N,O,…]` over everything but O.
 pub(crate) fn bias_gradient(graph: &mut Graph, grad_y: Value) -> Result<Value> {
     let shape = graph.shape(grad_y).clone();
     let features = shape[1];

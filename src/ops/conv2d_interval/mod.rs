@@ -40,7 +40,7 @@ pub(crate) struct Conv2dIntervalBackwardWeight {
     pub(crate) spec: Conv2dSpec,
 }
 
-/// Image of the box (center, radius) [N,C,H,W] under a convolution → (center, radius) [N,O,OH,OW].
+/// Image of the box (center, radius) `[N,C,H,W]` under a convolution → (center, radius) `[N,O,OH,OW]`.
 pub fn conv2d_interval(
     graph: &mut Graph,
     (center, radius): (Value, Value),

@@ -1,7 +1,7 @@
 //! Softmax cross-entropy per sample, and its gradient.
 //!
-//! y[n] = log Σ_k exp(z[n,k] − z[n,label]) computed with the row's maximum taken out, so that no logit overflows.
-//! Shapes: logits z [N,K], labels u32 [N] → [N]. Gradient: (softmax(z) − onehot(label)) · grad_y[n].
+//! `y[n]` = log Σ_k exp(`z[n,k]` − `z[n,label]`) computed with the row's maximum taken out, so that no logit overflows.
+//! Shapes: logits z `[N,K]`, labels u32 `[N]` → `[N]`. Gradient: (softmax(z) − onehot(label)) · `grad_y[n]`.
 
 mod cpu;
 mod gpu;
@@ -16,16 +16,16 @@ use crate::shape::{DType, TensorType};
 #[derive(Debug)]
 struct CrossEntropy;
 
-/// Gradient. Inputs logits, labels, grad_y [N]; output [N,K].
+/// Gradient. Inputs logits, labels, grad_y `[N]`; output `[N,K]`.
 #[derive(Debug)]
 struct CrossEntropyBackward;
 
-/// Cross-entropy of logits [N,K] against labels u32 [N] (below K) → [N].
+/// Cross-entropy of logits `[N,K]` against labels u32 `[N]` (below K) → `[N]`.
 pub fn cross_entropy(graph: &mut Graph, logits: Value, labels: Value) -> Result<Value> {
     graph.push1(CrossEntropy, &[logits, labels])
 }
 
-/// Checks logits [N,K] and labels [N].
+/// Checks logits `[N,K]` and labels `[N]`.
 pub(crate) fn expect_labelled(op: &'static str, logits: &TensorType, labels: &TensorType) -> Result<()> {
     if logits.shape.rank() != 2 || logits.elements() == 0 {
         return Err(Error::shape(op, "logits [N,K]", logits.shape.to_string()));

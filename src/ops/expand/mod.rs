@@ -1,6 +1,6 @@
 //! Repetition of a vector: the gradient of a sum.
 //!
-//! y[o,k,i] = x[k] for x [keep] → y [outer, keep, inner].
+//! `y[o,k,i]` = `x[k]` for x `[keep]` → y `[outer, keep, inner]`.
 
 mod cpu;
 mod gpu;
@@ -18,7 +18,7 @@ struct Expand {
     inner: usize,
 }
 
-/// x [keep] → [outer, keep, inner].
+/// x `[keep]` → `[outer, keep, inner]`.
 pub fn expand(graph: &mut Graph, x: Value, outer: usize, inner: usize) -> Result<Value> {
     graph.push1(Expand { outer, inner }, &[x])
 }

@@ -1,6 +1,6 @@
-//! Differences to the label's entry: y[n,k] = z[n,k] − z[n,label], so that y[n,label] = 0. Linear in z.
+//! Differences to the label's entry: `y[n,k]` = `z[n,k]` − `z[n,label]`, so that `y[n,label]` = 0. Linear in z.
 //!
-//! Shapes: z [N,K], labels u32 [N] → [N,K]. Gradient: grad_z = grad_y, except grad_z[n,label] = grad_y[n,label] − Σ_k grad_y[n,k].
+//! Shapes: z `[N,K]`, labels u32 `[N]` → `[N,K]`. Gradient: grad_z = grad_y, except `grad_z[n,label]` = `grad_y[n,label]` − Σ_k `grad_y[n,k]`.
 
 mod cpu;
 mod gpu;
@@ -18,7 +18,7 @@ struct LabelMargin {
     transposed: bool,
 }
 
-/// z [N,K], labels u32 [N] (below K) → z − z at the label.
+/// z `[N,K]`, labels u32 `[N]` (below K) → z − z at the label.
 pub fn label_margin(graph: &mut Graph, z: Value, labels: Value) -> Result<Value> {
     graph.push1(LabelMargin { transposed: false }, &[z, labels])
 }

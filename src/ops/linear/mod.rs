@@ -1,6 +1,6 @@
 //! Matrix product with a weight, and its gradients.
 //!
-//! y[n,g] = b[g] + Σ_f w[g,f] · x[n,f]. Shapes: x [N,F], w [G,F], b [G] → y [N,G].
+//! `y[n,g]` = `b[g]` + Σ_f `w[g,f]` · `x[n,f]`. Shapes: x `[N,F]`, w `[G,F]`, b `[G]` → y `[N,G]`.
 //! Gradients: grad_x = grad_y · w, grad_w = grad_yᵀ · x, grad_b = Σ_n grad_y.
 //! Numerics: f32; one output is a sum of F products (forward), G (input), N (weight).
 
@@ -27,7 +27,7 @@ pub(crate) struct Linear {
     pub(crate) relu: bool,
 }
 
-/// Gradient with respect to x. Inputs grad_y, w and, if `masked`, m [N,F]: the result is 0 where m ≤ 0.
+/// Gradient with respect to x. Inputs grad_y, w and, if `masked`, m `[N,F]`: the result is 0 where m ≤ 0.
 #[derive(Debug, Clone)]
 pub(crate) struct LinearBackwardInput {
     pub(crate) masked: bool,
@@ -37,18 +37,18 @@ pub(crate) struct LinearBackwardInput {
 #[derive(Debug, Clone)]
 pub(crate) struct LinearBackwardWeight;
 
-/// x [N,F] times w [G,F] transposed, plus b [G] if given → [N,G].
+/// x `[N,F]` times w `[G,F]` transposed, plus b `[G]` if given → `[N,G]`.
 pub fn linear(graph: &mut Graph, x: Value, w: Value, b: Option<Value>) -> Result<Value> {
     let inputs: Vec<Value> = [x, w].into_iter().chain(b).collect();
     graph.push1(Linear { bias: b.is_some(), relu: false }, &inputs)
 }
 
-/// grad_y [N,G], w [G,F] → grad_x [N,F].
+/// grad_y `[N,G]`, w `[G,F]` → grad_x `[N,F]`.
 pub fn linear_backward_input(graph: &mut Graph, grad_y: Value, w: Value) -> Result<Value> {
     graph.push1(LinearBackwardInput { masked: false }, &[grad_y, w])
 }
 
-/// x [N,F], grad_y [N,G] → grad_w [G,F].
+/// x `[N,F]`, grad_y `[N,G]` → grad_w `[G,F]`.
 pub fn linear_backward_weight(graph: &mut Graph, x: Value, grad_y: Value) -> Result<Value> {
     graph.push1(LinearBackwardWeight, &[x, grad_y])
 }
@@ -64,7 +64,7 @@ pub(crate) struct Extents {
 }
 
 impl Extents {
-    /// From x [N,F] and w [G,F].
+    /// From x `[N,F]` and w `[G,F]`.
     pub(crate) fn of(op: &'static str, x: &TensorType, w: &TensorType) -> Result<Extents> {
         let (x, w) = (&x.shape, &w.shape);
         if x.rank() != 2 || w.rank() != 2 || x[1] != w[1] || x.elements() == 0 || w.elements() == 0 {
@@ -73,7 +73,7 @@ impl Extents {
         Ok(Extents { batch: x[0], inputs: x[1], outputs: w[0] })
     }
 
-    /// From grad_y [N,G] and w [G,F].
+    /// From grad_y `[N,G]` and w `[G,F]`.
     pub(crate) fn of_gradient(op: &'static str, grad_y: &TensorType, w: &TensorType) -> Result<Extents> {
         let (y, w) = (&grad_y.shape, &w.shape);
         if y.rank() != 2 || w.rank() != 2 || y[1] != w[0] || y.elements() == 0 || w.elements() == 0 {

@@ -5,7 +5,7 @@ use crate::kernel::{Bind, Dispatch, GpuLimits};
 use crate::ops::dispatch::{Override, Variant, flag, grid, int};
 use crate::ops::shaders::{MATMUL, MATMUL_INTERVAL, MATMUL_PLAIN, MATMUL_REGISTER};
 
-/// Extents and strides of c[m,n] = Σ_k a[m,k] · b[k,n]; see `shaders/matmul.wgsl`.
+/// Extents and strides of `c[m,n]` = Σ_k `a[m,k]` · `b[k,n]`; see `shaders/matmul.wgsl`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Product {
     pub(crate) m: usize,

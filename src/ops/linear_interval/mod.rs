@@ -30,7 +30,7 @@ pub(crate) struct LinearIntervalBackwardInput;
 #[derive(Debug, Clone)]
 pub(crate) struct LinearIntervalBackwardWeight;
 
-/// Image of the box (center, radius) [N,F] under a linear layer w [G,F], b [G] → (center, radius) [N,G].
+/// Image of the box (center, radius) `[N,F]` under a linear layer w `[G,F]`, b `[G]` → (center, radius) `[N,G]`.
 pub fn linear_interval(
     graph: &mut Graph,
     (center, radius): (Value, Value),

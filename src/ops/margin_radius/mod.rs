@@ -1,10 +1,10 @@
 //! Radius of the margins of a last linear layer over a box: the part of last-layer elision that is not linear.
 //!
-//! y[n,k] = Σ_f |w[label_n,f] − w[k,f]| · r[n,f] (so y[n,label] = 0). The differences are taken before the absolute value,
+//! `y[n,k]` = Σ_f |`w[label_n,f]` − `w[k,f]`| · `r[n,f]` (so `y[n,label]` = 0). The differences are taken before the absolute value,
 //! which is what makes elided margins tighter than differences of separate bounds (Gowal et al. 2018, §3).
-//! Shapes: radius r [N,F], w [K,F], labels u32 [N] → [N,K].
-//! Gradients: d/dr[n,f] = Σ_k g[n,k] |w[label,f] − w[k,f]|;
-//! d/dw[k,f] = Σ_n r[n,f] · ( [k = label_n] Σ_j g[n,j] s(n,j,f) − g[n,k] s(n,k,f) ), s(n,k,f) = sign(w[label_n,f] − w[k,f]).
+//! Shapes: radius r `[N,F]`, w `[K,F]`, labels u32 `[N]` → `[N,K]`.
+//! Gradients: d/`dr[n,f]` = Σ_k `g[n,k]` |`w[label,f]` − `w[k,f]`|;
+//! d/`dw[k,f]` = Σ_n `r[n,f]` · ( `[k = label_n]` Σ_j `g[n,j]` s(n,j,f) − `g[n,k]` s(n,k,f) ), s(n,k,f) = sign(`w[label_n,f]` − `w[k,f]`).
 
 mod cpu;
 mod gpu;
@@ -19,15 +19,15 @@ use crate::shape::{DType, TensorType};
 #[derive(Debug)]
 struct MarginRadius;
 
-/// Gradient with respect to r. Inputs g [N,K], w, labels; output [N,F].
+/// Gradient with respect to r. Inputs g `[N,K]`, w, labels; output `[N,F]`.
 #[derive(Debug)]
 struct MarginRadiusBackwardInput;
 
-/// Gradient with respect to w. Inputs g [N,K], r, w, labels; output [K,F].
+/// Gradient with respect to w. Inputs g `[N,K]`, r, w, labels; output `[K,F]`.
 #[derive(Debug)]
 struct MarginRadiusBackwardWeight;
 
-/// r [N,F] ≥ 0, w [K,F], labels u32 [N] (below K) → [N,K].
+/// r `[N,F]` ≥ 0, w `[K,F]`, labels u32 `[N]` (below K) → `[N,K]`.
 pub fn margin_radius(graph: &mut Graph, r: Value, w: Value, labels: Value) -> Result<Value> {
     graph.push1(MarginRadius, &[r, w, labels])
 }

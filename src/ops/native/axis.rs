@@ -1,7 +1,7 @@
 //! One axis of a gather: which input element feeds which output element through which tap.
 //!
 //! A convolution and the gradient with respect to its input are the same kind of sum along each axis,
-//! out[i·out_step + offset] = Σ_tap w[tap] · in[i·in_step + displacement(tap)], for `out_step` classes of outputs.
+//! `out[i·out_step + offset]` = Σ_tap `w[tap]` · `in[i·in_step + displacement(tap)]`, for `out_step` classes of outputs.
 //! The convolution has one class and steps over its input by the stride. Its gradient steps over its output: an x
 //! index r = i·S + offset is fed by those taps u for which S divides offset + P − u·D, and by no others.
 

@@ -4,8 +4,8 @@ use super::axis::Axis;
 use super::blocks::copy;
 use super::lanes::Simd;
 
-/// Layout of a zero-padded band: [channels][rows][phases][pitch]. Columns that a kernel steps over by the stride S are
-/// laid apart into S phases, column x at [x mod S][x / S]: neighbouring outputs always read neighbouring words.
+/// Layout of a zero-padded band: `[channels][rows][phases][pitch]`. Columns that a kernel steps over by the stride S are
+/// laid apart into S phases, column x at `[x mod S][x / S]`: neighbouring outputs always read neighbouring words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Band {
     channels: usize,
@@ -54,7 +54,7 @@ impl Band {
         channel * self.plane() + down * self.row() + right % self.phases * self.pitch + right / self.phases
     }
 
-    /// Fills `to` from one image [C,H,W], beginning at padded row `first`.
+    /// Fills `to` from one image `[C,H,W]`, beginning at padded row `first`.
     ///
     /// # Safety
     /// `image` holds C·H·W words.

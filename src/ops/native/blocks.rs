@@ -20,7 +20,7 @@ pub(crate) unsafe fn copy<S: Simd>(from: *const f32, to: *mut f32, n: usize) {
     }
 }
 
-/// to[c·to_step + r] = from[r·from_step + c] for r < rows, c < columns.
+/// `to[c·to_step + r]` = `from[r·from_step + c]` for r < rows, c < columns.
 ///
 /// # Safety
 /// Both hold what is read and written and don't overlap.

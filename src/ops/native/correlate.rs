@@ -1,8 +1,8 @@
 //! Gradient of a convolution with respect to its weights: the correlation of the input with the output's gradient.
 //!
-//! dw[o,c,u,v] = Σ_{n,i,j} grad_y[n,o,i,j] · x[n, c, i·S−P+u·D, j·S−P+v·D]. Lanes are output channels (grad_y is transposed
-//! to [pixel][O], band by band), the scalars are read from a zero-padded copy of x. The batch is cut into groups by its
-//! size alone; each sums its images into a partial gradient [C·KH·KW][O], and the partial gradients are added in order, so
+//! `dw[o,c,u,v]` = Σ_{n,i,j} `grad_y[n,o,i,j]` · `x[n, c, i·S−P+u·D, j·S−P+v·D]`. Lanes are output channels (grad_y is transposed
+//! to `[pixel][O]`, band by band), the scalars are read from a zero-padded copy of x. The batch is cut into groups by its
+//! size alone; each sums its images into a partial gradient `[C·KH·KW][O]`, and the partial gradients are added in order, so
 //! the result does not depend on the number of threads, and no sum runs over more than a group's pixels.
 
 use rayon::prelude::*;
@@ -136,7 +136,7 @@ impl Correlate {
         self.combine(partials, sign_of, dw);
     }
 
-    /// Adds the groups in order, and turns [term][O] into [O][term].
+    /// Adds the groups in order, and turns `[term][O]` into `[O][term]`.
     fn combine(&self, partials: &mut [f32], sign_of: Option<&[f32]>, dw: &mut [f32]) {
         let (terms, words) = (self.taps.len(), self.partial_words());
         for stream in partials.chunks_exact_mut(self.groups * words) {
@@ -219,7 +219,7 @@ impl Work for GroupTask<'_> {
     }
 }
 
-/// partial[term][o] += Σ_pixel padded[taps[term] + pixel] · gradient[pixel][o] over `rows` rows of the band.
+/// `partial[term][o]` += Σ_pixel padded[`taps[term]` + pixel] · `gradient[pixel][o]` over `rows` rows of the band.
 ///
 /// # Safety
 /// As [`Simd`].

@@ -1,10 +1,10 @@
 //! Gather convolution: the convolution and the gradient with respect to its input, as one implicit GEMM.
 //!
-//! out[n, m, i·so + oo, j·so' + oo'] = Σ_{ch,tap} w[m,ch,tap] · in[n, ch, i·si + d(tap), j·si' + d'(tap)] per class
+//! `out[n, m, i·so + oo, j·so' + oo']` = Σ_{ch,tap} `w[m,ch,tap]` · `in[n, ch, i·si + d(tap), j·si' + d'(tap)]` per class
 //! (oo, oo') of outputs, see [`Axis`]. A task is one band of rows of one image: it makes a zero-padded copy of what the
 //! band reads, and the micro-kernels read that through a table of offsets.
 //!
-//! Lanes are output channels where there are enough of them; the sums then go to a buffer [pixel][channel], which is
+//! Lanes are output channels where there are enough of them; the sums then go to a buffer `[pixel][channel]`, which is
 //! transposed at the end. Otherwise lanes are the pixels of a row.
 
 use std::ops::Range;
@@ -61,7 +61,7 @@ pub(crate) struct Gather {
     weight_step: usize,
     lanes: Lanes,
     /// Pieces of the output channels that a tile handles: (first channel, channels, with the filling up to whole
-    /// vectors). A piece's weights lie together, [terms][channels], from first channel · terms.
+    /// vectors). A piece's weights lie together, `[terms][channels]`, from first channel · terms.
     panels: Vec<(usize, usize)>,
     width: Width,
     band: Band,
@@ -206,7 +206,7 @@ impl Gather {
         MAX_ROWS * max_vectors(self.width.registers) * self.width.lanes
     }
 
-    /// The rows of a band, [channel][pixel], where [`PixelTile`]s of several classes of columns meet.
+    /// The rows of a band, `[channel][pixel]`, where [`PixelTile`]s of several classes of columns meet.
     fn row_words(&self) -> usize {
         match self.columns.out_step {
             1 => 0,
@@ -330,7 +330,7 @@ impl BandTask<'_> {
         0..self.rows.end.min(count).saturating_sub(self.rows.start)
     }
 
-    /// Sums into the buffer, [pixel of the band][channel].
+    /// Sums into the buffer, `[pixel of the band][channel]`.
     #[inline(always)]
     unsafe fn by_channels<S: Simd>(&mut self) {
         let g = self.gather;

@@ -53,7 +53,7 @@ pub(crate) trait Simd: Copy + 'static {
             }
         }
     }
-    /// to[j·to_step + i] = from[i·from_step + j] for i, j < BLOCK.
+    /// `to[j·to_step + i]` = `from[i·from_step + j]` for i, j < BLOCK.
     unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize);
     /// Asks for the cache line at `at`, which need not be valid memory.
     #[inline(always)]

@@ -1,4 +1,4 @@
-//! The three products of a linear layer, y = x·wᵀ, dx = dy·w and dw = dyᵀ·x, for x [N,F], w [G,F].
+//! The three products of a linear layer, y = x·wᵀ, dx = dy·w and dw = dyᵀ·x, for x `[N,F]`, w `[G,F]`.
 //!
 //! Only the operand that lies along the lanes is copied, into blocks that stay in the second-level cache; the other is
 //! read where it is, one scalar at a time. For y the lanes are samples, so that the weights, by far the largest
@@ -146,7 +146,7 @@ impl Forward {
     }
 }
 
-/// Transposes some features of a panel of samples to [feature][lane], with zeros in the lanes past the last sample.
+/// Transposes some features of a panel of samples to `[feature][lane]`, with zeros in the lanes past the last sample.
 struct PackSamples<'a> {
     m: &'a Matmul,
     input: &'a [f32],
@@ -269,7 +269,7 @@ impl Columns {
         (0..end).step_by(panel).map(move |offset| (offset, panel.min(end - offset)))
     }
 
-    /// Copies the span of columns from `first` of [terms][columns], panel by panel: [term][lane], zeros past the end.
+    /// Copies the span of columns from `first` of `[terms][columns]`, panel by panel: `[term][lane]`, zeros past the end.
     ///
     /// # Safety
     /// As [`Simd`].
@@ -293,7 +293,7 @@ impl Columns {
         }
     }
 
-    /// One tile: sums over the terms of scalars[p][term · step] · panel[term][lane] → tile [P][panel].
+    /// One tile: sums over the terms of `scalars[p][term · step]` · `panel[term][lane]` → tile `[P][panel]`.
     ///
     /// # Safety
     /// The scalars hold what is read.

@@ -1,6 +1,6 @@
 //! The micro-kernels: a tile of sums stays in registers while the reduction runs.
 //!
-//! All three are the same outer product, sum[p][v] += scalar[p] · vector[v], and differ in where the operands lie:
+//! All three are the same outer product, `sum[p][v]` += `scalar[p]` · `vector[v]`, and differ in where the operands lie:
 //! [`ChannelTile`] and [`PixelTile`] walk the taps of a convolution through a table of offsets (an implicit GEMM: no
 //! im2col matrix in memory), [`StridedTile`] walks strided operands.
 
@@ -36,12 +36,12 @@ pub(crate) fn pieces(extent: usize, most: usize) -> impl Iterator<Item = (usize,
 }
 
 /// Lanes are output channels, scalars the pixels p of one row or of two:
-/// out[r·out_row + p·out_step + m] = Σ_k weights[k][m] · pixels[r·row + taps[k] + p].
+/// `out[r·out_row + p·out_step + m]` = Σ_k `weights[k][m]` · pixels[r·row + `taps[k]` + p].
 #[derive(Clone, Copy)]
 pub(crate) struct ChannelTile<'a> {
     /// Offset of each term in `pixels`.
     pub(crate) taps: &'a [u32],
-    /// [taps][V · LANES].
+    /// `[taps][V · LANES]`.
     pub(crate) weights: *const f32,
     /// Zero-padded image, at the first pixel's origin.
     pub(crate) pixels: *const f32,
@@ -52,20 +52,20 @@ pub(crate) struct ChannelTile<'a> {
     pub(crate) out_row: usize,
 }
 
-/// Lanes are neighbouring pixels: out[p][v][lane] = Σ_k weights[k][p] · groups[v][taps[k] + lane].
+/// Lanes are neighbouring pixels: `out[p][v][lane]` = Σ_k `weights[k][p]` · `groups[v]`[`taps[k]` + lane].
 #[derive(Clone, Copy)]
 pub(crate) struct PixelTile<'a> {
     /// Offset of each term in the groups.
     pub(crate) taps: &'a [u32],
-    /// [taps][P].
+    /// `[taps][P]`.
     pub(crate) weights: *const f32,
     /// V origins in the zero-padded image.
     pub(crate) groups: &'a [*const f32],
-    /// [P][V · LANES].
+    /// `[P][V · LANES]`.
     pub(crate) out: *mut f32,
 }
 
-/// out[p·out_step + lane] (+)= Σ_{i,j} scalars[p·p_step + i·row_step + j·step] · vectors[(i·columns + j)·vector_step + lane].
+/// `out[p·out_step + lane]` (+)= Σ_{i,j} `scalars[p·p_step + i·row_step + j·step]` · `vectors[(i·columns + j)·vector_step + lane]`.
 #[derive(Clone, Copy)]
 pub(crate) struct StridedTile<'a> {
     /// Extents of the reduction.

@@ -2,7 +2,7 @@
 //!
 //! z' = min(max(z + step · reach · sign(g), lower), upper), sign(0) = 0, unless `done` > 0, in which case z' = z: an attack
 //! that stops early keeps its point.
-//! Shapes: z, g, lower, upper of one shape; reach, done f32 [1] → z'. `step` is relative to `reach`. No gradient flows.
+//! Shapes: z, g, lower, upper of one shape; reach, done f32 `[1]` → z'. `step` is relative to `reach`. No gradient flows.
 
 mod cpu;
 mod gpu;
@@ -26,7 +26,7 @@ pub struct PgdRegion {
     pub lower: Value,
     /// Greatest value of each pixel.
     pub upper: Value,
-    /// Length that steps are relative to, f32 [1].
+    /// Length that steps are relative to, f32 `[1]`.
     pub reach: Value,
 }
 

@@ -1,7 +1,7 @@
 //! Counter-based random numbers: Philox4x32-10 (Salmon et al. 2011).
 //!
-//! Element `i` depends only on (key, stream, i): word `i % 4` of the block with counter [i / 4, stream, key₂, key₃] and key
-//! [key₀, key₁]. The key input is u32 [4] = [seed low, seed high, step low, step high], fed anew each step.
+//! Element `i` depends only on (key, stream, i): word `i % 4` of the block with counter `[i / 4, stream, key₂, key₃]` and key
+//! `[key₀, key₁]`. The key input is u32 `[4]` = `[seed low, seed high, step low, step high]`, fed anew each step.
 //! Uniform: (word >> 8) · 2⁻²⁴ ∈ [0, 1), then lower + (upper − lower) · that: the same bits on every device as long as
 //! lower and upper − lower are powers of two (or 0); otherwise within one rounding.
 //! Normal: Box–Muller on words (0,1) and (2,3) of a block; the words are the same everywhere, ln, √ and cos are the device's.
@@ -41,7 +41,7 @@ struct Random {
     shape: Shape,
 }
 
-/// Random numbers of `shape` from `key` (u32 [4]). Draws that share a key must differ in `stream`.
+/// Random numbers of `shape` from `key` (u32 `[4]`). Draws that share a key must differ in `stream`.
 pub fn random(
     graph: &mut Graph,
     distribution: Distribution,

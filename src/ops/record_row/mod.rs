@@ -13,7 +13,7 @@ use crate::shape::{DType, TensorType};
 #[derive(Debug)]
 struct RecordRow;
 
-/// table[index % R] := row, for a state `table` [R,M], `row` [M], `index` u32 [1]; declares the update.
+/// `table[index % R]` := row, for a state `table` `[R,M]`, `row` `[M]`, `index` u32 `[1]`; declares the update.
 pub fn record_row(graph: &mut Graph, table: Value, row: Value, index: Value) -> Result<()> {
     let new = graph.push1(RecordRow, &[table, row, index])?;
     graph.update(table, new);

@@ -12,7 +12,7 @@ use crate::ops::shaders::REDUCE;
 /// Elements of one piece: 64 per invocation.
 const SPAN: usize = 16 * 1024;
 
-/// A view [outer, keep, inner] of words in memory.
+/// A view `[outer, keep, inner]` of words in memory.
 #[derive(Clone, Copy)]
 struct View {
     outer: usize,
@@ -26,7 +26,7 @@ impl View {
     }
 }
 
-/// One dispatch: the pieces of `view` go to y[k·step + first ..].
+/// One dispatch: the pieces of `view` go to `y[k·step + first ..]`.
 fn stage(
     op: &Reduce,
     view: View,

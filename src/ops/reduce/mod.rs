@@ -1,6 +1,6 @@
 //! Reduction of the outer and inner axis of a three-axis view.
 //!
-//! y[k] = Σ_{o,i} x[o,k,i] (or the mean, minimum, maximum) for x [outer, keep, inner] → y [keep].
+//! `y[k]` = Σ_{o,i} `x[o,k,i]` (or the mean, minimum, maximum) for x `[outer, keep, inner]` → y `[keep]`.
 //! Everything (`[1,1,n]`), per channel (`[N,C,H·W]`) and per sample (`[1,N,rest]`) are views that reshaping gives for free.
 //! Numerics: a fixed tree, so the result never depends on threads or timing; f32.
 
@@ -31,38 +31,38 @@ struct Reduce {
     kind: ReduceKind,
 }
 
-/// x [outer, keep, inner] → [keep].
+/// x `[outer, keep, inner]` → `[keep]`.
 pub fn reduce(graph: &mut Graph, kind: ReduceKind, x: Value) -> Result<Value> {
     graph.push1(Reduce { kind }, &[x])
 }
 
-/// All of x, whatever its shape → [1].
+/// All of x, whatever its shape → `[1]`.
 pub fn reduce_all(graph: &mut Graph, kind: ReduceKind, x: Value) -> Result<Value> {
     let n = graph.shape(x).elements();
     let view = graph.reshape(x, [1, 1, n])?;
     reduce(graph, kind, view)
 }
 
-/// Sum of all elements → [1].
+/// Sum of all elements → `[1]`.
 pub fn sum_all(graph: &mut Graph, x: Value) -> Result<Value> {
     reduce_all(graph, ReduceKind::Sum, x)
 }
 
-/// Mean of all elements → [1].
+/// Mean of all elements → `[1]`.
 pub fn mean_all(graph: &mut Graph, x: Value) -> Result<Value> {
     let n = graph.shape(x).elements();
     let sum = sum_all(graph, x)?;
     scale(graph, sum, 1.0 / n as f32)
 }
 
-/// Each sample of x [N,…] → [N].
+/// Each sample of x `[N,…]` → `[N]`.
 pub fn reduce_samples(graph: &mut Graph, kind: ReduceKind, x: Value) -> Result<Value> {
     let shape = graph.shape(x).clone();
     let view = graph.reshape(x, [1, shape[0], shape.inner()])?;
     reduce(graph, kind, view)
 }
 
-/// Each channel of x [N,C,…] → [C].
+/// Each channel of x `[N,C,…]` → `[C]`.
 pub fn reduce_channels(graph: &mut Graph, kind: ReduceKind, x: Value) -> Result<Value> {
     let shape = graph.shape(x).clone();
     let view = graph.reshape(x, [shape[0], shape[1], shape.inner() / shape[1]])?;

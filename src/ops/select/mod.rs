@@ -13,7 +13,7 @@ use crate::shape::{DType, TensorType};
 #[derive(Debug)]
 struct Select;
 
-/// a where cond > 0, else b. a and b have one shape; cond may be spread over it ([N,1,1,1] for one choice per sample).
+/// a where cond > 0, else b. a and b have one shape; cond may be spread over it (`[N,1,1,1]` for one choice per sample).
 /// No gradient flows to cond.
 pub fn select(graph: &mut Graph, cond: Value, a: Value, b: Value) -> Result<Value> {
     graph.push1(Select, &[cond, a, b])

@@ -106,7 +106,7 @@ pub fn affine(graph: &mut Graph, x: Value, scale: f32, shift: f32) -> Result<Val
     unary(graph, UnaryKind::Affine { scale, shift }, x)
 }
 
-/// x cut to [lower, upper].
+/// x cut to `[lower, upper]`.
 pub fn clamp(graph: &mut Graph, x: Value, lower: f32, upper: f32) -> Result<Value> {
     unary(graph, UnaryKind::Clamp { lower, upper }, x)
 }

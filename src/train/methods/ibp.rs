@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::graph::Graph;
 use crate::interval::Bounds;
 
-/// The box [x − ε, x + ε] cut with [0,1].
+/// The box `[x − ε, x + ε]` cut with `[0,1]`.
 pub(super) struct IntervalBounds;
 
 impl Method for IntervalBounds {

@@ -16,17 +16,17 @@ use crate::ops;
 pub struct Batch<'a> {
     /// The network with its parameters.
     pub network: &'a Bound<'a>,
-    /// Images [N,C,H,W].
+    /// Images `[N,C,H,W]`.
     pub x: Value,
-    /// Labels u32 [N].
+    /// Labels u32 `[N]`.
     pub labels: Value,
-    /// Current radius ε, f32 [1].
+    /// Current radius ε, f32 `[1]`.
     pub epsilon: Value,
-    /// Key of the random numbers of this step, u32 [4].
+    /// Key of the random numbers of this step, u32 `[4]`.
     pub key: Value,
     /// Subselection ratio λ.
     pub lambda: f32,
-    /// Keep the authors' box at the border of [0,1].
+    /// Keep the authors' box at the border of `[0,1]`.
     pub faithful_border: bool,
     /// The training attack.
     pub attack: &'a AttackSpec,
@@ -34,10 +34,10 @@ pub struct Batch<'a> {
 
 /// What a method makes of a batch.
 pub struct RobustLoss {
-    /// Mean loss, [1].
+    /// Mean loss, `[1]`.
     pub loss: Value,
     /// Share of samples that the method's own criterion counts as robust: not attacked successfully (std: classified
-    /// correctly), or certified over the box of the method; [1].
+    /// correctly), or certified over the box of the method; `[1]`.
     pub rate: Value,
     /// The boxes, where the method propagates any; the regulariser reads them.
     pub propagated: Option<Propagated>,

@@ -11,7 +11,7 @@ pub enum Stop {
     No,
     /// The time is over: save, evaluate, end well.
     TimeOver,
-    /// Save and end with [`Error::Interrupted`].
+    /// Save and end with [`crate::error::Error::Interrupted`].
     Interrupted,
 }
 
