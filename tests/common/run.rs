@@ -154,3 +154,8 @@ pub fn run_times(session: &mut dyn Session, times: usize, build: impl FnOnce(&mu
     session.release(program);
     Outcome { plan, outputs, states }
 }
+
+/// Zeros for every input of `plan`.
+pub fn zeros(plan: &Plan) -> Vec<(String, Vec<u32>)> {
+    plan.inputs.iter().map(|named| (named.name.clone(), vec![0; named.ty.elements()])).collect()
+}

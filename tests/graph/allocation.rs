@@ -7,6 +7,7 @@ use smallbox::train::step::{Phase, plan_step};
 use smallbox::train::{Config, MethodKind};
 
 use crate::common::allocation;
+use crate::common::run::zeros;
 
 /// Heap allocations of five training steps after the first.
 fn allocations_of_steps(method: MethodKind) -> usize {
@@ -14,13 +15,8 @@ fn allocations_of_steps(method: MethodKind) -> usize {
     let config = Config { method, batch: 16, attack_steps: 3, ..Config::default() }.resolve().expect("settings");
     let phase = Phase { natural: false, robust: true, regularised: method.propagates_boxes() };
     let plan = plan_step(&network, &config, phase).expect("a plan");
-    let words: Vec<Vec<u32>> = plan.inputs.iter().map(|named| vec![0; named.ty.elements()]).collect();
-    let feeds: Vec<Feed<'_>> = plan
-        .inputs
-        .iter()
-        .zip(&words)
-        .map(|(named, words)| (named.name.as_str(), bytemuck::cast_slice(words)))
-        .collect();
+    let zeros = zeros(&plan);
+    let feeds: Vec<Feed<'_>> = zeros.iter().map(|(name, words)| (name.as_str(), bytemuck::cast_slice(words))).collect();
     let mut session = CpuSession::new();
     let program = session.compile(&plan).expect("a program");
     session.run(program, &feeds).expect("a step");

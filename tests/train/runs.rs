@@ -13,6 +13,7 @@ use smallbox::train::{
 };
 
 use crate::common::device;
+use crate::common::run::zeros;
 
 fn dataset() -> Arc<Dataset> {
     let options = LoadOptions { limit: Some(96), validation: Some(32), ..LoadOptions::default() };
@@ -187,13 +188,9 @@ fn a_step_is_one_program_without_a_wait_and_reuses_its_buffers() {
     device::each(|session| {
         let program = session.compile(&plan).expect("compiles");
         assert!(session.program_info(program).launches.len() >= plan.steps.len());
-        let words: Vec<Vec<u32>> = plan.inputs.iter().map(|named| vec![0; named.ty.elements()]).collect();
-        let feeds: Vec<Feed<'_>> = plan
-            .inputs
-            .iter()
-            .zip(&words)
-            .map(|(named, words)| (named.name.as_str(), bytemuck::cast_slice(words)))
-            .collect();
+        let zeros = zeros(&plan);
+        let feeds: Vec<Feed<'_>> =
+            zeros.iter().map(|(name, words)| (name.as_str(), bytemuck::cast_slice(words))).collect();
         for _ in 0..3 {
             session.run(program, &feeds).expect("a step");
         }
