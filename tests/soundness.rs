@@ -4,7 +4,7 @@
 use smallbox::device::Session;
 use smallbox::graph::Value;
 use smallbox::interval::Interval;
-use smallbox::nn::{Bound, Layer, Network, Parameter};
+use smallbox::nn::{Bound, Layer, Network, Parameter, Role};
 use smallbox::ops;
 
 use crate::common::close::growth;
@@ -53,7 +53,7 @@ fn sample(seed: u64) -> Sample {
     let random = &mut Random::new(seed);
     let network = network(random);
     // Biases mostly positive: a box whose ReLUs are all dead has no width to lose a point from.
-    let lowest = |p: &Parameter| if p.weight { -0.7 } else { -0.1 };
+    let lowest = |p: &Parameter| if p.role == Role::Weight { -0.7 } else { -0.1 };
     let parameters = network.parameters().iter().map(|p| random.tensor(p.shape.dims(), lowest(p), 0.7)).collect();
     let shape = network.batch_shape(1);
     let center = random.tensor(shape.dims(), 0.0, 1.0);
@@ -136,7 +136,8 @@ fn slack(session: &mut dyn Session, s: &Sample) -> f64 {
     let far = s.center.zip(&s.radius, |c, r| c + r);
     let magnitude = logits(session, &absolute, Tensor::new(s.network.batch_shape(1).dims(), far.data)).max_abs();
     // Beside its sum a layer rounds the bias, the normalisation and the ends of the box.
-    let terms: f64 = s.network.parameters().iter().filter(|p| p.weight).map(|p| growth(p.fan_in + 4)).sum();
+    let terms: f64 =
+        s.network.parameters().iter().filter(|p| p.role == Role::Weight).map(|p| growth(p.fan_in + 4)).sum();
     4.0 * terms * f64::from(f32::EPSILON) / 2.0 * magnitude
 }
 

@@ -72,11 +72,11 @@ pub fn run(args: &Args) -> Result<()> {
     let dataset = data::load(&model.dataset, &options)?;
     let split = args.split.of(&dataset)?;
     let network = network(&model.file, args.arch.as_deref(), &dataset)?;
-    let parameters = checkpoint::load_parameters(&model.file, &network)?;
+    let parameters = checkpoint::load_tensors(&model.file, &network)?;
 
     let mut session = args.device.open_or(None)?;
     let session = session.as_mut();
-    checkpoint::write_parameters(session, &network, &parameters)?;
+    checkpoint::write_tensors(session, &network, &parameters)?;
     let attack = AttackSpec::evaluation(config.eval_attack_steps, config.eval_attack_step_size);
     let mut evaluator = Evaluator::new(session, &network, model.epsilon, &attack, args.batch, config.seed)?;
     let mut meter = Meter::new(args.quiet);

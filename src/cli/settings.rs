@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use smallbox::error::{Error, Result};
 use smallbox::nn::ARCHITECTURES;
-use smallbox::train::{Config, MethodKind};
+use smallbox::train::{BnStats, Config, MethodKind};
 
 use super::parse;
 
@@ -51,6 +51,9 @@ pub struct Settings {
     /// Training images to hold back for validation, 0 for none `[default: the dataset's]`
     #[arg(long, value_name = "N")]
     validation: Option<usize>,
+    /// Whose statistics the batch norms use in the robust loss [default: adversarial for pgd, else clean]
+    #[arg(long, value_name = "WHOSE", value_parser = bn_stats_parser())]
+    bn_stats: Option<BnStats>,
     /// For lambda above 0.5, the authors' small box, which may stick out of the ball near white
     #[arg(long)]
     faithful_border: bool,
@@ -59,6 +62,11 @@ pub struct Settings {
 fn method_parser() -> impl TypedValueParser<Value = MethodKind> {
     PossibleValuesParser::new(MethodKind::ALL.map(MethodKind::name))
         .map(|name| name.parse().expect("only names of methods are let through"))
+}
+
+fn bn_stats_parser() -> impl TypedValueParser<Value = BnStats> {
+    PossibleValuesParser::new(["clean", "adversarial"])
+        .map(|name| if name == "clean" { BnStats::Clean } else { BnStats::Adversarial })
 }
 
 impl Settings {
@@ -83,6 +91,7 @@ impl Settings {
         config.seed = self.seed.unwrap_or(config.seed);
         config.limit = self.limit.or(config.limit);
         config.validation = self.validation.or(config.validation);
+        config.bn_stats = self.bn_stats.or(config.bn_stats);
         config.faithful_border |= self.faithful_border;
         config.arch = self.arch.clone().unwrap_or(config.arch);
         config.dataset = self.dataset.clone().unwrap_or(config.dataset);

@@ -1,5 +1,6 @@
 //! The layers: what each does to a shape, to points and to boxes.
 
+use super::norm::Norm;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Value};
 use crate::interval::Interval;
@@ -27,6 +28,8 @@ pub enum Layer {
         /// Zero padding, after normalisation.
         padding: usize,
     },
+    /// Batch norm per channel (or feature, after flattening), with scale γ and shift β.
+    BatchNorm,
     /// max(x, 0).
     Relu,
     /// `[N,C,H,W]` → `[N,C·H·W]`, in that order.
@@ -38,16 +41,29 @@ pub enum Layer {
     },
 }
 
-/// Weight and bias of the layers that have them, in order.
-type Parameters<'a> = std::slice::Chunks<'a, Value>;
+/// What the layers take from their network, in order.
+pub(super) struct Operands<'a> {
+    /// Weight and bias of the layers that have them; γ and β of a batch norm.
+    pub(super) parameters: std::slice::Chunks<'a, Value>,
+    /// What each batch norm does.
+    pub(super) norms: std::slice::Iter<'a, Norm>,
+}
 
-fn weight_and_bias(parameters: &mut Parameters<'_>) -> (Value, Value) {
-    let pair = parameters.next().expect("one pair per layer with weights");
-    (pair[0], pair[1])
+impl Operands<'_> {
+    pub(super) fn pair(&mut self) -> (Value, Value) {
+        let pair = self.parameters.next().expect("one pair per layer with parameters");
+        (pair[0], pair[1])
+    }
+
+    /// What the next batch norm does, with its γ and β passed over.
+    fn norm(&mut self) -> Norm {
+        self.pair();
+        *self.norms.next().expect("one per batch norm")
+    }
 }
 
 impl Layer {
-    /// Output shape of one sample and the shape of the weight, if the layer has one.
+    /// Output shape of one sample and the shape of the weight (γ of a batch norm), if the layer has one.
     pub(super) fn map_shape(&self, input: &Shape) -> Result<(Shape, Option<Shape>)> {
         let expect = |ok: bool, what: &str| {
             if ok { Ok(()) } else { Err(Error::shape("layer", what, input.to_string())) }
@@ -69,6 +85,10 @@ impl Layer {
                 let [h, w] = sides.map(|s| (s - kernel) / stride + 1);
                 Ok(([features, h, w].into(), Some([features, input[0], kernel, kernel].into())))
             }
+            Layer::BatchNorm => {
+                expect(input.rank() == 1 || input.rank() == 3, "an image or a vector")?;
+                Ok((input.clone(), Some([input[0]].into())))
+            }
             Layer::Relu => Ok((input.clone(), None)),
             Layer::Flatten => Ok(([input.elements()].into(), None)),
             &Layer::Linear { outputs } => {
@@ -78,7 +98,7 @@ impl Layer {
         }
     }
 
-    pub(super) fn forward(&self, g: &mut Graph, x: Value, parameters: &mut Parameters<'_>) -> Result<Value> {
+    pub(super) fn forward(&self, g: &mut Graph, x: Value, operands: &mut Operands<'_>) -> Result<Value> {
         match self {
             Layer::Normalize { mean, deviation } => {
                 let (shift, scale) = normalization(g, mean, deviation)?;
@@ -86,19 +106,20 @@ impl Layer {
                 ops::mul(g, centered, scale)
             }
             &Layer::Conv2d { stride, padding, .. } => {
-                let (w, b) = weight_and_bias(parameters);
+                let (w, b) = operands.pair();
                 ops::conv2d(g, x, w, Some(b), Conv2dSpec::square(stride, padding))
             }
+            Layer::BatchNorm => operands.norm().forward(g, x),
             Layer::Relu => ops::relu(g, x),
             Layer::Flatten => flatten(g, x),
             Layer::Linear { .. } => {
-                let (w, b) = weight_and_bias(parameters);
+                let (w, b) = operands.pair();
                 ops::linear(g, x, w, Some(b))
             }
         }
     }
 
-    pub(super) fn propagate(&self, g: &mut Graph, x: Interval, parameters: &mut Parameters<'_>) -> Result<Interval> {
+    pub(super) fn propagate(&self, g: &mut Graph, x: Interval, operands: &mut Operands<'_>) -> Result<Interval> {
         let (center, radius) = match self {
             Layer::Normalize { mean, deviation } => {
                 let (shift, scale) = normalization(g, mean, deviation)?;
@@ -106,13 +127,14 @@ impl Layer {
                 (ops::mul(g, centered, scale)?, ops::mul(g, x.radius, scale)?)
             }
             &Layer::Conv2d { stride, padding, .. } => {
-                let (w, b) = weight_and_bias(parameters);
+                let (w, b) = operands.pair();
                 ops::conv2d_interval(g, (x.center, x.radius), w, Some(b), Conv2dSpec::square(stride, padding))?
             }
+            Layer::BatchNorm => return operands.norm().propagate(g, x),
             Layer::Relu => ops::relu_interval(g, (x.center, x.radius))?,
             Layer::Flatten => (flatten(g, x.center)?, flatten(g, x.radius)?),
             Layer::Linear { .. } => {
-                let (w, b) = weight_and_bias(parameters);
+                let (w, b) = operands.pair();
                 ops::linear_interval(g, (x.center, x.radius), w, Some(b))?
             }
         };
@@ -130,4 +152,12 @@ fn normalization(g: &mut Graph, mean: &[f32], deviation: &[f32]) -> Result<(Valu
 fn flatten(g: &mut Graph, x: Value) -> Result<Value> {
     let shape = g.shape(x).clone();
     g.reshape(x, [shape[0], shape.inner()])
+}
+
+/// `v` `[C]` in a shape that spreads over x `[N,C,…]`.
+pub(super) fn per_channel(g: &mut Graph, v: Value, x: Value) -> Result<Value> {
+    let shape = g.shape(x);
+    let mut dims = vec![1; shape.rank()];
+    dims[1] = shape[1];
+    g.reshape(v, dims)
 }

@@ -3,10 +3,15 @@
 mod architectures;
 mod init;
 mod layer;
+mod norm;
 
 pub use architectures::{ARCHITECTURES, architecture};
-pub use init::{initial_parameters, shi_deviation};
+pub use init::{initial_values, shi_deviation};
 pub use layer::Layer;
+pub use norm::Statistics;
+
+use layer::Operands;
+use norm::Norm;
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Value};
@@ -25,8 +30,32 @@ pub struct Parameter {
     pub fan_in: usize,
     /// Belongs to the last linear layer.
     pub last: bool,
-    /// A weight, not a bias.
-    pub weight: bool,
+    /// What it is to its layer.
+    pub role: Role,
+}
+
+/// What a parameter is to its layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Weight of a convolution or a linear layer.
+    Weight,
+    /// Bias of one.
+    Bias,
+    /// γ of a batch norm.
+    Scale,
+    /// β of a batch norm.
+    Shift,
+}
+
+/// A tensor that belongs to the network but is not trained: a running statistic of a batch norm, `[C]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Buffer {
+    /// As in PyTorch's state dict: `running_mean` or `running_var` after the layer's index.
+    pub name: String,
+    /// Extents.
+    pub shape: Shape,
+    /// Value of every element at the beginning.
+    pub initial: f32,
 }
 
 /// A feed-forward classifier: images `[N,C,H,W]` in `[0,1]` → logits `[N,K]`.
@@ -40,6 +69,7 @@ pub struct Network {
     pub classes: usize,
     layers: Vec<Layer>,
     parameters: Vec<Parameter>,
+    buffers: Vec<Buffer>,
 }
 
 impl Network {
@@ -48,7 +78,7 @@ impl Network {
         if !matches!(layers.last(), Some(Layer::Linear { outputs }) if *outputs == classes) {
             return Err(Error::Config(format!("{name}: the last layer must be linear with {classes} outputs")));
         }
-        let mut parameters = Vec::new();
+        let (mut parameters, mut buffers) = (Vec::new(), Vec::new());
         let mut shape: Shape = input.into();
         let mut index = 0;
         for (position, layer) in layers.iter().enumerate() {
@@ -57,10 +87,16 @@ impl Network {
             let (output, weight) = fits.map_err(wrong)?;
             if let Some(weight) = weight {
                 let (fan_in, last) = (weight.inner(), position + 1 == layers.len());
-                let bias: Shape = [weight[0]].into();
-                for (kind, shape) in [("weight", weight), ("bias", bias)] {
-                    let name = format!("{index}.{kind}");
-                    parameters.push(Parameter { name, shape, fan_in, last, weight: kind == "weight" });
+                let vector: Shape = [weight[0]].into();
+                let norm = matches!(layer, Layer::BatchNorm);
+                let roles = if norm { [Role::Scale, Role::Shift] } else { [Role::Weight, Role::Bias] };
+                for ((kind, shape), role) in [("weight", weight), ("bias", vector.clone())].into_iter().zip(roles) {
+                    parameters.push(Parameter { name: format!("{index}.{kind}"), shape, fan_in, last, role });
+                }
+                if norm {
+                    for (kind, initial) in [("running_mean", 0.0), ("running_var", 1.0)] {
+                        buffers.push(Buffer { name: format!("{index}.{kind}"), shape: vector.clone(), initial });
+                    }
                 }
             }
             if !matches!(layer, Layer::Normalize { .. }) {
@@ -68,7 +104,7 @@ impl Network {
             }
             shape = output;
         }
-        Ok(Network { name: name.into(), input, classes, layers, parameters })
+        Ok(Network { name: name.into(), input, classes, layers, parameters, buffers })
     }
 
     /// The layers in order.
@@ -79,6 +115,17 @@ impl Network {
     /// The parameters in order.
     pub fn parameters(&self) -> &[Parameter] {
         &self.parameters
+    }
+
+    /// Running mean and variance of each batch norm, in order.
+    pub fn buffers(&self) -> &[Buffer] {
+        &self.buffers
+    }
+
+    /// Names and shapes of all tensors that a trained network consists of: parameters, then buffers.
+    pub fn tensors(&self) -> impl Iterator<Item = (&str, &Shape)> {
+        let parameters = self.parameters.iter().map(|p| (p.name.as_str(), &p.shape));
+        parameters.chain(self.buffers.iter().map(|b| (b.name.as_str(), &b.shape)))
     }
 
     /// Number of trainable scalars.
@@ -97,15 +144,22 @@ impl Network {
         [n, c, h, w].into()
     }
 
-    /// The network in a graph: its parameters as states.
+    /// The network in a graph: its parameters and running statistics as states, the latter used by its batch norms.
     pub fn bind(&self, graph: &mut Graph) -> Result<Bound<'_>> {
         let state = |p: &Parameter| graph.state(&state_name(&p.name), TensorType::f32(p.shape.clone()));
         let values = self.parameters.iter().map(state).collect::<Result<Vec<Value>>>()?;
-        Ok(Bound { network: self, values })
+        let running = self.running_statistics(graph)?;
+        Bound::new(graph, self, values, &running)
+    }
+
+    /// The running statistics of each batch norm, as states.
+    pub fn running_statistics(&self, graph: &mut Graph) -> Result<Vec<Statistics>> {
+        let mut state = |b: &Buffer| graph.state(&state_name(&b.name), TensorType::f32(b.shape.clone()));
+        self.buffers.chunks(2).map(|b| Ok(Statistics { mean: state(&b[0])?, variance: state(&b[1])? })).collect()
     }
 }
 
-/// Name of the state that holds a parameter.
+/// Name of the state that holds a parameter or a buffer.
 pub fn state_name(parameter: &str) -> String {
     format!("parameters/{parameter}")
 }
@@ -115,6 +169,19 @@ pub fn state_name(parameter: &str) -> String {
 pub struct Bound<'a> {
     network: &'a Network,
     values: Vec<Value>,
+    /// What each batch norm does.
+    norms: Vec<Norm>,
+}
+
+/// What a batch makes of a network whose batch norms use the batch's own statistics.
+#[derive(Clone, Debug)]
+pub struct TrainingPass {
+    /// Logits `[N,K]`.
+    pub logits: Value,
+    /// Statistics of each batch norm's input, part of the graph: gradients flow through them.
+    pub statistics: Vec<Statistics>,
+    /// Values per channel behind each of them.
+    positions: Vec<usize>,
 }
 
 /// A box after all layers but the last, with the boxes that went into the ReLUs.
@@ -128,10 +195,66 @@ pub struct Propagated {
     pub before_relu: Vec<Interval>,
 }
 
+impl TrainingPass {
+    /// The running statistics after this batch.
+    pub fn update(&self, graph: &mut Graph, running: &[Statistics]) -> Result<Vec<Statistics>> {
+        let batches = running.iter().zip(&self.statistics).zip(&self.positions);
+        batches.map(|((&old, &new), &n)| norm::updated(graph, old, new, n)).collect()
+    }
+}
+
 impl<'a> Bound<'a> {
-    /// The network over parameters that are any values of the right shapes, in the order of [`Network::parameters`].
+    /// The network over parameters that are any values of the right shapes, in the order of [`Network::parameters`], with the
+    /// given statistics in its batch norms.
+    pub fn new(
+        graph: &mut Graph,
+        network: &'a Network,
+        values: Vec<Value>,
+        statistics: &[Statistics],
+    ) -> Result<Bound<'a>> {
+        let bare = Bound { network, values, norms: Vec::new() };
+        bare.with_statistics(graph, statistics)
+    }
+
+    /// [`Bound::new`] for a network without batch norms.
     pub fn with_values(network: &'a Network, values: Vec<Value>) -> Bound<'a> {
-        Bound { network, values }
+        assert!(network.buffers.is_empty(), "a batch norm needs statistics");
+        Bound { network, values, norms: Vec::new() }
+    }
+
+    /// The same parameters with other statistics in the batch norms.
+    pub fn with_statistics(&self, graph: &mut Graph, statistics: &[Statistics]) -> Result<Bound<'a>> {
+        let pairs = self.network.parameters.chunks(2).zip(self.values.chunks(2));
+        let affine = pairs.filter(|(p, _)| p[0].role == Role::Scale).map(|(_, v)| (v[0], v[1]));
+        let norms = affine.zip(statistics).map(|(pair, &s)| Norm::new(graph, pair, s)).collect::<Result<Vec<_>>>()?;
+        assert_eq!(norms.len() * 2, self.network.buffers.len(), "statistics for every batch norm");
+        Ok(Bound { network: self.network, values: self.values.clone(), norms })
+    }
+
+    /// The same function with each batch norm taken into the convolution or linear layer before it: for many passes over
+    /// one set of weights. Its [`Bound::values`] are not the parameters any more.
+    pub fn folded(&self, graph: &mut Graph) -> Result<Bound<'a>> {
+        let mut folded = self.clone();
+        let (mut pair, mut norm) = (0, 0);
+        let mut foldable = None;
+        for layer in &self.network.layers {
+            if let (Layer::BatchNorm, Some(at), &Norm::Affine { scale, shift }) =
+                (layer, foldable, self.norms.get(norm).unwrap_or(&Norm::Folded))
+            {
+                let (w, b) = (folded.values[at], folded.values[at + 1]);
+                let mut dims = vec![1; graph.shape(w).rank()];
+                dims[0] = graph.shape(w)[0];
+                let rows = graph.reshape(scale, dims)?;
+                folded.values[at] = ops::mul(graph, w, rows)?;
+                let scaled = ops::mul(graph, b, scale)?;
+                folded.values[at + 1] = ops::add(graph, scaled, shift)?;
+                folded.norms[norm] = Norm::Folded;
+            }
+            foldable = matches!(layer, Layer::Conv2d { .. } | Layer::Linear { .. }).then_some(2 * pair);
+            norm += usize::from(matches!(layer, Layer::BatchNorm));
+            pair += usize::from(matches!(layer, Layer::Conv2d { .. } | Layer::Linear { .. } | Layer::BatchNorm));
+        }
+        Ok(folded)
     }
 
     /// Parameter values, in the order of [`Network::parameters`].
@@ -139,14 +262,36 @@ impl<'a> Bound<'a> {
         &self.values
     }
 
+    fn operands(&self) -> Operands<'_> {
+        Operands { parameters: self.values.chunks(2), norms: self.norms.iter() }
+    }
+
     /// Logits `[N,K]` of images x `[N,C,H,W]`.
     pub fn forward(&self, graph: &mut Graph, x: Value) -> Result<Value> {
         let mut h = x;
-        let mut parameters = self.values.chunks(2);
+        let mut operands = self.operands();
         for layer in &self.network.layers {
-            h = layer.forward(graph, h, &mut parameters)?;
+            h = layer.forward(graph, h, &mut operands)?;
         }
         Ok(h)
+    }
+
+    /// Logits of images x `[N,C,H,W]` where each batch norm uses the statistics of what reaches it.
+    pub fn training_pass(&self, graph: &mut Graph, x: Value) -> Result<TrainingPass> {
+        let mut h = x;
+        let (mut statistics, mut positions) = (Vec::new(), Vec::new());
+        let mut operands = self.operands();
+        for layer in &self.network.layers {
+            h = if matches!(layer, Layer::BatchNorm) {
+                let of_batch = norm::of_batch(graph, h)?;
+                statistics.push(of_batch);
+                positions.push(norm::positions(graph, h));
+                Norm::new(graph, operands.pair(), of_batch)?.forward(graph, h)?
+            } else {
+                layer.forward(graph, h, &mut operands)?
+            };
+        }
+        Ok(TrainingPass { logits: h, statistics, positions })
     }
 
     /// The box after all layers but the last.
@@ -154,13 +299,13 @@ impl<'a> Bound<'a> {
         let mut h = input;
         let mut normalized = input;
         let mut before_relu = Vec::new();
-        let mut parameters = self.values.chunks(2);
+        let mut operands = self.operands();
         let layers = &self.network.layers;
         for layer in &layers[..layers.len() - 1] {
             if matches!(layer, Layer::Relu) {
                 before_relu.push(h);
             }
-            h = layer.propagate(graph, h, &mut parameters)?;
+            h = layer.propagate(graph, h, &mut operands)?;
             if matches!(layer, Layer::Normalize { .. }) {
                 normalized = h;
             }

@@ -5,7 +5,7 @@ use super::step::{Phase, input, plan_step};
 use crate::device::{Program, Session, read_state_f32, write_state_f32};
 use crate::error::Result;
 use crate::graph::Cost;
-use crate::nn::{architecture, initial_parameters, state_name};
+use crate::nn::{architecture, initial_values, state_name};
 use crate::ops::AdamSpec;
 use crate::philox::{Stream, key, purpose};
 use crate::train::step::RECORD;
@@ -32,7 +32,7 @@ impl StepBench {
         let network = architecture(&config.arch, INPUT, CLASSES, &[0.0], &[1.0])?;
         let plan = plan_step(&network, config, Phase { natural: false, robust: true, regularised: false })?;
         let program = session.compile(&plan)?;
-        for (name, values) in initial_parameters(&network, false, config.seed) {
+        for (name, values) in initial_values(&network, false, config.seed) {
             write_state_f32(session, &state_name(&name), &values)?;
         }
         let mut stream = Stream::new(config.seed, 0, 0, purpose::DEVICE_DRAW);

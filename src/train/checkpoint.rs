@@ -39,12 +39,12 @@ impl ModelInfo {
     }
 }
 
-/// Writes the parameters of `network`, read from the session.
+/// Writes the parameters and running statistics of `network`, read from the session.
 pub async fn save_model(path: &Path, network: &Network, session: &mut dyn Session) -> Result<()> {
     let mut saved = Vec::new();
-    for p in network.parameters() {
-        let words = session.read_state(&state_name(&p.name)).await?;
-        saved.push((p.name.clone(), TensorType::f32(p.shape.clone()), words));
+    for (name, shape) in network.tensors() {
+        let words = session.read_state(&state_name(name)).await?;
+        saved.push((name.to_string(), TensorType::f32(shape.clone()), words));
     }
     tensors::write(path, &saved, &ModelInfo::of(network))
 }
@@ -58,36 +58,36 @@ pub fn read_model_info(path: &Path) -> Result<Option<ModelInfo>> {
     metadata.map(parse).transpose()
 }
 
-/// Parameters of `network` from a file: every one must be there with its shape and finite values, and nothing else.
-pub fn load_parameters(path: &Path, network: &Network) -> Result<Vec<(String, Vec<f32>)>> {
+/// The tensors of `network` from a file: every one must be there with its shape and finite values, and nothing else.
+pub fn load_tensors(path: &Path, network: &Network) -> Result<Vec<(String, Vec<f32>)>> {
     let (stored, _) = tensors::read(path)?;
     let mut left: HashMap<String, (TensorType, Vec<u32>)> = stored.into_iter().map(|(n, t, w)| (n, (t, w))).collect();
-    let mut parameters = Vec::new();
-    for p in network.parameters() {
-        let Some((ty, words)) = left.remove(&p.name) else {
-            return Err(Error::model(path, format!("no tensor '{}', which {} needs", p.name, network.name)));
+    let mut loaded = Vec::new();
+    for (name, shape) in network.tensors() {
+        let Some((ty, words)) = left.remove(name) else {
+            return Err(Error::model(path, format!("no tensor '{name}', which {} needs", network.name)));
         };
-        if ty != TensorType::f32(p.shape.clone()) {
-            let message = format!("tensor '{}' has shape {}, {} needs {}", p.name, ty.shape, network.name, p.shape);
+        if ty != TensorType::f32(shape.clone()) {
+            let message = format!("tensor '{name}' has shape {}, {} needs {shape}", ty.shape, network.name);
             return Err(Error::model(path, message));
         }
         let values: Vec<f32> = bytemuck::cast_vec(words);
         if let Some(i) = values.iter().position(|v| !v.is_finite()) {
-            return Err(Error::model(path, format!("tensor '{}' holds {} at {i}", p.name, values[i])));
+            return Err(Error::model(path, format!("tensor '{name}' holds {} at {i}", values[i])));
         }
-        parameters.push((p.name.clone(), values));
+        loaded.push((name.to_string(), values));
     }
     if let Some(name) = left.keys().min() {
         return Err(Error::model(path, format!("tensor '{name}' belongs to no layer of {}", network.name)));
     }
-    Ok(parameters)
+    Ok(loaded)
 }
 
-/// Puts parameters into the session's states, creating them where needed.
-pub fn write_parameters(session: &mut dyn Session, network: &Network, parameters: &[(String, Vec<f32>)]) -> Result<()> {
-    for (p, (name, values)) in network.parameters().iter().zip(parameters) {
-        assert_eq!(p.name, *name, "parameters come in the network's order");
-        session.create_state(&state_name(name), &TensorType::f32(p.shape.clone()))?;
+/// Puts the tensors of `network` into the session's states, creating them where needed.
+pub fn write_tensors(session: &mut dyn Session, network: &Network, tensors: &[(String, Vec<f32>)]) -> Result<()> {
+    for ((known, shape), (name, values)) in network.tensors().zip(tensors) {
+        assert_eq!(known, name, "tensors come in the network's order");
+        session.create_state(&state_name(name), &TensorType::f32(shape.clone()))?;
         write_state_f32(session, &state_name(name), values)?;
     }
     Ok(())

@@ -68,6 +68,16 @@ pub enum Regulariser {
     Bound,
 }
 
+/// Whose statistics the batch norms of a robust loss use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BnStats {
+    /// The clean batch's (SABR, CTBench).
+    Clean,
+    /// Those of the attacked points themselves (the authors' code for `pgd`, expressive losses).
+    Adversarial,
+}
+
 /// Who made a run: for the reader of a run directory, and for the choice of the device when the run goes on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -119,6 +129,8 @@ pub struct Config {
     pub init: Option<Init>,
     /// Regulariser of the annealing phase; `bound` where boxes are propagated, else `none`.
     pub regulariser: Option<Regulariser>,
+    /// Whose statistics the batch norms of the robust loss use; `adversarial` for `pgd`, else `clean`.
+    pub bn_stats: Option<BnStats>,
     /// Gradient steps of the training attack.
     pub attack_steps: usize,
     /// First step length of the training attack relative to ε; it falls tenfold at 50, 80 and 90 % of the steps.
@@ -158,6 +170,7 @@ impl Default for Config {
             epsilon_end_epoch: None,
             init: None,
             regulariser: None,
+            bn_stats: None,
             attack_steps: 8,
             attack_step_size: 0.5,
             eval_attack_steps: 40,
@@ -212,6 +225,8 @@ impl Config {
         let after_natural = self.natural_epochs + 1;
         self.kappa_end_epoch.get_or_insert(after_natural);
         self.epsilon_end_epoch.get_or_insert((share(22).ceil() as u32).max(after_natural));
+        let own = self.method == MethodKind::Pgd;
+        self.bn_stats.get_or_insert(if own { BnStats::Adversarial } else { BnStats::Clean });
         let boxes = self.method.propagates_boxes();
         self.init.get_or_insert(if boxes { Init::Shi } else { Init::Pytorch });
         self.regulariser.get_or_insert(if boxes { Regulariser::Bound } else { Regulariser::None });

@@ -77,7 +77,7 @@ fn plan(network: &Network, epsilon: f64, spec: &AttackSpec, batch: usize) -> Res
     let x = g.input(input::X, TensorType::f32(network.batch_shape(batch)))?;
     let labels = g.input(input::LABELS, TensorType::u32([batch]))?;
     let key = g.input(input::KEY, TensorType::u32([4]))?;
-    let bound = network.bind(&mut g)?;
+    let bound = network.bind(&mut g)?.folded(&mut g)?;
     let logits = bound.forward(&mut g, x)?;
     let natural = bound.correct(&mut g, logits, labels)?;
 

@@ -13,7 +13,7 @@ pub mod step;
 mod trainer;
 
 pub use bench::StepBench;
-pub use config::{Config, Init, MethodKind, Regulariser, RunRecord};
+pub use config::{BnStats, Config, Init, MethodKind, Regulariser, RunRecord};
 pub use evaluate::{Evaluation, Evaluator, Rate};
 pub use run_directory::RunDirectory;
 pub use trainer::{

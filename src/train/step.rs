@@ -1,6 +1,6 @@
 //! One training step as a graph: attack, loss, gradients and Adam, queued back to back.
 
-use super::config::{Config, Regulariser};
+use super::config::{BnStats, Config, Regulariser};
 use super::methods::{Batch, RobustLoss, method};
 use super::regulariser::{WARM_UP_RADIUS, bound_regulariser, l1_penalty};
 use crate::error::Result;
@@ -79,10 +79,20 @@ pub fn plan_step(network: &Network, config: &Config, phase: Phase) -> Result<Pla
     let rates = g.input(input::RATES, TensorType::f32([2]))?;
     let key = g.input(input::KEY, TensorType::u32([4]))?;
     let row = g.input(input::ROW, TensorType::u32([1]))?;
+    let running = network.running_statistics(&mut g)?;
     let bound = network.bind(&mut g)?;
+    // One pass over the clean batch gives the statistics of every batch norm, which the boxes use too, and moves the running
+    // ones; the attack sees the network as it is evaluated, with the running ones. Without batch norms all three are the same.
+    let clean = bound.training_pass(&mut g, x)?;
+    let moved = clean.update(&mut g, &running)?;
+    let trained = bound.with_statistics(&mut g, &clean.statistics)?;
+    let evaluated = bound.with_statistics(&mut g, &moved)?.folded(&mut g)?;
     let attack = config.attack();
     let batch = Batch {
-        network: &bound,
+        network: &trained,
+        evaluated: &evaluated,
+        clean: clean.logits,
+        bn_stats: config.bn_stats.unwrap_or(BnStats::Clean),
         x,
         labels,
         epsilon,
@@ -96,10 +106,9 @@ pub fn plan_step(network: &Network, config: &Config, phase: Phase) -> Result<Pla
     let (mut natural_loss, mut robust_loss, mut regulariser, mut rate) = (zero, zero, zero, zero);
     let mut terms: Vec<Value> = Vec::new();
     if phase.natural {
-        let logits = bound.forward(&mut g, x)?;
-        let losses = ops::cross_entropy(&mut g, logits, labels)?;
+        let losses = ops::cross_entropy(&mut g, clean.logits, labels)?;
         natural_loss = ops::mean_all(&mut g, losses)?;
-        let correct = bound.correct(&mut g, logits, labels)?;
+        let correct = bound.correct(&mut g, clean.logits, labels)?;
         rate = ops::mean_all(&mut g, correct)?;
         terms.push(if phase.robust { ops::mul(&mut g, natural_loss, kappa)? } else { natural_loss });
     }
@@ -121,7 +130,7 @@ pub fn plan_step(network: &Network, config: &Config, phase: Phase) -> Result<Pla
                 // While ε is 0 a tiny box around the clean batch shows how boxes grow.
                 let radius = g.constant(&[WARM_UP_RADIUS], [1])?;
                 let region = Bounds::ball(&mut g, x, radius)?.interval(&mut g)?.detach(&mut g);
-                bound.propagate(&mut g, region)?
+                trained.propagate(&mut g, region)?
             }
         };
         regulariser = bound_regulariser(&mut g, &boxes, fade)?;
@@ -144,6 +153,10 @@ pub fn plan_step(network: &Network, config: &Config, phase: Phase) -> Result<Pla
         let [m, v] = moment_names(&parameter.name);
         let (m, v) = (g.state(&m, ty.clone())?, g.state(&v, ty)?);
         ops::adam(&mut g, AdamSpec::default(), [value, m, v], grad, rates)?;
+    }
+    for (old, new) in running.iter().zip(&moved) {
+        ops::assign(&mut g, old.mean, new.mean)?;
+        ops::assign(&mut g, old.variance, new.variance)?;
     }
     let record = g.state(RECORD, TensorType::f32([RECORD_ROWS, RECORD_COLUMNS]))?;
     let figures = ops::concat(&mut g, &[loss, natural_loss, robust_loss, regulariser, rate])?;

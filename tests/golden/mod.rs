@@ -5,6 +5,7 @@
 //! entry, as `deviations.json` states it for each group of tensors; but at least ten times half a unit in the last place of that entry,
 //! which is what storing a value as f32 may cost (a group may deviate by 0 by luck).
 
+mod bn;
 mod conv;
 mod loss;
 mod net;
@@ -121,6 +122,12 @@ impl Golden {
 
     /// The net that `info` describes: convolutions "features KxK sS pP", then linear layers, ReLU after all but the last.
     fn network(&self) -> Network {
+        self.network_with(false)
+    }
+
+    /// [`Golden::network`], with a batch norm before each ReLU if `norms`.
+    fn network_with(&self, norms: bool) -> Network {
+        let behind = || norms.then_some(Layer::BatchNorm).into_iter().chain([Layer::Relu]);
         let net = &self.info["net"];
         let whole = |v: &Json| v.as_u64().expect("a whole number") as usize;
         let list = |key: &str| net[key].as_array().unwrap_or_else(|| panic!("{}: a list `{key}`", self.stem));
@@ -135,13 +142,15 @@ impl Golden {
                 .collect();
             let [features, kernel, across, stride, padding] = numbers[..] else { panic!("a convolution as '{text}'") };
             assert_eq!(kernel, across, "a square kernel");
-            layers.extend([Layer::Conv2d { features, kernel, stride, padding }, Layer::Relu]);
+            layers.push(Layer::Conv2d { features, kernel, stride, padding });
+            layers.extend(behind());
         }
         layers.push(Layer::Flatten);
         let widths: Vec<usize> = list("fc").iter().map(whole).collect();
         let (&classes, hidden) = widths.split_last().expect("a last layer");
         for &outputs in hidden {
-            layers.extend([Layer::Linear { outputs }, Layer::Relu]);
+            layers.push(Layer::Linear { outputs });
+            layers.extend(behind());
         }
         layers.push(Layer::Linear { outputs: classes });
         let input = input.try_into().expect("C, H, W");

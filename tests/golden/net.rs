@@ -35,7 +35,7 @@ impl Walk<'_> {
             }
             Layer::Relu => ops::relu(g, x),
             Layer::Flatten => flat(case, x),
-            Layer::Normalize { .. } => unreachable!("the tiny net has no normalisation"),
+            Layer::Normalize { .. } | Layer::BatchNorm => unreachable!("the tiny net has neither"),
         }
     }
 
@@ -52,7 +52,7 @@ impl Walk<'_> {
             }
             Layer::Relu => ops::relu_interval(g, x),
             Layer::Flatten => Ok((flat(case, x.0)?, flat(case, x.1)?)),
-            Layer::Normalize { .. } => unreachable!("the tiny net has no normalisation"),
+            Layer::Normalize { .. } | Layer::BatchNorm => unreachable!("the tiny net has neither"),
         }
     }
 }

@@ -6,13 +6,15 @@ use smallbox::data::{Dataset, LoadOptions, load};
 use smallbox::device::cpu::CpuSession;
 use smallbox::device::{Feed, Session, read_state_f32};
 use smallbox::error::{Error, Result};
-use smallbox::nn::state_name;
-use smallbox::train::step::{Phase, RECORD, plan_step};
+use smallbox::nn::{Layer, Network, initial_values, state_name};
+use smallbox::train::checkpoint::{load_tensors, write_tensors};
+use smallbox::train::step::{Phase, RECORD, input, plan_step};
 use smallbox::train::{
-    Config, EpochMetrics, MethodKind, Observer, Outcome, Progress, RunDirectory, StepBench, Stop, Trainer,
+    BnStats, Config, EpochMetrics, MethodKind, Observer, Outcome, Progress, RunDirectory, StepBench, Stop, Trainer,
 };
 
 use crate::common::device;
+use crate::common::random::Random;
 use crate::common::run::zeros;
 
 fn dataset() -> Arc<Dataset> {
@@ -66,9 +68,9 @@ fn train(config: &Config, session: Box<dyn Session>) -> Result<(Trainer, Outcome
     Ok((trainer, outcome, watch))
 }
 
-/// All parameters, as bits.
+/// All parameters and running statistics, as bits.
 fn weights(trainer: &mut Trainer) -> Vec<u32> {
-    let names: Vec<String> = trainer.network().parameters().iter().map(|p| state_name(&p.name)).collect();
+    let names: Vec<String> = trainer.network().tensors().map(|(name, _)| state_name(name)).collect();
     let read = |name: &String| pollster::block_on(read_state_f32(trainer.session(), name)).expect("a state");
     names.iter().flat_map(read).map(f32::to_bits).collect()
 }
@@ -116,6 +118,99 @@ fn a_run_interrupted_in_the_middle_of_an_epoch_resumes_bit_for_bit() {
             .collect();
         assert_eq!(epochs, [1, 2, 3], "each epoch once");
     }
+}
+
+/// Running statistics belong to the checkpoint, move with every step, and are what the model file and the evaluation hold.
+#[test]
+fn a_network_with_batch_norm_resumes_bit_for_bit_and_reloads() {
+    let config = Config { arch: "cnn7-narrow".into(), epochs: 2, ..config(MethodKind::Sabr) };
+    let config = Config { epsilon_end_epoch: None, lr_milestones: None, ..config }.resolve().expect("settings");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("run");
+    let whole = || {
+        let mut trainer = Trainer::new(&config, dataset(), Box::new(CpuSession::new()), None).expect("a trainer");
+        let outcome = pollster::block_on(trainer.run(&mut Watch::default())).expect("a run");
+        (trainer, outcome)
+    };
+    let (mut trainer, outcome) = whole();
+    let read = |trainer: &mut Trainer, name: &str| {
+        pollster::block_on(read_state_f32(trainer.session(), &state_name(name))).expect("a state")
+    };
+    assert!(read(&mut trainer, "1.running_mean").iter().all(|&m| m != 0.0));
+    assert!(read(&mut trainer, "1.running_var").iter().all(|&v| v > 0.0 && v != 1.0));
+
+    let session = CpuSession::new();
+    let run = RunDirectory::create(&path, &config, session.device()).expect("a run directory");
+    let mut cut = Trainer::new(&config, dataset(), Box::new(session), Some(run)).expect("a trainer");
+    let mut watch = Watch { stop_at: Some((3, Stop::Interrupted)), ..Watch::default() };
+    assert!(pollster::block_on(cut.run(&mut watch)).is_err());
+    let (run, stored) = RunDirectory::open(&path).expect("the run directory opens");
+    let mut resumed = Trainer::resume(run, &stored, dataset(), Box::new(CpuSession::new())).expect("the run resumes");
+    let again = pollster::block_on(resumed.run(&mut Watch::default())).expect("the run ends");
+    assert_eq!(weights(&mut trainer), weights(&mut resumed));
+    assert_eq!(outcome.test, again.test);
+
+    // What the file holds is the whole network.
+    let network = trainer.network().clone();
+    let loaded = load_tensors(&path.join("model.safetensors"), &network).expect("the model loads");
+    let bits: Vec<u32> = loaded.iter().flat_map(|(_, values)| values.iter().map(|v| v.to_bits())).collect();
+    assert_eq!(bits, weights(&mut trainer));
+}
+
+/// One step of any method moves the running statistics by the clean batch, once: all methods agree to the bit, and a second
+/// step moves them again.
+#[test]
+fn running_statistics_follow_the_clean_batch_alone() {
+    let layers = vec![
+        Layer::Conv2d { features: 4, kernel: 3, stride: 2, padding: 1 },
+        Layer::BatchNorm,
+        Layer::Relu,
+        Layer::Flatten,
+        Layer::Linear { outputs: 6 },
+        Layer::BatchNorm,
+        Layer::Relu,
+        Layer::Linear { outputs: 10 },
+    ];
+    let network = Network::new("tiny", [1, 9, 9], 10, layers).expect("the layers fit");
+    let random = &mut Random::new(11);
+    let images = random.tensor([8, 1, 9, 9], 0.0, 1.0).to_f32();
+    let labels = random.labels(8, 10);
+    device::each(|session| {
+        let id = session.device().id.clone();
+        let mut seen: Vec<[Vec<f32>; 2]> = Vec::new();
+        for method in MethodKind::ALL {
+            for stats in [BnStats::Clean, BnStats::Adversarial] {
+                let config = Config { bn_stats: Some(stats), batch: 8, attack_steps: 2, ..config(method) };
+                let phase = Phase { natural: false, robust: true, regularised: method.propagates_boxes() };
+                let plan = plan_step(&network, &config, phase).expect("a plan");
+                let program = session.compile(&plan).expect("a program");
+                let initial = initial_values(&network, true, 3);
+                write_tensors(session, &network, &initial).expect("states");
+                let mut feeds = zeros(&plan);
+                for (name, words) in &mut feeds {
+                    match name.as_str() {
+                        input::X => words.copy_from_slice(bytemuck::cast_slice(&images)),
+                        input::LABELS => words.copy_from_slice(&labels),
+                        input::EPSILON | input::FADE => *words = vec![0.1f32.to_bits()],
+                        _ => {}
+                    }
+                }
+                let feeds: Vec<Feed<'_>> =
+                    feeds.iter().map(|(name, words)| (name.as_str(), bytemuck::cast_slice(words))).collect();
+                let mut after = || {
+                    session.run(program, &feeds).expect("a step");
+                    let mut read =
+                        |name: &str| pollster::block_on(read_state_f32(session, &state_name(name))).expect("a state");
+                    ["1.running_mean", "5.running_var"].map(&mut read)
+                };
+                let (once, twice) = (after(), after());
+                assert_ne!(once, twice, "{} on {id}", method.name());
+                seen.push(once);
+                session.release(program);
+            }
+        }
+        assert!(seen.windows(2).all(|w| w[0] == w[1]), "{id}: {seen:?}");
+    });
 }
 
 #[test]

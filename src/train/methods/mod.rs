@@ -6,16 +6,23 @@ mod sabr;
 mod standard;
 
 use super::attack::AttackSpec;
-use super::config::MethodKind;
+use super::config::{BnStats, MethodKind};
 use crate::error::Result;
 use crate::graph::{Graph, Value};
 use crate::nn::{Bound, Propagated};
 use crate::ops;
 
 /// What a method sees of a batch.
+#[derive(Clone, Copy)]
 pub struct Batch<'a> {
-    /// The network with its parameters.
+    /// The network with its parameters; its batch norms use the statistics of the clean batch.
     pub network: &'a Bound<'a>,
+    /// The network as it is evaluated, with running statistics: what an attack sees.
+    pub evaluated: &'a Bound<'a>,
+    /// Logits of the clean batch, `[N,K]`.
+    pub clean: Value,
+    /// Which statistics the batch norms use on attacked points.
+    pub bn_stats: BnStats,
     /// Images `[N,C,H,W]`.
     pub x: Value,
     /// Labels u32 `[N]`.
@@ -59,11 +66,10 @@ pub fn method(kind: MethodKind) -> &'static dyn Method {
     }
 }
 
-/// Mean cross-entropy and share of correct predictions at points x.
-fn point_loss(g: &mut Graph, network: &Bound<'_>, x: Value, labels: Value) -> Result<(Value, Value)> {
-    let logits = network.forward(g, x)?;
-    let loss = ops::cross_entropy(g, logits, labels)?;
-    let correct = network.correct(g, logits, labels)?;
+/// Mean cross-entropy and share of correct predictions of logits.
+fn logit_loss(g: &mut Graph, batch: &Batch<'_>, logits: Value) -> Result<(Value, Value)> {
+    let loss = ops::cross_entropy(g, logits, batch.labels)?;
+    let correct = batch.network.correct(g, logits, batch.labels)?;
     Ok((ops::mean_all(g, loss)?, ops::mean_all(g, correct)?))
 }
 

@@ -1,10 +1,11 @@
 //! Adversarial training: cross-entropy on attacked images (Madry et al. 2018), with SABR's attack.
 
-use super::{Batch, Method, RobustLoss, point_loss};
+use super::{Batch, Method, RobustLoss, logit_loss};
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::interval::Bounds;
 use crate::train::attack::attack;
+use crate::train::config::BnStats;
 
 /// CE(h(x_adv), y), x_adv the point that the attack returns.
 pub(super) struct Adversarial;
@@ -13,8 +14,12 @@ impl Method for Adversarial {
     fn robust_loss(&self, g: &mut Graph, batch: &Batch<'_>) -> Result<RobustLoss> {
         let ball = Bounds::ball(g, batch.x, batch.epsilon)?;
         let start = (batch.key, 0);
-        let attacked = attack(g, batch.network, batch.x, batch.labels, ball, batch.attack, start)?;
-        let (loss, rate) = point_loss(g, batch.network, attacked.point, batch.labels)?;
+        let attacked = attack(g, batch.evaluated, batch.x, batch.labels, ball, batch.attack, start)?;
+        let logits = match batch.bn_stats {
+            BnStats::Clean => batch.network.forward(g, attacked.point)?,
+            BnStats::Adversarial => batch.network.training_pass(g, attacked.point)?.logits,
+        };
+        let (loss, rate) = logit_loss(g, batch, logits)?;
         Ok(RobustLoss { loss, rate, propagated: None })
     }
 }

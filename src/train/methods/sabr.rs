@@ -6,6 +6,7 @@ use crate::graph::Graph;
 use crate::interval::{Bounds, small_box};
 use crate::ops;
 use crate::train::attack::attack;
+use crate::train::config::BnStats;
 
 /// Attack in the full ε ball, then the box of radius τ = λ·ε around the found point, slid into the ball.
 pub(super) struct SmallBoxes;
@@ -14,9 +15,17 @@ impl Method for SmallBoxes {
     fn robust_loss(&self, g: &mut Graph, batch: &Batch<'_>) -> Result<RobustLoss> {
         let ball = Bounds::ball(g, batch.x, batch.epsilon)?;
         let start = (batch.key, 0);
-        let attacked = attack(g, batch.network, batch.x, batch.labels, ball, batch.attack, start)?;
+        let attacked = attack(g, batch.evaluated, batch.x, batch.labels, ball, batch.attack, start)?;
         let tau = ops::scale(g, batch.epsilon, batch.lambda)?;
         let region = small_box(g, attacked.point, ball, tau, batch.faithful_border)?;
-        box_loss(g, batch, region)
+        let network = match batch.bn_stats {
+            BnStats::Clean => batch.network.clone(),
+            BnStats::Adversarial => {
+                let center = g.detach(region.center);
+                let pass = batch.network.training_pass(g, center)?;
+                batch.network.with_statistics(g, &pass.statistics)?
+            }
+        };
+        box_loss(g, &Batch { network: &network, ..*batch }, region)
     }
 }

@@ -1,6 +1,6 @@
 //! Standard training: cross-entropy on clean images.
 
-use super::{Batch, Method, RobustLoss, point_loss};
+use super::{Batch, Method, RobustLoss, logit_loss};
 use crate::error::Result;
 use crate::graph::Graph;
 
@@ -9,7 +9,7 @@ pub(super) struct Standard;
 
 impl Method for Standard {
     fn robust_loss(&self, g: &mut Graph, batch: &Batch<'_>) -> Result<RobustLoss> {
-        let (loss, rate) = point_loss(g, batch.network, batch.x, batch.labels)?;
+        let (loss, rate) = logit_loss(g, batch, batch.clean)?;
         Ok(RobustLoss { loss, rate, propagated: None })
     }
 }

@@ -20,7 +20,7 @@ use super::step::{Phase, RECORD, RECORD_COLUMNS, RECORD_ROWS, input, plan_step};
 use crate::data::{Batches, Dataset, Split};
 use crate::device::{Program, Session, read_state_f32};
 use crate::error::{Error, Result};
-use crate::nn::{Network, architecture, initial_parameters, state_name};
+use crate::nn::{Network, architecture, initial_values, state_name};
 use crate::ops::AdamSpec;
 use crate::philox::{key, purpose};
 
@@ -77,8 +77,8 @@ impl Trainer {
         let network = network_for(config, &dataset)?;
         let mut trainer = Trainer::with_network(config, network, dataset, session, run)?;
         let shi = trainer.config.init == Some(Init::Shi);
-        let parameters = initial_parameters(&trainer.network, shi, config.seed);
-        checkpoint::write_parameters(trainer.session.as_mut(), &trainer.network, &parameters)?;
+        let parameters = initial_values(&trainer.network, shi, config.seed);
+        checkpoint::write_tensors(trainer.session.as_mut(), &trainer.network, &parameters)?;
         Ok(trainer)
     }
 
@@ -100,10 +100,10 @@ impl Trainer {
         let file = run.state();
         let position: Position = checkpoint::load_state(&file, trainer.session.as_mut())?;
         let (per_epoch, held) = (trainer.steps_per_epoch(), trainer.session.states());
-        for p in trainer.network.parameters() {
-            let name = state_name(&p.name);
-            if !held.iter().any(|(n, ty)| *n == name && ty.shape == p.shape) {
-                let message = format!("no parameter '{}' of shape {}, which {} needs", p.name, p.shape, config.arch);
+        for (tensor, shape) in trainer.network.tensors() {
+            let name = state_name(tensor);
+            if !held.iter().any(|(n, ty)| *n == name && ty.shape == *shape) {
+                let message = format!("no tensor '{tensor}' of shape {shape}, which {} needs", config.arch);
                 return Err(Error::model(&file, message));
             }
         }
@@ -244,8 +244,9 @@ impl Trainer {
         let names = ["loss", "natural loss", "robust loss", "regulariser", "robust share"];
         let figure = row.iter().position(|v| !v.is_finite()).unwrap_or(0);
         let mut what = format!("{} is {}", names[figure], row[figure]);
-        for p in self.network.parameters().to_vec() {
-            let values = match read_state_f32(self.session.as_mut(), &state_name(&p.name)).await {
+        let tensors: Vec<String> = self.network.tensors().map(|(name, _)| name.to_string()).collect();
+        for name in tensors {
+            let values = match read_state_f32(self.session.as_mut(), &state_name(&name)).await {
                 Ok(values) => values,
                 Err(error) => return error,
             };
@@ -258,11 +259,11 @@ impl Trainer {
                 } else {
                     format!("the rest is in [{low}, {high}]")
                 };
-                what += &format!("; {bad} of {} values of {} are not finite, {range}", values.len(), p.name);
+                what += &format!("; {bad} of {} values of {} are not finite, {range}", values.len(), name);
                 return Error::Diverged { step, what };
             }
             if low.abs().max(high.abs()) > 1e4 {
-                what += &format!("; {} spans [{low}, {high}]", p.name);
+                what += &format!("; {name} spans [{low}, {high}]");
             }
         }
         Error::Diverged { step, what }

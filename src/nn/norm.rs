@@ -1,0 +1,96 @@
+//! Batch norm (Ioffe and Szegedy 2015): statistics of a batch, running statistics, and the affine map that both make of it.
+
+use super::layer::per_channel;
+use crate::error::Result;
+use crate::graph::{Graph, Value};
+use crate::interval::Interval;
+use crate::ops;
+
+/// Added to the variance; PyTorch's default.
+const EPSILON: f32 = 1e-5;
+/// Weight of the newest batch in the running statistics; PyTorch's default.
+const MOMENTUM: f32 = 0.1;
+
+/// Mean and variance of each channel, `[C]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Statistics {
+    /// Mean.
+    pub mean: Value,
+    /// Variance: biased for a batch's own, PyTorch's mixture for the running one.
+    pub variance: Value,
+}
+
+/// What a batch norm does to a point or a box.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Norm {
+    /// scale · x + shift, both `[C]`.
+    Affine {
+        /// γ / √(variance + ε).
+        scale: Value,
+        /// β − scale · mean.
+        shift: Value,
+    },
+    /// Nothing: the layer before it has taken it in.
+    Folded,
+}
+
+impl Norm {
+    /// The map that γ, β and `statistics` make; gradients flow through all of them.
+    pub(super) fn new(g: &mut Graph, (gamma, beta): (Value, Value), statistics: Statistics) -> Result<Norm> {
+        let raised = ops::affine(g, statistics.variance, 1.0, EPSILON)?;
+        let deviation = ops::unary(g, ops::UnaryKind::Sqrt, raised)?;
+        let scale = ops::div(g, gamma, deviation)?;
+        let moved = ops::mul(g, scale, statistics.mean)?;
+        Ok(Norm::Affine { scale, shift: ops::sub(g, beta, moved)? })
+    }
+
+    /// x `[N,C,…]` → the same shape.
+    pub(super) fn forward(self, g: &mut Graph, x: Value) -> Result<Value> {
+        let Norm::Affine { scale, shift } = self else { return Ok(x) };
+        let [scale, shift] = [per_channel(g, scale, x)?, per_channel(g, shift, x)?];
+        let scaled = ops::mul(g, x, scale)?;
+        ops::add(g, scaled, shift)
+    }
+
+    /// Center by the map, radius by |scale|.
+    pub(super) fn propagate(self, g: &mut Graph, x: Interval) -> Result<Interval> {
+        let Norm::Affine { scale, .. } = self else { return Ok(x) };
+        let magnitude = ops::abs(g, scale)?;
+        let magnitude = per_channel(g, magnitude, x.radius)?;
+        Ok(Interval { center: self.forward(g, x.center)?, radius: ops::mul(g, x.radius, magnitude)? })
+    }
+}
+
+/// Mean and biased variance over all samples and positions of each channel of x `[N,C,…]`.
+pub(super) fn of_batch(g: &mut Graph, x: Value) -> Result<Statistics> {
+    let share = 1.0 / positions(g, x) as f32;
+    let sum = ops::reduce_channels(g, ops::ReduceKind::Sum, x)?;
+    let mean = ops::scale(g, sum, share)?;
+    // The squares of differences, not the difference of squares: f32 would cancel.
+    let spread = per_channel(g, mean, x)?;
+    let centered = ops::sub(g, x, spread)?;
+    let squares = ops::unary(g, ops::UnaryKind::Square, centered)?;
+    let sum = ops::reduce_channels(g, ops::ReduceKind::Sum, squares)?;
+    Ok(Statistics { mean, variance: ops::scale(g, sum, share)? })
+}
+
+/// Running statistics after a batch of `positions` values per channel with the statistics `batch`: nine tenths of the old ones,
+/// one tenth of the batch's mean and unbiased variance.
+pub(super) fn updated(g: &mut Graph, running: Statistics, batch: Statistics, positions: usize) -> Result<Statistics> {
+    let unbiased = positions as f32 / positions.saturating_sub(1).max(1) as f32;
+    let mut mix = |old: Value, new: Value, factor: f32| {
+        let kept = ops::scale(g, old, 1.0 - MOMENTUM)?;
+        let added = ops::scale(g, new, MOMENTUM * factor)?;
+        ops::add(g, kept, added)
+    };
+    Ok(Statistics {
+        mean: mix(running.mean, batch.mean, 1.0)?,
+        variance: mix(running.variance, batch.variance, unbiased)?,
+    })
+}
+
+/// Values per channel of x `[N,C,…]`.
+pub(super) fn positions(g: &Graph, x: Value) -> usize {
+    let shape = g.shape(x);
+    shape.elements() / shape[1]
+}
