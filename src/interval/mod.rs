@@ -56,6 +56,18 @@ impl Interval {
         })
     }
 
+    /// The box behind a ReLU with both ends scaled by `factor` where the box `before` it has 0 inside: `[0, factor · u]` instead
+    /// of `[0, u]` (Müller et al. 2023, shrinking). Gradients flow through the scaled ends, not through the choice.
+    pub fn shrink_unstable(self, graph: &mut Graph, before: Interval, factor: f32) -> Result<Interval> {
+        let ends = before.bounds(graph)?;
+        let zero = ops::fill(graph, 0.0, [1])?;
+        let below = ops::greater(graph, zero, ends.lower)?;
+        let above = ops::greater(graph, ends.upper, zero)?;
+        let unstable = ops::mul(graph, below, above)?;
+        let factors = ops::affine(graph, unstable, factor - 1.0, 1.0)?;
+        Ok(Interval { center: ops::mul(graph, self.center, factors)?, radius: ops::mul(graph, self.radius, factors)? })
+    }
+
     /// Worst-case logits relative to the label, with the last layer elided: entry k is an upper bound of z_k − z_label over the
     /// box, and 0 at the label. `self` `[N,F]` is the box before the last linear layer w `[K,F]`, b `[K]`. Cross-entropy of these
     /// logits is the robust loss; the sample is certified iff all other entries are negative.

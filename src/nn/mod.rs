@@ -296,6 +296,12 @@ impl<'a> Bound<'a> {
 
     /// The box after all layers but the last.
     pub fn propagate(&self, graph: &mut Graph, input: Interval) -> Result<Propagated> {
+        self.propagate_shrunk(graph, input, 1.0)
+    }
+
+    /// [`Bound::propagate`] with the output boxes of unstable ReLUs scaled by `factor` (see [`Interval::shrink_unstable`]): no
+    /// bound of the network any more for a factor below 1.
+    pub fn propagate_shrunk(&self, graph: &mut Graph, input: Interval, factor: f32) -> Result<Propagated> {
         let mut h = input;
         let mut normalized = input;
         let mut before_relu = Vec::new();
@@ -305,7 +311,11 @@ impl<'a> Bound<'a> {
             if matches!(layer, Layer::Relu) {
                 before_relu.push(h);
             }
+            let before = h;
             h = layer.propagate(graph, h, &mut operands)?;
+            if matches!(layer, Layer::Relu) && factor != 1.0 {
+                h = h.shrink_unstable(graph, before, factor)?;
+            }
             if matches!(layer, Layer::Normalize { .. }) {
                 normalized = h;
             }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::attack::AttackSpec;
 use crate::device::DeviceInfo;
 use crate::error::{Error, Result};
+use crate::ops::AdamSpec;
 
 /// How a network is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +67,26 @@ pub enum Regulariser {
     None,
     /// Tightness and ReLU balance of the propagated boxes (Shi et al. 2021).
     Bound,
+}
+
+/// What turns gradients into steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Optimizer {
+    /// Kingma and Ba 2015.
+    Adam,
+    /// Liu et al. 2020: Adam whose adaptive step waits until the second moment can be trusted.
+    Radam,
+}
+
+impl Optimizer {
+    /// The factors of step `t` (from 1), see [`AdamSpec::rates`].
+    pub fn rates(self, lr: f64, t: u64) -> [f32; 2] {
+        match self {
+            Optimizer::Adam => AdamSpec::default().rates(lr, t),
+            Optimizer::Radam => AdamSpec::default().rectified_rates(lr, t),
+        }
+    }
 }
 
 /// Whose statistics the batch norms of a robust loss use.
@@ -131,6 +152,13 @@ pub struct Config {
     pub regulariser: Option<Regulariser>,
     /// Whose statistics the batch norms of the robust loss use; `adversarial` for `pgd`, else `clean`.
     pub bn_stats: Option<BnStats>,
+    /// Optimizer.
+    pub optimizer: Optimizer,
+    /// Greatest Euclidean norm of all gradients together; `None` leaves them as they are.
+    pub grad_clip: Option<f64>,
+    /// Factor of both ends of an unstable ReLU's output box in the robust loss: `[0, 0.8 u]` instead of `[0, u]` for 0.8, the
+    /// shrinking coefficient of the authors' network for CIFAR-10 at 2/255. 1 for none.
+    pub relu_shrinkage: f64,
     /// Gradient steps of the training attack.
     pub attack_steps: usize,
     /// First step length of the training attack relative to ε; it falls tenfold at 50, 80 and 90 % of the steps.
@@ -171,6 +199,9 @@ impl Default for Config {
             init: None,
             regulariser: None,
             bn_stats: None,
+            optimizer: Optimizer::Adam,
+            grad_clip: None,
+            relu_shrinkage: 1.0,
             attack_steps: 8,
             attack_step_size: 0.5,
             eval_attack_steps: 40,
@@ -230,6 +261,10 @@ impl Config {
         let boxes = self.method.propagates_boxes();
         self.init.get_or_insert(if boxes { Init::Shi } else { Init::Pytorch });
         self.regulariser.get_or_insert(if boxes { Regulariser::Bound } else { Regulariser::None });
+        if self.relu_shrinkage < 1.0 && !boxes {
+            let name = self.method.name();
+            return Err(Error::Config(format!("relu_shrinkage below 1 needs boxes; method {name} has none")));
+        }
         let (kappa_end, epsilon_end) = (self.kappa_end_epoch.unwrap_or(0), self.epsilon_end_epoch.unwrap_or(0));
         if kappa_end < after_natural || epsilon_end < after_natural {
             let message = format!(
@@ -259,6 +294,10 @@ impl Config {
         number("lambda", self.lambda, self.lambda > 0.0 && self.lambda <= 1.0, "a ratio in (0, 1]")?;
         number("lr", self.lr, self.lr > 0.0, "a positive learning rate")?;
         number("lr_decay", self.lr_decay, self.lr_decay > 0.0 && self.lr_decay <= 1.0, "a factor in (0, 1]")?;
+        let clip = self.grad_clip.unwrap_or(1.0);
+        number("grad_clip", clip, clip > 0.0, "a positive norm")?;
+        let shrinkage = self.relu_shrinkage;
+        number("relu_shrinkage", shrinkage, shrinkage > 0.0 && shrinkage <= 1.0, "a factor in (0, 1]")?;
         number("l1", self.l1, self.l1 >= 0.0, "0 or a positive factor")?;
         let step_size = |v: f64| v > 0.0 && v <= 2.0;
         let right = "a length in (0, 2], relative to epsilon";

@@ -3,6 +3,7 @@
 pub mod attack;
 mod bench;
 pub mod checkpoint;
+pub mod clip;
 mod config;
 mod evaluate;
 pub mod methods;
@@ -13,7 +14,7 @@ pub mod step;
 mod trainer;
 
 pub use bench::StepBench;
-pub use config::{BnStats, Config, Init, MethodKind, Regulariser, RunRecord};
+pub use config::{BnStats, Config, Init, MethodKind, Optimizer, Regulariser, RunRecord};
 pub use evaluate::{Evaluation, Evaluator, Rate};
 pub use run_directory::RunDirectory;
 pub use trainer::{

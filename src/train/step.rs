@@ -1,5 +1,6 @@
 //! One training step as a graph: attack, loss, gradients and Adam, queued back to back.
 
+use super::clip::clip_gradients;
 use super::config::{BnStats, Config, Regulariser};
 use super::methods::{Batch, RobustLoss, method};
 use super::regulariser::{WARM_UP_RADIUS, bound_regulariser, l1_penalty};
@@ -93,6 +94,7 @@ pub fn plan_step(network: &Network, config: &Config, phase: Phase) -> Result<Pla
         evaluated: &evaluated,
         clean: clean.logits,
         bn_stats: config.bn_stats.unwrap_or(BnStats::Clean),
+        relu_shrinkage: config.relu_shrinkage as f32,
         x,
         labels,
         epsilon,
@@ -143,13 +145,19 @@ pub fn plan_step(network: &Network, config: &Config, phase: Phase) -> Result<Pla
     for &term in &terms[1..] {
         loss = ops::add(&mut g, loss, term)?;
     }
-    let grads = ops::gradients(&mut g, loss, bound.values())?;
+    let mut grads = Vec::with_capacity(bound.values().len());
+    for (&value, grad) in bound.values().iter().zip(ops::gradients(&mut g, loss, bound.values())?) {
+        let shape = g.shape(value).clone();
+        grads.push(match grad {
+            Some(grad) => grad,
+            None => ops::fill(&mut g, 0.0, shape)?,
+        });
+    }
+    if let Some(limit) = config.grad_clip {
+        grads = clip_gradients(&mut g, &grads, limit as f32)?;
+    }
     for (parameter, (&value, grad)) in network.parameters().iter().zip(bound.values().iter().zip(grads)) {
         let ty = g.ty(value).clone();
-        let grad = match grad {
-            Some(grad) => grad,
-            None => ops::fill(&mut g, 0.0, ty.shape.clone())?,
-        };
         let [m, v] = moment_names(&parameter.name);
         let (m, v) = (g.state(&m, ty.clone())?, g.state(&v, ty)?);
         ops::adam(&mut g, AdamSpec::default(), [value, m, v], grad, rates)?;

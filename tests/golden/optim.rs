@@ -4,9 +4,10 @@ use smallbox::device::{Session, read_state_f32, write_state_f32};
 use smallbox::graph::Plan;
 use smallbox::nn::state_name;
 use smallbox::ops::{self, AdamSpec};
+use smallbox::train::clip::clip_gradients;
 use smallbox::train::regulariser::l1_penalty;
 use smallbox::train::step::{self, Phase, RECORD, RECORD_COLUMNS, input, plan_step};
-use smallbox::train::{Config, MethodKind};
+use smallbox::train::{Config, MethodKind, Optimizer};
 
 use super::{Golden, one};
 use crate::common::device;
@@ -39,6 +40,69 @@ fn adam() {
                 }
             }
         }
+    });
+}
+
+/// Parameters after each of eight steps of `torch.optim.RAdam` (2.8, f64, lr 0.1) from (1, −2) along (t/2, −1/4): five plain ones,
+/// then rectified ones.
+const RADAM: [[f64; 2]; 8] = [
+    [0.950000000, -1.975000000],
+    [0.873684211, -1.950000000],
+    [0.770178675, -1.925000000],
+    [0.638614267, -1.900000000],
+    [0.478128565, -1.875000000],
+    [0.475607308, -1.872417890],
+    [0.472375941, -1.869144010],
+    [0.468508116, -1.865270184],
+];
+
+#[test]
+fn radam() {
+    device::each(|session| {
+        let spec = AdamSpec::default();
+        let mut at = [vec![1.0, -2.0], vec![0.0; 2], vec![0.0; 2]].map(|data| Tensor::new([2], data));
+        for (i, want) in RADAM.iter().enumerate() {
+            let t = i as u64 + 1;
+            let got = run(session, |c| {
+                let states = [c.state("p", &at[0]), c.state("m", &at[1]), c.state("v", &at[2])];
+                let grad = c.input(&Tensor::new([2], vec![0.5 * t as f64, -0.25]));
+                let rates = c.input(&Tensor::new([2], Optimizer::Radam.rates(0.1, t).map(f64::from).into()));
+                ops::adam(&mut c.graph, spec, states, grad, rates)
+            });
+            at = ["p", "m", "v"].map(|name| got.state(name));
+            for (got, want) in at[0].data.iter().zip(want) {
+                // Some ten roundings a step, of numbers up to 2.
+                let bound = 2.0 * 10.0 * t as f64 * f64::from(f32::EPSILON);
+                assert!((got - want).abs() <= bound, "step {t}: {got} and {want}");
+            }
+        }
+    });
+    // Adam itself would be elsewhere from the first step on.
+    assert_ne!(Optimizer::Adam.rates(0.1, 1), Optimizer::Radam.rates(0.1, 1));
+}
+
+#[test]
+fn gradients_are_clipped_together() {
+    let Some(golden) = Golden::open("optim") else { return };
+    device::each(|session| {
+        // The stored results are numbered in the order of clipping, g.1 first.
+        let got = run(session, |c| {
+            let grads = ["g.1", "g.0"].map(|name| c.input(golden.tensor(name)));
+            let clipped = clip_gradients(&mut c.graph, &grads, 1.0)?;
+            let loose = clip_gradients(&mut c.graph, &grads, 1e6)?;
+            for (name, value) in ["clip.g0", "clip.g1", "loose.g1", "loose.g0"].iter().zip(clipped.iter().chain(&loose))
+            {
+                c.output(name, *value);
+            }
+            Ok(())
+        });
+        assert!(golden.scalar("clip.norm") > 1.0);
+        for name in ["clip.g0", "clip.g1"] {
+            golden.assert(name, &got.tensor(name));
+        }
+        // Gradients within the limit stay as they are.
+        assert_eq!(&got.tensor("loose.g1"), golden.tensor("g.1"));
+        assert_eq!(&got.tensor("loose.g0"), golden.tensor("g.0"));
     });
 }
 

@@ -2,7 +2,7 @@
 
 use smallbox::error::Result;
 use smallbox::graph::{Graph, Value};
-use smallbox::interval::{Bounds, small_box};
+use smallbox::interval::{Bounds, Interval, small_box};
 
 use crate::common::device;
 use crate::common::run::run;
@@ -110,4 +110,34 @@ fn regions_are_constants_of_differentiation() -> Result<()> {
     let loss = smallbox::ops::sum_all(&mut g, region.center)?;
     assert_eq!(smallbox::ops::gradients(&mut g, loss, &[x])?, vec![None]);
     Ok(())
+}
+
+/// Boxes [lower, upper] before a ReLU: dead, touching 0 from below, unstable, touching from above, active.
+const BEFORE: [[f64; 2]; 5] = [[-3.0, -1.0], [-2.0, 0.0], [-1.0, 3.0], [0.0, 2.0], [1.0, 3.0]];
+
+#[test]
+fn shrinking_scales_the_upper_end_of_unstable_relus_alone() {
+    const FACTOR: f64 = 0.75;
+    let [center, radius] =
+        [0.5, -0.5].map(|sign| Tensor::new([5], BEFORE.iter().map(|[l, u]| 0.5 * u + sign * l).collect()));
+    device::each(|session| {
+        let got = run(session, |case| {
+            let before = Interval { center: case.input(&center), radius: case.input(&radius) };
+            let g = &mut case.graph;
+            let (c, r) = smallbox::ops::relu_interval(g, (before.center, before.radius))?;
+            let behind = Interval { center: c, radius: r }.shrink_unstable(g, before, FACTOR as f32)?;
+            let ends = behind.bounds(g)?;
+            case.output("lower", ends.lower);
+            case.output("upper", ends.upper);
+            // d(upper)/d(center), d(upper)/d(radius)
+            let ones = Tensor::filled([5], 1.0);
+            case.gradients(&[ends.upper], &[ones], &[before.center, before.radius])
+        });
+        assert_eq!(got.tensor("lower").data, [0.0, 0.0, 0.0, 0.0, 1.0]);
+        assert_eq!(got.tensor("upper").data, [0.0, 0.0, 3.0 * FACTOR, 2.0, 3.0]);
+        // The upper end is center + radius, scaled where the ReLU is unstable, constant where it is dead.
+        for grad in ["grad0", "grad1"] {
+            assert_eq!(got.tensor(grad).data, [0.0, 0.0, FACTOR, 1.0, 1.0], "{grad}");
+        }
+    });
 }

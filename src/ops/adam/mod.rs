@@ -41,6 +41,22 @@ impl AdamSpec {
         [(lr / corrected1) as f32, (1.0 / corrected2.sqrt()) as f32]
     }
 
+    /// The factors that make the step RAdam's (Liu et al. 2020, as PyTorch has it): lr · r · √(1 − β₂ᵗ) / (1 − β₁ᵗ) and 1 once
+    /// the length ρ of the averaged past exceeds 5; before that the second moment does not count.
+    pub fn rectified_rates(&self, lr: f64, t: u64) -> [f32; 2] {
+        let t = t as f64;
+        let (power2, corrected1) = (self.beta2.powf(t), 1.0 - self.beta1.powf(t));
+        let longest = 2.0 / (1.0 - self.beta2) - 1.0;
+        let length = longest - 2.0 * t * power2 / (1.0 - power2);
+        if length <= 5.0 {
+            // With the second factor 0 the kernel divides by ε alone.
+            return [(lr / corrected1 * f64::from(self.epsilon)) as f32, 0.0];
+        }
+        let grown = (length - 4.0) * (length - 2.0) * longest;
+        let rectified = (grown / ((longest - 4.0) * (longest - 2.0) * length)).sqrt();
+        [(lr * rectified * (1.0 - power2).sqrt() / corrected1) as f32, 1.0]
+    }
+
     /// β₁, β₂ as kernels take them.
     fn kept(&self) -> [f32; 2] {
         [self.beta1 as f32, self.beta2 as f32]

@@ -35,6 +35,8 @@ pub struct Batch<'a> {
     pub lambda: f32,
     /// Keep the authors' box at the border of `[0,1]`.
     pub faithful_border: bool,
+    /// Factor of the outputs of unstable ReLUs in the boxes of the robust loss, 1 for none.
+    pub relu_shrinkage: f32,
     /// The training attack.
     pub attack: &'a AttackSpec,
 }
@@ -76,7 +78,7 @@ fn logit_loss(g: &mut Graph, batch: &Batch<'_>, logits: Value) -> Result<(Value,
 /// Mean worst-case cross-entropy over a box, which is a constant of differentiation, and the share certified over it.
 fn box_loss(g: &mut Graph, batch: &Batch<'_>, region: crate::interval::Interval) -> Result<RobustLoss> {
     let region = region.detach(g);
-    let propagated = batch.network.propagate(g, region)?;
+    let propagated = batch.network.propagate_shrunk(g, region, batch.relu_shrinkage)?;
     let margins = batch.network.margin_logits(g, propagated.before_last, batch.labels)?;
     let loss = ops::cross_entropy(g, margins, batch.labels)?;
     let certified = batch.network.certified(g, margins)?;

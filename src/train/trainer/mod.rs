@@ -21,7 +21,6 @@ use crate::data::{Batches, Dataset, Split};
 use crate::device::{Program, Session, read_state_f32};
 use crate::error::{Error, Result};
 use crate::nn::{Network, architecture, initial_values, state_name};
-use crate::ops::AdamSpec;
 use crate::philox::{key, purpose};
 
 /// Steps between two readings of the record: the host never waits within a step, and only this often at all.
@@ -194,7 +193,7 @@ impl Trainer {
     fn queue_step(&mut self, s: &Scheduled) -> Result<()> {
         let program = self.program(s.phase)?;
         let p = &self.position;
-        let rates = AdamSpec::default().rates(s.lr, p.step + 1);
+        let rates = self.config.optimizer.rates(s.lr, p.step + 1);
         let [low, high] = key(self.config.seed);
         let words = [low, high, p.step as u32, purpose::DEVICE_DRAW | (p.step >> 32) as u32];
         let fade = if self.config.epsilon > 0.0 { 1.0 - s.epsilon / self.config.epsilon } else { 0.0 };
