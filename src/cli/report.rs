@@ -12,6 +12,9 @@ pub fn method(config: &Config) -> String {
     let name = config.method.name();
     match config.method {
         MethodKind::Sabr => format!("{name} with ε = {}, λ = {}", config.epsilon, config.lambda),
+        MethodKind::CcIbp | MethodKind::MtlIbp | MethodKind::ExpIbp => {
+            format!("{name} with ε = {}, α = {}", config.epsilon, config.alpha)
+        }
         MethodKind::Std => format!("{name} (measured at ε = {})", config.epsilon),
         MethodKind::Pgd | MethodKind::Ibp => format!("{name} with ε = {}", config.epsilon),
     }

@@ -33,6 +33,9 @@ pub struct Settings {
     /// Radius of the small box relative to epsilon, in (0, 1] `[default: 0.4]`
     #[arg(long, value_name = "L", value_parser = parse::number, allow_negative_numbers = true)]
     lambda: Option<f64>,
+    /// Weight of the bounds in cc-ibp, mtl-ibp and exp-ibp, in [0, 1] [default: 0.1]
+    #[arg(long, value_name = "A", value_parser = parse::number, allow_negative_numbers = true)]
+    alpha: Option<f64>,
     /// Passes over the training images `[default: 20]`
     #[arg(long, value_name = "N")]
     epochs: Option<u32>,
@@ -51,7 +54,7 @@ pub struct Settings {
     /// Training images to hold back for validation, 0 for none `[default: the dataset's]`
     #[arg(long, value_name = "N")]
     validation: Option<usize>,
-    /// Whose statistics the batch norms use in the robust loss [default: adversarial for pgd, else clean]
+    /// Whose statistics the batch norms use in the robust loss [default: clean for ibp and sabr, else adversarial]
     #[arg(long, value_name = "WHOSE", value_parser = bn_stats_parser())]
     bn_stats: Option<BnStats>,
     /// For lambda above 0.5, the authors' small box, which may stick out of the ball near white
@@ -84,6 +87,7 @@ impl Settings {
         let replace = |place: &mut f64, flag: Option<f64>| *place = flag.unwrap_or(*place);
         replace(&mut config.epsilon, self.epsilon);
         replace(&mut config.lambda, self.lambda);
+        replace(&mut config.alpha, self.alpha);
         replace(&mut config.lr, self.lr);
         config.method = self.method.unwrap_or(config.method);
         config.epochs = self.epochs.unwrap_or(config.epochs);
@@ -136,6 +140,7 @@ mod tests {
             ("dataset", c.dataset),
             ("epsilon", c.epsilon.to_string()),
             ("lambda", c.lambda.to_string()),
+            ("alpha", c.alpha.to_string()),
             ("epochs", c.epochs.to_string()),
             ("batch", c.batch.to_string()),
             ("lr", c.lr.to_string()),

@@ -19,11 +19,25 @@ pub enum MethodKind {
     Ibp,
     /// Worst-case cross-entropy over a small box around an attacked image (Müller et al. 2023).
     Sabr,
+    /// Cross-entropy of mixed logit differences (De Palma et al. 2024).
+    CcIbp,
+    /// Mixed losses (De Palma et al. 2024).
+    MtlIbp,
+    /// Geometric mean of losses (De Palma et al. 2024).
+    ExpIbp,
 }
 
 impl MethodKind {
     /// All methods, in the order of the tables.
-    pub const ALL: [MethodKind; 4] = [MethodKind::Std, MethodKind::Pgd, MethodKind::Ibp, MethodKind::Sabr];
+    pub const ALL: [MethodKind; 7] = [
+        MethodKind::Std,
+        MethodKind::Pgd,
+        MethodKind::Ibp,
+        MethodKind::Sabr,
+        MethodKind::CcIbp,
+        MethodKind::MtlIbp,
+        MethodKind::ExpIbp,
+    ];
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
@@ -32,12 +46,20 @@ impl MethodKind {
             MethodKind::Pgd => "pgd",
             MethodKind::Ibp => "ibp",
             MethodKind::Sabr => "sabr",
+            MethodKind::CcIbp => "cc-ibp",
+            MethodKind::MtlIbp => "mtl-ibp",
+            MethodKind::ExpIbp => "exp-ibp",
         }
     }
 
     /// Whether boxes are propagated in training.
     pub fn propagates_boxes(self) -> bool {
-        matches!(self, MethodKind::Ibp | MethodKind::Sabr)
+        !matches!(self, MethodKind::Std | MethodKind::Pgd)
+    }
+
+    /// Whether the loss mixes an attacked point with bounds over the ε box, by the weight α.
+    pub fn is_expressive(self) -> bool {
+        matches!(self, MethodKind::CcIbp | MethodKind::MtlIbp | MethodKind::ExpIbp)
     }
 }
 
@@ -45,7 +67,8 @@ impl std::str::FromStr for MethodKind {
     type Err = Error;
     fn from_str(text: &str) -> Result<Self> {
         let found = MethodKind::ALL.into_iter().find(|m| m.name() == text);
-        found.ok_or_else(|| Error::Usage(format!("unknown method '{text}': expected one of std, pgd, ibp, sabr")))
+        let known = MethodKind::ALL.map(MethodKind::name);
+        found.ok_or_else(|| Error::Usage(format!("unknown method '{text}': expected one of {}", known.join(", "))))
     }
 }
 
@@ -123,6 +146,8 @@ pub struct Config {
     pub epsilon: f64,
     /// Subselection ratio λ ∈ (0, 1]: the small box has radius τ = λ·ε.
     pub lambda: f64,
+    /// Weight α ∈ [0, 1] of the bounds in `cc-ibp`, `mtl-ibp` and `exp-ibp`: 0 trains on attacked points alone, 1 is `ibp`.
+    pub alpha: f64,
     /// Reproduce the authors' small box for λ > 0.5, which may stick out of the ε ball near pixel value 1.
     pub faithful_border: bool,
     /// Passes over the training set.
@@ -150,7 +175,8 @@ pub struct Config {
     pub init: Option<Init>,
     /// Regulariser of the annealing phase; `bound` where boxes are propagated, else `none`.
     pub regulariser: Option<Regulariser>,
-    /// Whose statistics the batch norms of the robust loss use; `adversarial` for `pgd`, else `clean`.
+    /// Whose statistics the batch norms of the robust loss use; as the authors of each method have it, `clean` for `ibp` and
+    /// `sabr`, else `adversarial`.
     pub bn_stats: Option<BnStats>,
     /// Optimizer.
     pub optimizer: Optimizer,
@@ -185,6 +211,7 @@ impl Default for Config {
             dataset: "embedded".into(),
             epsilon: 0.1,
             lambda: 0.4,
+            alpha: 0.1,
             faithful_border: false,
             epochs: 20,
             batch: 128,
@@ -256,7 +283,7 @@ impl Config {
         let after_natural = self.natural_epochs + 1;
         self.kappa_end_epoch.get_or_insert(after_natural);
         self.epsilon_end_epoch.get_or_insert((share(22).ceil() as u32).max(after_natural));
-        let own = self.method == MethodKind::Pgd;
+        let own = self.method == MethodKind::Pgd || self.method.is_expressive();
         self.bn_stats.get_or_insert(if own { BnStats::Adversarial } else { BnStats::Clean });
         let boxes = self.method.propagates_boxes();
         self.init.get_or_insert(if boxes { Init::Shi } else { Init::Pytorch });
@@ -292,6 +319,7 @@ impl Config {
         };
         number("epsilon", self.epsilon, (0.0..=1.0).contains(&self.epsilon), "a radius in [0, 1]")?;
         number("lambda", self.lambda, self.lambda > 0.0 && self.lambda <= 1.0, "a ratio in (0, 1]")?;
+        number("alpha", self.alpha, (0.0..=1.0).contains(&self.alpha), "a weight in [0, 1]")?;
         number("lr", self.lr, self.lr > 0.0, "a positive learning rate")?;
         number("lr_decay", self.lr_decay, self.lr_decay > 0.0 && self.lr_decay <= 1.0, "a factor in (0, 1]")?;
         let clip = self.grad_clip.unwrap_or(1.0);

@@ -100,6 +100,7 @@ pub fn plan_step(network: &Network, config: &Config, phase: Phase) -> Result<Pla
         epsilon,
         key,
         lambda: config.lambda as f32,
+        alpha: config.alpha as f32,
         faithful_border: config.faithful_border,
         attack: &attack,
     };

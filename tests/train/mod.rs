@@ -1,5 +1,6 @@
 //! Training as a whole: boxes and attacks as graphs, steps on both devices, determinism, resume, divergence.
 
 mod attack;
+mod expressive;
 mod region;
 mod runs;

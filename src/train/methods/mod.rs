@@ -1,6 +1,10 @@
 //! The training methods: what the robust loss of a batch is. One small file each.
 
+mod cc_ibp;
+mod exp_ibp;
+mod expressive;
 mod ibp;
+mod mtl_ibp;
 mod pgd;
 mod sabr;
 mod standard;
@@ -33,12 +37,27 @@ pub struct Batch<'a> {
     pub key: Value,
     /// Subselection ratio λ.
     pub lambda: f32,
+    /// Weight α of the bounds against the attacked points in the expressive losses.
+    pub alpha: f32,
     /// Keep the authors' box at the border of `[0,1]`.
     pub faithful_border: bool,
     /// Factor of the outputs of unstable ReLUs in the boxes of the robust loss, 1 for none.
     pub relu_shrinkage: f32,
     /// The training attack.
     pub attack: &'a AttackSpec,
+}
+
+impl<'a> Batch<'a> {
+    /// Logits of attacked `points`, and the network with the statistics that its batch norms use there.
+    fn at_points(&self, g: &mut Graph, points: Value) -> Result<(Value, Bound<'a>)> {
+        match self.bn_stats {
+            BnStats::Clean => Ok((self.network.forward(g, points)?, self.network.clone())),
+            BnStats::Adversarial => {
+                let pass = self.network.training_pass(g, points)?;
+                Ok((pass.logits, self.network.with_statistics(g, &pass.statistics)?))
+            }
+        }
+    }
 }
 
 /// What a method makes of a batch.
@@ -65,6 +84,9 @@ pub fn method(kind: MethodKind) -> &'static dyn Method {
         MethodKind::Pgd => &pgd::Adversarial,
         MethodKind::Ibp => &ibp::IntervalBounds,
         MethodKind::Sabr => &sabr::SmallBoxes,
+        MethodKind::CcIbp => &cc_ibp::ConvexCombination,
+        MethodKind::MtlIbp => &mtl_ibp::MultiTask,
+        MethodKind::ExpIbp => &exp_ibp::GeometricMean,
     }
 }
 
@@ -77,10 +99,26 @@ fn logit_loss(g: &mut Graph, batch: &Batch<'_>, logits: Value) -> Result<(Value,
 
 /// Mean worst-case cross-entropy over a box, which is a constant of differentiation, and the share certified over it.
 fn box_loss(g: &mut Graph, batch: &Batch<'_>, region: crate::interval::Interval) -> Result<RobustLoss> {
+    let bounds = box_margins(g, batch, region)?;
+    let loss = ops::cross_entropy(g, bounds.margins, batch.labels)?;
+    let loss = ops::mean_all(g, loss)?;
+    Ok(RobustLoss { loss, rate: bounds.rate, propagated: Some(bounds.propagated) })
+}
+
+/// What a box says about a batch.
+struct BoxMargins {
+    /// Worst-case logits relative to the label, `[N,K]`.
+    margins: Value,
+    /// Share certified over the box, `[1]`.
+    rate: Value,
+    propagated: Propagated,
+}
+
+/// Worst-case logits over a box, which is a constant of differentiation.
+fn box_margins(g: &mut Graph, batch: &Batch<'_>, region: crate::interval::Interval) -> Result<BoxMargins> {
     let region = region.detach(g);
     let propagated = batch.network.propagate_shrunk(g, region, batch.relu_shrinkage)?;
     let margins = batch.network.margin_logits(g, propagated.before_last, batch.labels)?;
-    let loss = ops::cross_entropy(g, margins, batch.labels)?;
     let certified = batch.network.certified(g, margins)?;
-    Ok(RobustLoss { loss: ops::mean_all(g, loss)?, rate: ops::mean_all(g, certified)?, propagated: Some(propagated) })
+    Ok(BoxMargins { margins, rate: ops::mean_all(g, certified)?, propagated })
 }

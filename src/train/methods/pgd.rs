@@ -5,7 +5,6 @@ use crate::error::Result;
 use crate::graph::Graph;
 use crate::interval::Bounds;
 use crate::train::attack::attack;
-use crate::train::config::BnStats;
 
 /// CE(h(x_adv), y), x_adv the point that the attack returns.
 pub(super) struct Adversarial;
@@ -15,10 +14,7 @@ impl Method for Adversarial {
         let ball = Bounds::ball(g, batch.x, batch.epsilon)?;
         let start = (batch.key, 0);
         let attacked = attack(g, batch.evaluated, batch.x, batch.labels, ball, batch.attack, start)?;
-        let logits = match batch.bn_stats {
-            BnStats::Clean => batch.network.forward(g, attacked.point)?,
-            BnStats::Adversarial => batch.network.training_pass(g, attacked.point)?.logits,
-        };
+        let (logits, _) = batch.at_points(g, attacked.point)?;
         let (loss, rate) = logit_loss(g, batch, logits)?;
         Ok(RobustLoss { loss, rate, propagated: None })
     }

@@ -6,7 +6,6 @@ use crate::graph::Graph;
 use crate::interval::{Bounds, small_box};
 use crate::ops;
 use crate::train::attack::attack;
-use crate::train::config::BnStats;
 
 /// Attack in the full ε ball, then the box of radius τ = λ·ε around the found point, slid into the ball.
 pub(super) struct SmallBoxes;
@@ -18,14 +17,8 @@ impl Method for SmallBoxes {
         let attacked = attack(g, batch.evaluated, batch.x, batch.labels, ball, batch.attack, start)?;
         let tau = ops::scale(g, batch.epsilon, batch.lambda)?;
         let region = small_box(g, attacked.point, ball, tau, batch.faithful_border)?;
-        let network = match batch.bn_stats {
-            BnStats::Clean => batch.network.clone(),
-            BnStats::Adversarial => {
-                let center = g.detach(region.center);
-                let pass = batch.network.training_pass(g, center)?;
-                batch.network.with_statistics(g, &pass.statistics)?
-            }
-        };
+        let center = g.detach(region.center);
+        let (_, network) = batch.at_points(g, center)?;
         box_loss(g, &Batch { network: &network, ..*batch }, region)
     }
 }
