@@ -43,7 +43,7 @@ impl StepBench {
             cost: plan.cost(),
             images,
             labels,
-            epsilon: config.epsilon as f32,
+            epsilon: config.final_epsilon() as f32,
             lr: config.lr,
             seed: config.seed,
             steps: 0,

@@ -144,6 +144,10 @@ pub struct Config {
     pub dataset: String,
     /// Radius ε of the L∞ ball in raw pixels of `[0,1]`.
     pub epsilon: f64,
+    /// Radius that ε grows to in training, where it is not the ε of the evaluation.
+    pub train_epsilon: Option<f64>,
+    /// Radius of the ball that the training attack searches, relative to the ε of the step.
+    pub attack_radius: f64,
     /// Subselection ratio λ ∈ (0, 1]: the small box has radius τ = λ·ε.
     pub lambda: f64,
     /// Weight α ∈ [0, 1] of the bounds in `cc-ibp`, `mtl-ibp` and `exp-ibp`: 0 trains on attacked points alone, 1 is `ibp`.
@@ -210,6 +214,8 @@ impl Default for Config {
             arch: "cnn3".into(),
             dataset: "embedded".into(),
             epsilon: 0.1,
+            train_epsilon: None,
+            attack_radius: 1.0,
             lambda: 0.4,
             alpha: 0.1,
             faithful_border: false,
@@ -318,6 +324,10 @@ impl Config {
             Err(Error::Config(format!("{name} = {value}: expected {right}")))
         };
         number("epsilon", self.epsilon, (0.0..=1.0).contains(&self.epsilon), "a radius in [0, 1]")?;
+        let final_epsilon = self.final_epsilon();
+        number("train_epsilon", final_epsilon, (0.0..=1.0).contains(&final_epsilon), "a radius in [0, 1]")?;
+        let reach = self.attack_radius;
+        number("attack_radius", reach, reach > 0.0, "a positive radius, relative to epsilon")?;
         number("lambda", self.lambda, self.lambda > 0.0 && self.lambda <= 1.0, "a ratio in (0, 1]")?;
         number("alpha", self.alpha, (0.0..=1.0).contains(&self.alpha), "a weight in [0, 1]")?;
         number("lr", self.lr, self.lr > 0.0, "a positive learning rate")?;
@@ -343,6 +353,11 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// ε of the training steps once it is full.
+    pub fn final_epsilon(&self) -> f64 {
+        self.train_epsilon.unwrap_or(self.epsilon)
     }
 
     /// The attack of training.

@@ -99,6 +99,7 @@ pub fn plan_step(network: &Network, config: &Config, phase: Phase) -> Result<Pla
         labels,
         epsilon,
         key,
+        attack_radius: config.attack_radius as f32,
         lambda: config.lambda as f32,
         alpha: config.alpha as f32,
         faithful_border: config.faithful_border,

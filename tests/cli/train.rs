@@ -67,6 +67,17 @@ fn a_run_leaves_its_directory_and_reports_in_json() {
 }
 
 #[test]
+fn training_may_end_at_another_radius_than_the_evaluation() {
+    let folder = tempfile::tempdir().unwrap();
+    let result = train(folder.path(), &["--json", "--out", "run", "--set", "train_epsilon=0.2"]).json();
+    assert_eq!(result["epsilon"], 0.1);
+    assert_eq!(result["test"]["epsilon"], 0.1);
+    let metrics = String::from_utf8(read(folder.path().join("run/metrics.jsonl"))).unwrap();
+    let last: Value = serde_json::from_str(metrics.lines().last().unwrap()).unwrap();
+    assert_eq!(last["epsilon"], 0.2);
+}
+
+#[test]
 fn one_seed_gives_one_model_and_another_seed_another() {
     let folder = tempfile::tempdir().unwrap();
     let model = |out: &str, seed: &str| {

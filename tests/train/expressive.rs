@@ -1,5 +1,6 @@
 //! The expressive losses between adversarial training (α = 0) and interval training (α = 1).
 
+use smallbox::graph::Value;
 use smallbox::nn::{Bound, Layer, Network};
 use smallbox::train::attack::AttackSpec;
 use smallbox::train::methods::{Batch, method};
@@ -11,6 +12,31 @@ use crate::common::run::run;
 use crate::common::tensor::Tensor;
 
 const ALPHAS: [f32; 3] = [0.0, 0.3, 1.0];
+
+/// A batch of a network without batch norm; the values are clean logits, images, labels, ε and key.
+fn batch<'a>(
+    bound: &'a Bound<'a>,
+    attack: &'a AttackSpec,
+    [clean, x, labels, epsilon, key]: [Value; 5],
+    alpha: f32,
+) -> Batch<'a> {
+    Batch {
+        network: bound,
+        evaluated: bound,
+        clean,
+        bn_stats: BnStats::Clean,
+        x,
+        labels,
+        epsilon,
+        key,
+        attack_radius: 1.0,
+        lambda: 0.4,
+        alpha,
+        faithful_border: false,
+        relu_shrinkage: 1.0,
+        attack,
+    }
+}
 
 #[test]
 fn mixtures_lie_between_their_ends() {
@@ -35,23 +61,14 @@ fn mixtures_lie_between_their_ends() {
             let epsilon = c.input(&Tensor::filled([1], 0.1));
             let key = c.labels(&[1, 2, 3, 4]);
             let clean = bound.forward(&mut c.graph, x)?;
+            for attack_radius in [0.5, 2.0] {
+                let batch = Batch { attack_radius, ..batch(&bound, &attack, [clean, x, labels, epsilon, key], 0.3) };
+                let robust = method(MethodKind::Pgd).robust_loss(&mut c.graph, &batch)?;
+                c.output(&format!("pgd within {attack_radius}"), robust.loss);
+            }
             for kind in MethodKind::ALL {
                 for alpha in ALPHAS {
-                    let batch = Batch {
-                        network: &bound,
-                        evaluated: &bound,
-                        clean,
-                        bn_stats: BnStats::Clean,
-                        x,
-                        labels,
-                        epsilon,
-                        key,
-                        lambda: 0.4,
-                        alpha,
-                        faithful_border: false,
-                        relu_shrinkage: 1.0,
-                        attack: &attack,
-                    };
+                    let batch = batch(&bound, &attack, [clean, x, labels, epsilon, key], alpha);
                     let robust = method(kind).robust_loss(&mut c.graph, &batch)?;
                     c.output(&format!("{} {alpha}", kind.name()), robust.loss);
                 }
@@ -76,6 +93,9 @@ fn mixtures_lie_between_their_ends() {
         for kind in [MethodKind::Std, MethodKind::Pgd, MethodKind::Ibp, MethodKind::Sabr] {
             assert_eq!(loss(kind, 0.0), loss(kind, 1.0), "{}", kind.name());
         }
+        // An attack that may go further finds worse points.
+        let [near, far] = [0.5, 2.0].map(|radius| got.tensor(&format!("pgd within {radius}")).data[0]);
+        assert!(near + 1e-3 < low && low + 1e-3 < far, "{near}, {low}, {far}");
         // A small box is a part of the whole one.
         assert!(loss(MethodKind::Sabr, 0.3) < high);
     });

@@ -3,10 +3,8 @@
 use super::{Batch, BoxMargins, RobustLoss, box_margins};
 use crate::error::Result;
 use crate::graph::{Graph, Value};
-use crate::interval::Bounds;
 use crate::nn::Bound;
 use crate::ops;
-use crate::train::attack::attack;
 
 /// Both ends of a mixture.
 pub(super) struct Ends {
@@ -19,12 +17,10 @@ pub(super) struct Ends {
 
 impl Ends {
     pub(super) fn new(g: &mut Graph, batch: &Batch<'_>) -> Result<Ends> {
-        let ball = Bounds::ball(g, batch.x, batch.epsilon)?;
-        let start = (batch.key, 0);
-        let attacked = attack(g, batch.evaluated, batch.x, batch.labels, ball, batch.attack, start)?;
+        let attacked = batch.attack(g)?;
         let (logits, network): (Value, Bound<'_>) = batch.at_points(g, attacked.point)?;
         let attacked = ops::label_margin(g, logits, batch.labels)?;
-        let region = ball.interval(g)?;
+        let region = batch.ball(g)?.interval(g)?;
         let bounds = box_margins(g, &Batch { network: &network, ..*batch }, region)?;
         Ok(Ends { attacked, bounded: bounds.margins, bounds })
     }

@@ -9,10 +9,11 @@ mod pgd;
 mod sabr;
 mod standard;
 
-use super::attack::AttackSpec;
+use super::attack::{AttackSpec, Attacked, attack};
 use super::config::{BnStats, MethodKind};
 use crate::error::Result;
 use crate::graph::{Graph, Value};
+use crate::interval::Bounds;
 use crate::nn::{Bound, Propagated};
 use crate::ops;
 
@@ -35,6 +36,8 @@ pub struct Batch<'a> {
     pub epsilon: Value,
     /// Key of the random numbers of this step, u32 `[4]`.
     pub key: Value,
+    /// Radius of the attack relative to ε.
+    pub attack_radius: f32,
     /// Subselection ratio λ.
     pub lambda: f32,
     /// Weight α of the bounds against the attacked points in the expressive losses.
@@ -48,6 +51,19 @@ pub struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
+    /// The ε ball, cut with `[0,1]`.
+    fn ball(&self, g: &mut Graph) -> Result<Bounds> {
+        Bounds::ball(g, self.x, self.epsilon)
+    }
+
+    /// Attacks the network as it is evaluated, in the ball of the attack's own radius.
+    fn attack(&self, g: &mut Graph) -> Result<Attacked> {
+        let radius =
+            if self.attack_radius == 1.0 { self.epsilon } else { ops::scale(g, self.epsilon, self.attack_radius)? };
+        let region = Bounds::ball(g, self.x, radius)?;
+        attack(g, self.evaluated, self.x, self.labels, region, self.attack, (self.key, 0))
+    }
+
     /// Logits of attacked `points`, and the network with the statistics that its batch norms use there.
     fn at_points(&self, g: &mut Graph, points: Value) -> Result<(Value, Bound<'a>)> {
         match self.bn_stats {

@@ -3,17 +3,13 @@
 use super::{Batch, Method, RobustLoss, logit_loss};
 use crate::error::Result;
 use crate::graph::Graph;
-use crate::interval::Bounds;
-use crate::train::attack::attack;
 
 /// CE(h(x_adv), y), x_adv the point that the attack returns.
 pub(super) struct Adversarial;
 
 impl Method for Adversarial {
     fn robust_loss(&self, g: &mut Graph, batch: &Batch<'_>) -> Result<RobustLoss> {
-        let ball = Bounds::ball(g, batch.x, batch.epsilon)?;
-        let start = (batch.key, 0);
-        let attacked = attack(g, batch.evaluated, batch.x, batch.labels, ball, batch.attack, start)?;
+        let attacked = batch.attack(g)?;
         let (logits, _) = batch.at_points(g, attacked.point)?;
         let (loss, rate) = logit_loss(g, batch, logits)?;
         Ok(RobustLoss { loss, rate, propagated: None })

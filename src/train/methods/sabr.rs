@@ -3,18 +3,16 @@
 use super::{Batch, Method, RobustLoss, box_loss};
 use crate::error::Result;
 use crate::graph::Graph;
-use crate::interval::{Bounds, small_box};
+use crate::interval::small_box;
 use crate::ops;
-use crate::train::attack::attack;
 
 /// Attack in the full ε ball, then the box of radius τ = λ·ε around the found point, slid into the ball.
 pub(super) struct SmallBoxes;
 
 impl Method for SmallBoxes {
     fn robust_loss(&self, g: &mut Graph, batch: &Batch<'_>) -> Result<RobustLoss> {
-        let ball = Bounds::ball(g, batch.x, batch.epsilon)?;
-        let start = (batch.key, 0);
-        let attacked = attack(g, batch.evaluated, batch.x, batch.labels, ball, batch.attack, start)?;
+        let attacked = batch.attack(g)?;
+        let ball = batch.ball(g)?;
         let tau = ops::scale(g, batch.epsilon, batch.lambda)?;
         let region = small_box(g, attacked.point, ball, tau, batch.faithful_border)?;
         let center = g.detach(region.center);

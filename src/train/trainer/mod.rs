@@ -166,12 +166,12 @@ impl Trainer {
         let index = u64::from(epoch) * per_epoch + batch as u64;
         let begin = u64::from(c.natural_epochs + 1) * per_epoch;
         let end = |epoch: Option<u32>| epoch.map_or(begin, |e| u64::from(e) * per_epoch);
-        let epsilon = EpsilonSchedule::new(begin, end(c.epsilon_end_epoch), c.epsilon).at(index);
+        let epsilon = EpsilonSchedule::new(begin, end(c.epsilon_end_epoch), c.final_epsilon()).at(index);
         let kappa = LinearSchedule { start: begin, end: end(c.kappa_end_epoch), from: 1.0, to: 0.0 }.at(index);
         // Standard training has one loss, whatever the weights.
         let kappa = if c.method == MethodKind::Std { 0.0 } else { kappa };
         let lr = learning_rate(c.lr, c.lr_decay, c.lr_milestones.as_deref().unwrap_or_default(), epoch);
-        let regularised = c.regulariser == Some(Regulariser::Bound) && epsilon < c.epsilon;
+        let regularised = c.regulariser == Some(Regulariser::Bound) && epsilon < c.final_epsilon();
         Scheduled { epsilon, kappa, lr, phase: Phase { natural: kappa > 0.0, robust: kappa < 1.0, regularised } }
     }
 
@@ -196,7 +196,8 @@ impl Trainer {
         let rates = self.config.optimizer.rates(s.lr, p.step + 1);
         let [low, high] = key(self.config.seed);
         let words = [low, high, p.step as u32, purpose::DEVICE_DRAW | (p.step >> 32) as u32];
-        let fade = if self.config.epsilon > 0.0 { 1.0 - s.epsilon / self.config.epsilon } else { 0.0 };
+        let last = self.config.final_epsilon();
+        let fade = if last > 0.0 { 1.0 - s.epsilon / last } else { 0.0 };
         let row = self.unread as u32;
         self.session.run(
             program,
