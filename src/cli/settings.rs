@@ -54,7 +54,7 @@ pub struct Settings {
     /// Training images to hold back for validation, 0 for none `[default: the dataset's]`
     #[arg(long, value_name = "N")]
     validation: Option<usize>,
-    /// Whose statistics the batch norms use in the robust loss [default: clean for ibp and sabr, else adversarial]
+    /// Whose statistics the batch norms use in the robust loss [default: adversarial for pgd and the mixtures, else clean]
     #[arg(long, value_name = "WHOSE", value_parser = bn_stats_parser())]
     bn_stats: Option<BnStats>,
     /// For lambda above 0.5, the authors' small box, which may stick out of the ball near white

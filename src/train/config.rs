@@ -179,8 +179,8 @@ pub struct Config {
     pub init: Option<Init>,
     /// Regulariser of the annealing phase; `bound` where boxes are propagated, else `none`.
     pub regulariser: Option<Regulariser>,
-    /// Whose statistics the batch norms of the robust loss use; as the authors of each method have it, `clean` for `ibp` and
-    /// `sabr`, else `adversarial`.
+    /// Whose statistics the batch norms of the robust loss use; as the authors of each method have it, `adversarial` for
+    /// `pgd` and the expressive losses, else `clean`.
     pub bn_stats: Option<BnStats>,
     /// Optimizer.
     pub optimizer: Optimizer,
