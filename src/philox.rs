@@ -19,6 +19,9 @@ pub mod purpose {
     pub const EPOCH_ORDER: u32 = 2;
     /// Initial weights: `stream` = index of the parameter, `hi` = 0.
     pub const INITIAL_WEIGHTS: u32 = 3;
+    /// Views of training images: `stream` = index of the sample, `hi` = low word of the epoch, and the high word beside this
+    /// number.
+    pub const AUGMENTATION: u32 = 1 << 30;
     /// Draws on a device: `stream` = number of the draw in its program, `hi` = low word of the run, and this bit is set in
     /// the last word, beside the high word of the run.
     pub const DEVICE_DRAW: u32 = 1 << 31;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
-use smallbox::data::{self, Dataset, LoadOptions};
+use smallbox::data::{self, Dataset};
 use smallbox::error::{Error, Result};
 use smallbox::nn::{ARCHITECTURES, Network, architecture};
 use smallbox::train::attack::AttackSpec;
@@ -68,8 +68,7 @@ pub fn run(args: &Args) -> Result<()> {
     args.device.set_threads()?;
     let model = find(args)?;
     let config = &model.config;
-    let options = LoadOptions { data_dir: args.place.data_dir.clone(), validation: config.validation, limit: None };
-    let dataset = data::load(&model.dataset, &options)?;
+    let dataset = data::load(&model.dataset, &config.load_options(args.place.folder()))?;
     let split = args.split.of(&dataset)?;
     let network = network(&model.file, args.arch.as_deref(), &dataset)?;
     let parameters = checkpoint::load_tensors(&model.file, &network)?;
@@ -125,12 +124,15 @@ fn find(args: &Args) -> Result<Model> {
     let recorded = run.as_ref();
     let epsilon = args.epsilon.or(recorded.map(|c| c.epsilon)).ok_or_else(|| needed("--epsilon"))?;
     let dataset = args.dataset.clone().or(recorded.map(|c| c.dataset.clone())).ok_or_else(|| needed("--dataset"))?;
-    // The numbers of validation images of two datasets have nothing to do with each other.
-    let validation = recorded.filter(|c| c.dataset == dataset).and_then(|c| c.validation);
+    // The numbers of validation images of two datasets have nothing to do with each other, nor have their sizes.
+    let same = recorded.filter(|c| c.dataset == dataset);
+    let (validation, crop) = (same.and_then(|c| c.validation), same.and_then(|c| c.crop));
     let mut config = run.unwrap_or_default();
     config.eval_attack_steps = args.attack_steps.unwrap_or(config.eval_attack_steps);
     config.seed = args.seed.unwrap_or(config.seed);
     config.validation = validation;
+    config.crop = crop;
+    config.limit = None;
     if !(0.0..=1.0).contains(&epsilon) {
         return Err(Error::Config(format!("epsilon = {epsilon}: expected a radius in [0, 1]")));
     }
@@ -139,8 +141,7 @@ fn find(args: &Args) -> Result<Model> {
 
 /// The network that the parameters of `file` belong to.
 fn network(file: &Path, arch: Option<&str>, dataset: &Dataset) -> Result<Network> {
-    let split = &dataset.train;
-    let (input, classes) = ([split.channels, split.height, split.width], split.classes);
+    let (input, classes) = (dataset.input(), dataset.train.classes);
     let Some(info) = checkpoint::read_model_info(file)? else {
         let Some(arch) = arch else {
             return Err(Error::Usage(format!("{}: --arch is needed, the file does not say it", file.display())));
@@ -156,5 +157,5 @@ fn network(file: &Path, arch: Option<&str>, dataset: &Dataset) -> Result<Network
             format!("is for {}; {} has {}", text(info.input, info.classes), dataset.name, text(input, classes));
         return Err(Error::model(file, message));
     }
-    architecture(&info.arch, input, classes, &info.mean, &info.deviation)
+    info.network()
 }

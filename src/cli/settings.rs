@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use smallbox::error::{Error, Result};
 use smallbox::nn::ARCHITECTURES;
+use smallbox::train::presets::{PRESETS, preset};
 use smallbox::train::{BnStats, Config, MethodKind};
 
 use super::parse;
@@ -15,6 +16,12 @@ pub struct Settings {
     /// Settings from a TOML file, such as a run's config.toml
     #[arg(long, value_name = "F.toml")]
     config: Option<PathBuf>,
+    /// A published experiment: dataset, ε and the recipe that the literature has for the method
+    #[arg(long, value_name = "P", value_parser = PossibleValuesParser::new(PRESETS), conflicts_with = "config")]
+    preset: Option<String>,
+    /// Shrink (0.1) or stretch the schedule of the preset or file in proportion
+    #[arg(long, value_name = "F", value_parser = parse::number, allow_negative_numbers = true)]
+    scale_epochs: Option<f64>,
     /// Any setting of the file, over the file's value; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -24,6 +31,9 @@ pub struct Settings {
     /// Architecture `[default: cnn3]`
     #[arg(long, value_parser = PossibleValuesParser::new(ARCHITECTURES))]
     arch: Option<String>,
+    /// Factor of the architecture's features and hidden units `[default: 1]`
+    #[arg(long, value_name = "F", value_parser = parse::number, allow_negative_numbers = true)]
+    width: Option<f64>,
     /// Dataset, see `smallbox data list` `[default: embedded]`
     #[arg(long, value_name = "NAME")]
     dataset: Option<String>,
@@ -75,20 +85,25 @@ fn bn_stats_parser() -> impl TypedValueParser<Value = BnStats> {
 impl Settings {
     /// The settings, checked and complete.
     pub fn config(&self) -> Result<Config> {
-        let mut config = match &self.config {
-            None => Config::default(),
-            Some(path) => {
+        let mut config = match (&self.config, &self.preset) {
+            (None, None) => Config::default(),
+            (None, Some(name)) => preset(name, self.preset_method()?)?,
+            (Some(path), _) => {
                 let text = std::fs::read_to_string(path)
                     .map_err(|error| Error::Config(format!("{}: {error}", path.display())))?;
                 Config::from_toml(&text, &path.display().to_string())?
             }
         };
+        if let Some(factor) = self.scale_epochs {
+            config.scale_epochs(factor)?;
+        }
         config.set(&self.set)?;
         let replace = |place: &mut f64, flag: Option<f64>| *place = flag.unwrap_or(*place);
         replace(&mut config.epsilon, self.epsilon);
         replace(&mut config.lambda, self.lambda);
         replace(&mut config.alpha, self.alpha);
         replace(&mut config.lr, self.lr);
+        replace(&mut config.width, self.width);
         config.method = self.method.unwrap_or(config.method);
         config.epochs = self.epochs.unwrap_or(config.epochs);
         config.batch = self.batch.unwrap_or(config.batch);
@@ -100,6 +115,18 @@ impl Settings {
         config.arch = self.arch.clone().unwrap_or(config.arch);
         config.dataset = self.dataset.clone().unwrap_or(config.dataset);
         config.resolve()
+    }
+
+    /// The method whose recipe a preset is to give, wherever it is said.
+    fn preset_method(&self) -> Result<MethodKind> {
+        if let Some(method) = self.method {
+            return Ok(method);
+        }
+        let mut said = Config::default();
+        let pairs: Vec<String> =
+            self.set.iter().filter(|pair| pair.trim_start().starts_with("method")).cloned().collect();
+        said.set(&pairs)?;
+        Ok(said.method)
     }
 }
 
@@ -149,6 +176,24 @@ mod tests {
             let entry = help.split("--").find(|entry| entry.starts_with(&format!("{flag} "))).expect(flag);
             assert!(entry.contains(&format!("[default: {value}]")), "--{entry}");
         }
+    }
+
+    #[test]
+    fn presets_are_scaled_then_changed() {
+        let found =
+            config(&["--preset", "cifar10-2_255", "--scale-epochs", "0.1", "--width", "0.5", "--lr", "1e-3"]).unwrap();
+        assert_eq!(
+            (found.epochs, found.lr_milestones.clone(), found.epsilon_end_epoch),
+            (16, Some(vec![13, 15]), Some(9))
+        );
+        assert_eq!((found.method, found.relu_shrinkage, found.width, found.lr), (MethodKind::Sabr, 0.8, 0.5, 1e-3));
+        // The recipe is the method's, however it is chosen.
+        for arguments in [["--method", "ibp"], ["--set", "method=ibp"]] {
+            let found = config(&[&["--preset", "cifar10-2_255"], &arguments[..]].concat()).unwrap();
+            assert_eq!((found.method, found.relu_shrinkage, found.l1), (MethodKind::Ibp, 1.0, 0.0));
+        }
+        assert!(config(&["--preset", "cifar10-2_255", "--scale-epochs", "0.005"]).is_err());
+        assert!(config(&["--preset", "mnist-0.1", "--method", "exp-ibp"]).is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use smallbox::data::{self, Dataset, LoadOptions};
+use smallbox::data::{self, Dataset};
 use smallbox::device::{DeviceInfo, Session};
 use smallbox::error::{Error, Result};
 use smallbox::nn::Network;
@@ -55,9 +55,7 @@ pub fn run(args: &Args) -> Result<()> {
         Some((_, config)) => config.clone(),
         None => args.settings.config()?,
     };
-    let options =
-        LoadOptions { data_dir: args.place.data_dir.clone(), validation: config.validation, limit: config.limit };
-    let dataset = Arc::new(data::load(&config.dataset, &options)?);
+    let dataset = Arc::new(data::load(&config.dataset, &config.load_options(args.place.folder()))?);
     let network = network_for(&config, &dataset)?;
     let recorded = resumed.as_ref().and_then(|(_, config)| config.run.as_ref()).map(|run| run.device.id.as_str());
     let session = args.device.open_or(recorded)?;
@@ -129,7 +127,7 @@ fn claim_default(config: &Config) -> Result<PathBuf> {
 }
 
 fn announce(config: &Config, device: &DeviceInfo, network: &Network, dataset: &Dataset, path: &Path) {
-    let split = &dataset.train;
+    let (split, [channels, height, width]) = (&dataset.train, dataset.input());
     let validation = dataset.validation.as_ref().map_or(0, |split| split.len());
     let size = |n: usize| count(n as u64);
     output::note(&format!("device   {}: {} ({})", device.id, device.name, device.backend));
@@ -140,9 +138,9 @@ fn announce(config: &Config, device: &DeviceInfo, network: &Network, dataset: &D
         size(split.len()),
         size(validation),
         size(dataset.test.len()),
-        split.channels,
-        split.height,
-        split.width,
+        channels,
+        height,
+        width,
         split.classes
     ));
     output::note(&format!(

@@ -1,33 +1,10 @@
 //! Cutting a split into batches.
 
+use super::augment::View;
+use super::manifest::Augmentation;
 use super::split::Split;
 use crate::error::{Error, Result};
 use crate::philox::{Stream, purpose};
-
-/// The value of each pixel byte: byte / 255, rounded once.
-static PIXEL_VALUE: [f32; 256] = {
-    let mut values = [0.0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        values[byte] = byte as f32 / 255.0;
-        byte += 1;
-    }
-    values
-};
-
-impl Split {
-    /// Writes sample `index` to `image` (C · H · W values in `[0, 1]`, byte / 255).
-    ///
-    /// # Panics
-    /// If there is no such sample or `image` has another length.
-    pub fn write_image(&self, index: usize, image: &mut [f32]) {
-        let bytes = self.image(index);
-        assert_eq!(image.len(), bytes.len(), "one f32 per pixel");
-        for (value, &byte) in image.iter_mut().zip(bytes) {
-            *value = PIXEL_VALUE[usize::from(byte)];
-        }
-    }
-}
 
 /// Writes the order of the samples of `epoch` to `order`, whose length is the number of samples: a uniformly random
 /// permutation that depends only on `(seed, epoch)` and that length.
@@ -57,20 +34,27 @@ pub struct Batches<'a> {
 #[derive(Clone, Debug)]
 enum Order {
     /// Random, a rest is left out (of this epoch: the next one has another order).
-    Shuffled { seed: u64, order: Vec<u32> },
-    /// As stored, a rest is filled up.
+    Shuffled { seed: u64, epoch: u64, augmentation: Augmentation, order: Vec<u32> },
+    /// As stored, the middle of each image, a rest is filled up.
     Stored,
 }
 
 impl<'a> Batches<'a> {
-    /// Batches for training: the samples in the random order of [`epoch_order`], beginning at batch `first_batch`.
-    /// Samples that don't fill a batch are left out. A run that stopped at `(seed, epoch, batch)` goes on with the same
+    /// Batches for training: random views ([`View::random`]) of the samples in the random order of [`epoch_order`], beginning at
+    /// batch `first_batch`. Samples that don't fill a batch are left out. A run that stopped at `(seed, epoch, batch)` goes on with the same
     /// samples when this is made with the same numbers.
     ///
     /// # Errors
     /// [`Error::Usage`] when `batch` is 0 or above the number of samples, or when `first_batch` is beyond the epoch's
     /// end.
-    pub fn training(split: &'a Split, batch: usize, seed: u64, epoch: u64, first_batch: usize) -> Result<Self> {
+    pub fn training(
+        split: &'a Split,
+        batch: usize,
+        seed: u64,
+        epoch: u64,
+        first_batch: usize,
+        augmentation: Augmentation,
+    ) -> Result<Self> {
         check_batch(batch)?;
         if batch > split.len() {
             return Err(Error::Usage(format!(
@@ -78,8 +62,8 @@ impl<'a> Batches<'a> {
                 split.len()
             )));
         }
-        let mut batches =
-            Batches { split, batch, next: 0, order: Order::Shuffled { seed, order: vec![0; split.len()] } };
+        let order = Order::Shuffled { seed, epoch, augmentation, order: vec![0; split.len()] };
+        let mut batches = Batches { split, batch, next: 0, order };
         batches.restart(epoch, first_batch)?;
         Ok(batches)
     }
@@ -106,8 +90,9 @@ impl<'a> Batches<'a> {
                 self.per_epoch()
             )));
         }
-        if let Order::Shuffled { seed, order } = &mut self.order {
+        if let Order::Shuffled { seed, epoch: current, order, .. } = &mut self.order {
             epoch_order(order, *seed, epoch);
+            *current = epoch;
         }
         self.next = first_batch;
         Ok(())
@@ -127,12 +112,12 @@ impl<'a> Batches<'a> {
     }
 
     /// Writes the next batch and returns how many samples of it count, or `None` at the end of the epoch. `images`
-    /// takes batch · C · H · W values in `[0, 1]`, `labels` one class per sample.
+    /// takes batch · C · h · w values in `[0, 1]` (h × w is what the network sees), `labels` one class per sample.
     ///
     /// # Errors
     /// [`Error::Shape`] when a buffer has another length.
     pub fn next_into(&mut self, images: &mut [f32], labels: &mut [u32]) -> Result<Option<usize>> {
-        let pixels = self.split.pixels();
+        let pixels: usize = self.split.input().iter().product();
         if images.len() != self.batch * pixels || labels.len() != self.batch {
             return Err(Error::shape(
                 "batch",
@@ -146,11 +131,14 @@ impl<'a> Batches<'a> {
         let start = self.next * self.batch;
         let count = self.batch.min(self.split.len() - start);
         for slot in 0..count {
-            let index = match &self.order {
-                Order::Shuffled { order, .. } => order[start + slot] as usize,
-                Order::Stored => start + slot,
+            let (index, view) = match &self.order {
+                &Order::Shuffled { seed, epoch, augmentation, ref order } => {
+                    let index = order[start + slot];
+                    (index as usize, View::random(self.split, augmentation, seed, epoch, index))
+                }
+                Order::Stored => (start + slot, View::middle(self.split)),
             };
-            self.split.write_image(index, &mut images[slot * pixels..][..pixels]);
+            self.split.write_view(index, view, &mut images[slot * pixels..][..pixels]);
             labels[slot] = u32::from(self.split.labels[index]);
         }
         images[count * pixels..].fill(0.0);

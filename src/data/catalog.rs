@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::check::{Checked, Origin, check_file, hex};
+use super::check::{Checked, Origin, check_file, file_sha256, hex, wrong_sum};
 use super::dataset::entry;
 use super::embedded;
-use super::locate::{candidates, data_root, download_folder, find_all, find_file, partial_folder};
-use super::manifest::{Entry, Manifest, Role};
+use super::locate::{Found, candidates, data_root, download_folder, find_all, find_file, partial_folder};
+use super::manifest::{Entry, Format, Manifest};
 use super::split::Split;
+use super::tiny_imagenet::{self, Source};
 use crate::error::{Error, Result};
 
 /// One dataset, for a listing.
@@ -72,8 +73,8 @@ pub fn list(data_dir: Option<&Path>) -> Vec<DatasetInfo> {
 
 fn location(entry: &Entry, root: &Path) -> Location {
     match find_all(root, entry) {
-        Some([first, ..]) => Location::Folder(first.parent().unwrap_or(Path::new("")).to_path_buf()),
-        None => Location::Missing(candidates(root, entry).to_vec()),
+        Some(found) => Location::Folder(found.folder()),
+        None => Location::Missing(candidates(root, entry)),
     }
 }
 
@@ -138,29 +139,70 @@ pub fn verify(name: &str, data_dir: Option<&Path>) -> Result<Vec<FileReport>> {
 
 /// As [`verify`], for any entry of a manifest and with the root folder given.
 pub fn verify_entry(entry: &Entry, root: &Path) -> Vec<FileReport> {
+    if entry.format == Format::TinyImagenet {
+        return verify_pictures(entry, root);
+    }
     // The folder that loading would take, else the one that comes nearest, else the one that a download goes to.
     let folder = find_all(root, entry)
-        .and_then(|[first, ..]| first.parent().map(Path::to_path_buf))
+        .map(|found| found.folder())
         .or_else(|| partial_folder(root, entry))
         .unwrap_or_else(|| download_folder(root, entry));
-    Role::ALL
-        .into_iter()
-        .map(|role| {
-            let file = entry.file(role);
+    entry
+        .files
+        .iter()
+        .map(|file| {
             let (path, status) = match find_file(&folder, file) {
                 None => (folder.join(&file.name), FileStatus::Missing),
                 Some(path) => {
-                    let status = match check_file(&path, entry, role, Origin::Found) {
-                        Ok(checked) => FileStatus::Ok(checked),
-                        Err(Error::Data { message, .. }) => FileStatus::Wrong(message),
-                        Err(error) => FileStatus::Wrong(error.to_string()),
-                    };
+                    let status = status(check_file(&path, entry, file, Origin::Found));
                     (path, status)
                 }
             };
             FileReport { name: file.name.clone(), path: Some(path), status }
         })
         .collect()
+}
+
+fn status(checked: Result<Checked>) -> FileStatus {
+    match checked {
+        Ok(checked) => FileStatus::Ok(checked),
+        Err(Error::Data { message, .. }) => FileStatus::Wrong(message),
+        Err(error) => FileStatus::Wrong(error.to_string()),
+    }
+}
+
+/// One row for each of the two splits, after decoding every picture, and one for the archive if it is the published one.
+fn verify_pictures(entry: &Entry, root: &Path) -> Vec<FileReport> {
+    let row = |name: &str, path: PathBuf, status| FileReport { name: name.to_string(), path: Some(path), status };
+    let Some(Found::Pictures(source)) = find_all(root, entry) else {
+        let expected = entry.archive.as_ref().map_or("wnids.txt", |archive| &archive.name);
+        return vec![row(expected, download_folder(root, entry).join(expected), FileStatus::Missing)];
+    };
+    let mut rows = Vec::new();
+    if let (Source::Archives(paths), Some(archive)) = (&source, &entry.archive) {
+        for path in paths.iter().filter(|path| path.ends_with(&archive.name)) {
+            let checked = file_sha256(path).and_then(|found| match found == archive.sha256 {
+                true => Ok(Checked::Archive),
+                false => Err(wrong_sum(path, "of the archive", &archive.sha256, &found)),
+            });
+            rows.push(row(&archive.name, path.clone(), status(checked)));
+        }
+    }
+    let folder = source.folder().to_path_buf();
+    match tiny_imagenet::read(&source, entry) {
+        Err(error) => rows.push(row("images", folder, status(Err(error)))),
+        Ok((train, test)) => {
+            for (name, split, expected) in [("train", train, entry.train), ("val", test, entry.test)] {
+                let status = if split.len() == expected {
+                    FileStatus::Ok(Checked::Structure)
+                } else {
+                    FileStatus::Wrong(format!("{} images; the whole set has {expected}", split.len()))
+                };
+                rows.push(row(name, folder.clone(), status));
+            }
+        }
+    }
+    rows
 }
 
 /// SHA-256 over the labels and then the images of a split.

@@ -6,7 +6,8 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::idx::{self, Idx, Kind};
-use super::manifest::{Entry, Role};
+use super::manifest::{Entry, FileEntry, Role};
+use super::records;
 use crate::error::{Error, Result};
 
 /// How far a file that is in order could be checked.
@@ -29,25 +30,13 @@ pub(super) enum Origin {
     Downloaded,
 }
 
-/// Checks the file at `path` as the file `role` of `entry`.
+/// Checks the file at `path` as the file `expected` of `entry`.
 ///
 /// # Errors
 /// [`Error::Data`] saying what is wrong, [`Error::Io`] when it can't be read.
-pub(super) fn check_file(path: &Path, entry: &Entry, role: Role, origin: Origin) -> Result<Checked> {
-    let expected = entry.file(role);
-    let content = idx::read(path, role.kind())?;
-    let dims = entry.dims(role);
-    if content.dims != dims {
-        return Err(Error::data(
-            path,
-            format!("expected {} of sizes {dims:?}, found {:?}", expected.name, content.dims),
-        ));
-    }
-    if role.kind() == Kind::Labels {
-        check_labels(path, &content.bytes, entry.classes)?;
-    }
+pub(super) fn check_file(path: &Path, entry: &Entry, expected: &FileEntry, origin: Origin) -> Result<Checked> {
+    let found = content_checked(path, entry, expected)?;
     if let Some(known) = &expected.sha256 {
-        let found = content_sha256(&content);
         return if found == *known {
             Ok(Checked::Content)
         } else {
@@ -66,7 +55,34 @@ pub(super) fn check_file(path: &Path, entry: &Entry, role: Role, origin: Origin)
     Ok(Checked::Structure)
 }
 
-fn wrong_sum(path: &Path, of: &str, expected: &str, found: &str) -> Error {
+/// SHA-256 of a file's uncompressed content, whose structure is the one that `expected` has.
+fn content_checked(path: &Path, entry: &Entry, expected: &FileEntry) -> Result<String> {
+    let kind = match expected.role {
+        Role::TrainImages | Role::TestImages => Kind::Images,
+        Role::TrainLabels | Role::TestLabels => Kind::Labels,
+        Role::TrainRecords | Role::TestRecords => {
+            let content = records::read(path, entry, expected)?.content;
+            if content.len() as u64 != expected.bytes {
+                let message =
+                    format!("expected {} of {} bytes, found {}", expected.name, expected.bytes, content.len());
+                return Err(Error::data(path, message));
+            }
+            return Ok(hex(&Sha256::digest(&content)));
+        }
+    };
+    let content = idx::read(path, kind)?;
+    let dims = entry.dims(expected.role);
+    if content.dims != dims {
+        let message = format!("expected {} of sizes {dims:?}, found {:?}", expected.name, content.dims);
+        return Err(Error::data(path, message));
+    }
+    if kind == Kind::Labels {
+        check_labels(path, &content.bytes, entry.classes)?;
+    }
+    Ok(content_sha256(&content))
+}
+
+pub(super) fn wrong_sum(path: &Path, of: &str, expected: &str, found: &str) -> Error {
     Error::data(path, format!("wrong SHA-256 {of}: expected {expected}, found {found}"))
 }
 

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use super::check::{check_labels, content_sha256, file_sha256};
 use super::embedded;
 use super::idx::{self, Kind};
-use super::locate;
-use super::manifest::{Entry, Manifest, Role};
+use super::locate::{self, Found};
+use super::manifest::{Augmentation, Entry, FileEntry, Format, Manifest, Normalisation, Role};
 use super::split::{ChannelStatistics, Split};
+use super::{records, tiny_imagenet};
 use crate::error::{Error, Result};
 
 /// Validation samples of a dataset read from files, unless told otherwise.
@@ -28,9 +29,17 @@ pub struct Dataset {
     pub validation: Option<Split>,
     /// Samples to report.
     pub test: Split,
-    /// Mean and deviation over all training samples of the files (validation included, before any limit), so that the
-    /// network's input layer does not depend on the options.
+    /// Mean and deviation over all training samples of the files (validation included, before any limit).
     pub statistics: ChannelStatistics,
+    /// What the network's input layer subtracts and divides by; `None`: it has no such layer.
+    pub normalisation: Option<Normalisation>,
+}
+
+impl Dataset {
+    /// C, H, W of what the network sees.
+    pub fn input(&self) -> [usize; 3] {
+        self.train.input()
+    }
 }
 
 /// How to load a dataset.
@@ -43,6 +52,13 @@ pub struct LoadOptions {
     pub validation: Option<usize>,
     /// Keep only the first samples of every split, for quick trials.
     pub limit: Option<usize>,
+    /// Side of the square in the middle that the network sees; `None`: what the dataset's [`Augmentation`] says.
+    pub crop: Option<usize>,
+}
+
+/// How the field varies the training images of the dataset called `name`; not at all for an unknown one.
+pub fn augmentation(name: &str) -> Augmentation {
+    Manifest::built_in().get(name).map(|entry| entry.augmentation).unwrap_or_default()
 }
 
 /// The names that [`load`] knows, as one line.
@@ -59,7 +75,7 @@ pub(super) fn entry(name: &str) -> Result<&'static Entry> {
         .ok_or_else(|| Error::Usage(format!("unknown dataset {name:?}: expected one of {}", known_names())))
 }
 
-/// Loads the dataset called `name`: `embedded`, `mnist` or `fashion-mnist`.
+/// Loads the dataset called `name`: `embedded` or one of the manifest.
 ///
 /// # Errors
 /// [`Error::Usage`] for an unknown name or options that don't fit the dataset, [`Error::Data`] for missing or wrong
@@ -68,6 +84,7 @@ pub fn load(name: &str, options: &LoadOptions) -> Result<Dataset> {
     if options.limit == Some(0) {
         return Err(Error::Usage("limit 0: expected at least 1 sample".into()));
     }
+    let mut normalisation = None;
     let (mut train, mut test, default_validation) = if name == embedded::NAME {
         let (train, test) = (embedded::train(), embedded::test());
         (train, test, DEFAULT_EMBEDDED_VALIDATION)
@@ -75,8 +92,14 @@ pub fn load(name: &str, options: &LoadOptions) -> Result<Dataset> {
         let entry = entry(name)?;
         let root = locate::data_root(options.data_dir.as_deref());
         let (train, test) = read_splits(entry, &root)?;
+        normalisation.clone_from(&entry.normalisation);
         (train, test, DEFAULT_VALIDATION)
     };
+    if let Some(side) = options.crop.or(augmentation(name).crop) {
+        for split in [&mut train, &mut test] {
+            split.crop(side)?;
+        }
+    }
     let statistics = train.channel_statistics();
     let held_back = match options.validation {
         Some(count) if count >= train.len() => {
@@ -96,19 +119,38 @@ pub fn load(name: &str, options: &LoadOptions) -> Result<Dataset> {
             validation.truncate(limit);
         }
     }
-    Ok(Dataset { name: name.to_string(), train, validation, test, statistics })
+    Ok(Dataset { name: name.to_string(), train, validation, test, statistics, normalisation })
 }
 
 /// Training and test samples of `entry` from under `root`.
 fn read_splits(entry: &Entry, root: &Path) -> Result<(Split, Split)> {
-    let paths = locate::require_all(root, entry)?;
-    let path = |role: Role| paths[role as usize].as_path();
-    let train = read_split(entry, path(Role::TrainImages), path(Role::TrainLabels))?;
-    let test = read_split(entry, path(Role::TestImages), path(Role::TestLabels))?;
-    Ok((train, test))
+    let paths = match locate::require_all(root, entry)? {
+        Found::Pictures(source) => return tiny_imagenet::read(&source, entry),
+        Found::Files(paths) => paths,
+    };
+    let of = |role: Role| {
+        let files = entry.files.iter().zip(&paths).filter(move |(file, _)| file.role == role);
+        files.map(|(file, path)| (file, path.as_path())).collect::<Vec<_>>()
+    };
+    if entry.format == Format::Idx {
+        let pair = |images: Role, labels: Role| read_idx(entry, of(images)[0].1, of(labels)[0].1);
+        return Ok((pair(Role::TrainImages, Role::TrainLabels)?, pair(Role::TestImages, Role::TestLabels)?));
+    }
+    Ok((read_records(entry, &of(Role::TrainRecords))?, read_records(entry, &of(Role::TestRecords))?))
 }
 
-fn read_split(entry: &Entry, images_path: &Path, labels_path: &Path) -> Result<Split> {
+/// The samples of several files of records, one after the other.
+fn read_records(entry: &Entry, files: &[(&FileEntry, &Path)]) -> Result<Split> {
+    let (mut images, mut labels) = (Vec::new(), Vec::new());
+    for (file, path) in files {
+        let records = records::read(path, entry, file)?;
+        images.extend(records.images);
+        labels.extend(records.labels);
+    }
+    Split::new(images, labels, entry.shape, entry.classes)
+}
+
+fn read_idx(entry: &Entry, images_path: &Path, labels_path: &Path) -> Result<Split> {
     // Labels first: they are small, and enough to tell that the files are another dataset's.
     let labels = idx::read(labels_path, Kind::Labels)?;
     check_labels(labels_path, &labels.bytes, entry.classes)?;

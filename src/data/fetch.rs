@@ -1,27 +1,23 @@
-//! Downloading a dataset: each file goes to a temporary file beside its place, is checked, and only then takes its
+//! Downloading a dataset: each file or archive goes to a hidden file beside its place, is checked, and only then takes its
 //! name.
 
 use std::fs;
-use std::io::{Read, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use tempfile::NamedTempFile;
-
-use super::check::{Checked, Origin, check_file};
+use super::catalog::verify_entry;
+use super::check::{Checked, Origin, check_file, file_sha256, wrong_sum};
 use super::dataset::entry;
+use super::download::Part;
 use super::embedded;
-use super::locate::{data_root, download_folder, find_all, find_file};
-use super::manifest::{Entry, FileEntry, Role};
+use super::locate::{Found, data_root, download_folder, find_all, find_file};
+use super::manifest::{Archive, Entry, FileEntry, Format};
+use super::tiny_imagenet::Source;
+use super::unpack::unpack;
 use crate::error::{Error, Result};
 
-/// How long a connection may take to come about, and a server to answer or to send more.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// A .gz is never much larger than its content; what is larger is something else.
 const ARCHIVE_OVERHEAD_BYTES: u64 = 1 << 20;
-/// Size of the pieces in which a body is read, and the least distance between two [`FetchEvent::Received`].
-const PIECE_BYTES: usize = 1 << 16;
 
 /// What happens during [`fetch`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,8 +58,8 @@ pub enum FetchEvent {
     },
 }
 
-/// Told about each [`FetchEvent`]; `Break` stops the download with [`Error::Interrupted`], leaving nothing
-/// half-written.
+/// Told about each [`FetchEvent`]; `Break` stops the download with [`Error::Interrupted`]. No file under its own name is ever
+/// half-written, and the next download goes on where this one stopped.
 pub type Progress<'a> = dyn FnMut(&FetchEvent) -> ControlFlow<()> + 'a;
 
 /// Makes sure that the files of dataset `name` are in its folder under `data_dir` (`None`: see [`data_root`]),
@@ -89,63 +85,161 @@ pub fn fetch_entry(entry: &Entry, root: &Path, progress: &mut Progress<'_>) -> R
     }
     let folder = download_folder(root, entry);
     fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
-    for role in Role::ALL {
-        fetch_file(entry, root, &folder, role, progress)?;
+    match &entry.archive {
+        Some(archive) => fetch_archive(entry, archive, root, &folder, progress)?,
+        None => {
+            for file in &entry.files {
+                fetch_file(entry, file, root, &folder, progress)?;
+            }
+        }
     }
     Ok(folder)
 }
 
 /// The folder of the files when all of them are there and in order, in any of the places that loading looks at.
 fn report_complete(entry: &Entry, root: &Path, progress: &mut Progress<'_>) -> Result<Option<PathBuf>> {
-    let Some(paths) = find_all(root, entry) else {
-        return Ok(None);
-    };
     let mut events = Vec::new();
-    for (role, path) in Role::ALL.into_iter().zip(&paths) {
-        // What is wrong is said when the file is looked at again below.
-        let Ok(checked) = check_file(path, entry, role, Origin::Found) else {
-            return Ok(None);
-        };
-        let path = path.clone();
-        events.push(FetchEvent::Present { path, checked });
+    let found = match find_all(root, entry) {
+        None => return Ok(None),
+        Some(found) => found,
+    };
+    match &found {
+        Found::Files(paths) => {
+            for (file, path) in entry.files.iter().zip(paths) {
+                // What is wrong is said when the file is looked at again.
+                let Ok(checked) = check_file(path, entry, file, Origin::Found) else { return Ok(None) };
+                events.push(FetchEvent::Present { path: path.clone(), checked });
+            }
+        }
+        Found::Pictures(source) => {
+            let rows = verify_entry(entry, root);
+            if let Some(row) = rows.iter().find(|row| !row.status.is_ok()) {
+                return match source {
+                    // A tree comes before an archive, so it would hide the new one, and is not ours to delete.
+                    Source::Tree(folder) => Err(in_the_way(folder, &format!("{}: {}", row.name, row.status))),
+                    Source::Archives(_) => Ok(None),
+                };
+            }
+            // The first row has the deepest check: the archive's sum, where it is the published one.
+            if let super::catalog::FileStatus::Ok(checked) = rows[0].status {
+                events.push(FetchEvent::Present { path: found.folder(), checked });
+            }
+        }
     }
     for event in &events {
         tell(progress, event)?;
     }
-    Ok(paths[0].parent().map(Path::to_path_buf))
+    Ok(Some(found.folder()))
 }
 
-fn fetch_file(entry: &Entry, root: &Path, folder: &Path, role: Role, progress: &mut Progress<'_>) -> Result<()> {
-    let file = entry.file(role);
-    let target = folder.join(format!("{}.gz", file.name));
+fn in_the_way(path: &Path, reason: &str) -> Error {
+    Error::data(path, format!("is in the way of the download; delete it and try again ({reason})"))
+}
+
+fn fetch_file(entry: &Entry, file: &FileEntry, root: &Path, folder: &Path, progress: &mut Progress<'_>) -> Result<()> {
+    let name = format!("{}.gz", file.name);
+    let target = folder.join(&name);
     if let Some(path) = find_file(folder, file) {
-        match check_file(&path, entry, role, Origin::Found) {
+        match check_file(&path, entry, file, Origin::Found) {
             Ok(checked) => return tell(progress, &FetchEvent::Present { path, checked }),
             // A damaged archive is replaced. A damaged plain file would hide the new one, and is not ours to delete.
             Err(_) if path == target => {}
-            Err(error) => {
-                return Err(Error::data(
-                    &path,
-                    format!("is in the way of the download; delete it and try again ({error})"),
-                ));
-            }
+            Err(error) => return Err(in_the_way(&path, &error.to_string())),
         }
     }
+    let check = |path: &Path| check_file(path, entry, file, Origin::Downloaded);
+    let limit = file.bytes + ARCHIVE_OVERHEAD_BYTES;
+    let checked = fetch_from_mirrors(entry, root, folder, &Wanted { name: &name, limit, check: &check }, progress)?;
+    tell(progress, &FetchEvent::Stored { path: target, checked })
+}
+
+/// Downloads the archive. Files of records are taken out of it, and it goes; pictures are read from it.
+fn fetch_archive(
+    entry: &Entry,
+    archive: &Archive,
+    root: &Path,
+    folder: &Path,
+    progress: &mut Progress<'_>,
+) -> Result<()> {
+    let check = |path: &Path| {
+        let found = file_sha256(path)?;
+        if found == archive.sha256 {
+            return Ok(Checked::Archive);
+        }
+        Err(wrong_sum(path, "of the archive", &archive.sha256, &found))
+    };
+    let wanted = Wanted { name: &archive.name, limit: archive.bytes + ARCHIVE_OVERHEAD_BYTES, check: &check };
+    let path = folder.join(&archive.name);
+    // An archive that was brought here by hand.
+    if entry.format != Format::TinyImagenet && path.is_file() && check(&path).is_ok() {
+        tell(progress, &FetchEvent::Present { path: path.clone(), checked: Checked::Archive })?;
+    } else {
+        let checked = fetch_from_mirrors(entry, root, folder, &wanted, progress)?;
+        if entry.format == Format::TinyImagenet {
+            return tell(progress, &FetchEvent::Stored { path, checked });
+        }
+    }
+    unpack(&path, entry, folder)?;
+    for file in &entry.files {
+        let path = folder.join(&file.name);
+        let checked = check_file(&path, entry, file, Origin::Downloaded)?;
+        tell(progress, &FetchEvent::Stored { path, checked })?;
+    }
+    fs::remove_file(&path).map_err(Error::io(&path))
+}
+
+/// What is to be downloaded.
+struct Wanted<'a> {
+    /// Name at the mirrors and in the folder.
+    name: &'a str,
+    /// Greatest length.
+    limit: u64,
+    /// Tells a good file from a wrong one.
+    check: &'a dyn Fn(&Path) -> Result<Checked>,
+}
+
+/// Puts a file into `folder`, from the first mirror that delivers it.
+fn fetch_from_mirrors(
+    entry: &Entry,
+    root: &Path,
+    folder: &Path,
+    wanted: &Wanted<'_>,
+    progress: &mut Progress<'_>,
+) -> Result<Checked> {
+    let target = folder.join(wanted.name);
+    let mut part = Part::open(folder, wanted.name)?;
     let mut reasons = Vec::new();
     for mirror in &entry.mirrors {
-        let url = format!("{}/{}.gz", mirror.trim_end_matches('/'), file.name);
-        tell(progress, &FetchEvent::Started { url: url.clone() })?;
-        match download(&url, folder, entry, role, progress)? {
-            Ok((temporary, checked)) => {
-                temporary.persist(&target).map_err(|error| Error::io(&target)(error.error))?;
-                let path = target;
-                return tell(progress, &FetchEvent::Stored { path, checked });
-            }
-            Err(reason) => {
-                reasons.push(format!("{url}: {reason}"));
-                tell(progress, &FetchEvent::MirrorFailed { url, reason })?;
-            }
+        let url = format!("{}/{}", mirror.trim_end_matches('/'), wanted.name);
+        loop {
+            let resumed = part.bytes()? > 0;
+            tell(progress, &FetchEvent::Started { url: url.clone() })?;
+            let reason = match part.download(&url, wanted.limit, progress)? {
+                Err(reason) => reason,
+                Ok(()) => match (wanted.check)(part.path()) {
+                    Ok(checked) => {
+                        part.finish(&target)?;
+                        return Ok(checked);
+                    }
+                    // The path in the message would be that of the hidden file.
+                    Err(Error::Data { message, .. }) => {
+                        part.clear()?;
+                        if resumed {
+                            // What was there before may have been another file's beginning: once more, from the start.
+                            continue;
+                        }
+                        message
+                    }
+                    Err(error) => return Err(error),
+                },
+            };
+            reasons.push(format!("{url}: {reason}"));
+            tell(progress, &FetchEvent::MirrorFailed { url, reason })?;
+            break;
         }
+    }
+    if part.bytes()? == 0 {
+        part.discard()?;
     }
     Err(Error::data(
         &target,
@@ -155,10 +249,18 @@ fn fetch_file(entry: &Entry, root: &Path, folder: &Path, role: Role, progress: &
 
 /// What to do on a machine without a connection.
 fn by_hand(entry: &Entry, root: &Path, folder: &Path) -> String {
-    let names: Vec<_> = entry.files.iter().map(|file| format!("{}.gz", file.name)).collect();
+    let names: Vec<_> = match &entry.archive {
+        Some(archive) => vec![archive.name.clone()],
+        None => entry.files.iter().map(|file| format!("{}.gz", file.name)).collect(),
+    };
+    // What is taken out of its archive, `data fetch` takes out.
+    let then = match (&entry.archive, entry.format) {
+        (Some(_), Format::Cifar10 | Format::Cifar100) => "fetch",
+        _ => "verify",
+    };
     format!(
         "To get the files by hand, on any machine with a connection: download {} from {}, put them into {}, then run \
-         `smallbox data verify {} --data-dir {}`",
+         `smallbox data {then} {} --data-dir {}`",
         names.join(", "),
         entry.mirrors.join(" or "),
         folder.display(),
@@ -167,78 +269,11 @@ fn by_hand(entry: &Entry, root: &Path, folder: &Path) -> String {
     )
 }
 
-/// Downloads `url` to a temporary file in `folder` and checks it. The outer error ends everything (the folder can't be
-/// written, the user interrupted); the inner one is the reason why this mirror did not do.
-fn download(
-    url: &str,
-    folder: &Path,
-    entry: &Entry,
-    role: Role,
-    progress: &mut Progress<'_>,
-) -> Result<Result<(NamedTempFile, Checked), String>> {
-    let (mut body, total) = match open(url, entry.file(role)) {
-        Ok(opened) => opened,
-        Err(reason) => return Ok(Err(reason)),
-    };
-    let mut temporary = temporary_file(folder)?;
-    let mut piece = vec![0; PIECE_BYTES];
-    let (mut bytes, mut told) = (0u64, 0u64);
-    loop {
-        let count = match body.read(&mut piece) {
-            Ok(0) => break,
-            Ok(count) => count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(error) => return Ok(Err(format!("broke off after {bytes} bytes ({error})"))),
-        };
-        temporary.write_all(&piece[..count]).map_err(Error::io(temporary.path()))?;
-        bytes += count as u64;
-        if bytes - told >= PIECE_BYTES as u64 {
-            told = bytes;
-            tell(progress, &FetchEvent::Received { bytes, total })?;
-        }
-    }
-    tell(progress, &FetchEvent::Received { bytes, total })?;
-    temporary.as_file().sync_all().map_err(Error::io(temporary.path()))?;
-    match check_file(temporary.path(), entry, role, Origin::Downloaded) {
-        Ok(checked) => Ok(Ok((temporary, checked))),
-        // The path in the message would be that of the temporary file.
-        Err(Error::Data { message, .. }) => Ok(Err(message)),
-        Err(error) => Err(error),
-    }
-}
-
-/// Asks for `url`: the body and its length where the server says it.
-fn open(url: &str, file: &FileEntry) -> Result<(impl Read, Option<u64>), String> {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .user_agent(concat!("smallbox/", env!("CARGO_PKG_VERSION")))
-        .timeout_resolve(Some(PATIENCE))
-        .timeout_connect(Some(PATIENCE))
-        .timeout_recv_response(Some(PATIENCE))
-        .timeout_per_read(Some(PATIENCE))
-        .build()
-        .into();
-    let response = agent.get(url).call().map_err(|error| error.to_string())?;
-    let body = response.into_body();
-    let total = body.content_length();
-    let body = body.into_with_config().limit(file.bytes + ARCHIVE_OVERHEAD_BYTES).reader();
-    Ok((body, total))
-}
-
-/// A hidden file in `folder` that is deleted unless it is given its name.
-fn temporary_file(folder: &Path) -> Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".download-").suffix(".part");
-    // As any new file, not readable by its owner alone as temporary files are: data folders are shared.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder).map_err(Error::io(folder))
-}
-
-fn tell(progress: &mut Progress<'_>, event: &FetchEvent) -> Result<()> {
+pub(super) fn tell(progress: &mut Progress<'_>, event: &FetchEvent) -> Result<()> {
     match progress(event) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => {
-            Err(Error::Interrupted(": the download was stopped, files already complete are kept".into()))
+            Err(Error::Interrupted(": the download was stopped; it goes on from there next time".into()))
         }
     }
 }

@@ -6,19 +6,16 @@
 //! Files are not trusted: declared sizes are bounded before anything is allocated, the length must be exact, and a
 //! compressed file is unpacked only as far as its header says.
 
-use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::Read;
 use std::path::Path;
 
-use flate2::bufread::MultiGzDecoder;
-
+use super::gzip::{self, Content, read_up_to};
 use crate::error::{Error, Result};
 
 /// Largest content that is read, in bytes (MNIST's largest file has 47 MB).
 const MAX_BYTES: u64 = 1 << 28;
 /// Largest rank of a file that this module reads.
 const MAX_RANK: usize = 4;
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const UNSIGNED_BYTE: u8 = 0x08;
 
 /// What an IDX file holds: unsigned bytes of a shape.
@@ -72,27 +69,8 @@ impl Idx {
 /// [`Error::Data`] saying what is wrong and what would be right: not an IDX file, another element type or rank, sizes
 /// above the bound, too short, too long, corrupt gzip. [`Error::Io`] when the system can't read the file.
 pub fn read(path: &Path, kind: Kind) -> Result<Idx> {
-    let file = File::open(path).map_err(Error::io(path))?;
-    let mut file = BufReader::new(file);
-    let mut start = [0u8; 2];
-    let found = read_up_to(&mut file, &mut start).map_err(Error::io(path))?;
-    let packed = found == 2 && start == GZIP_MAGIC;
-    let whole = start[..found].chain(file);
-    if packed {
-        read_content(path, kind, MultiGzDecoder::new(BufReader::new(whole)), true)
-    } else {
-        read_content(path, kind, whole, false)
-    }
-}
-
-fn read_content(path: &Path, kind: Kind, mut content: impl Read, packed: bool) -> Result<Idx> {
-    let broken = |error: io::Error| {
-        if packed {
-            Error::data(path, format!("damaged or truncated gzip data ({error})"))
-        } else {
-            Error::io(path)(error)
-        }
-    };
+    let Content { reader: mut content, form } = gzip::open(path)?;
+    let broken = |error| form.broken(path, error);
     let mut header = [0u8; 4 + 4 * MAX_RANK];
     let magic = read_up_to(&mut content, &mut header[..4]).map_err(&broken)?;
     let rank = check_magic(path, kind, &header[..magic])?;
@@ -119,20 +97,16 @@ fn read_content(path: &Path, kind: Kind, mut content: impl Read, packed: bool) -
     if found < expected {
         return Err(Error::data(
             path,
-            format!("truncated: the header {dims:?} asks for {expected} bytes{}, found {found}", unpacked(packed)),
+            format!("truncated: the header {dims:?} asks for {expected} bytes{}, found {found}", form.note()),
         ));
     }
     if found > expected {
         return Err(Error::data(
             path,
-            format!("too long: the header {dims:?} asks for {expected} bytes{}, found more", unpacked(packed)),
+            format!("too long: the header {dims:?} asks for {expected} bytes{}, found more", form.note()),
         ));
     }
     Ok(Idx { dims, bytes })
-}
-
-fn unpacked(packed: bool) -> &'static str {
-    if packed { " (unpacked)" } else { "" }
 }
 
 /// The rank, if `magic` is that of an IDX file of unsigned bytes and of the rank that `kind` has.
@@ -170,7 +144,7 @@ fn check_magic(path: &Path, kind: Kind, magic: &[u8]) -> Result<usize> {
 /// What a file that is no IDX file looks like.
 fn foreign(magic: &[u8]) -> String {
     const KNOWN: [(&[u8], &str); 8] = [
-        (&GZIP_MAGIC, "gzip data packed a second time"),
+        (&gzip::MAGIC, "gzip data packed a second time"),
         (b"PK", "a ZIP archive"),
         (b"\x89PNG", "a PNG picture"),
         (b"\xff\xd8\xff", "a JPEG picture"),
@@ -193,18 +167,4 @@ fn check_size(path: &Path, dims: &[usize]) -> Result<u64> {
         .ok_or_else(|| {
             Error::data(path, format!("the header asks for {dims:?} elements; at most {MAX_BYTES} are read"))
         })
-}
-
-/// Fills `buffer` as far as the input goes; returns the number of bytes.
-fn read_up_to(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match input.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(n) => filled += n,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }

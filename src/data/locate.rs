@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::manifest::{Entry, FileEntry};
+use super::manifest::{Entry, FileEntry, Format};
+use super::tiny_imagenet::{self, Source};
 use crate::error::{Error, Result};
 
 /// Environment variable that names the folder of the datasets.
@@ -23,19 +24,45 @@ pub fn data_root(chosen: Option<&Path>) -> PathBuf {
     }
 }
 
+/// What was found of a dataset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// All files, in the order of [`Entry::files`]. They always come from one folder.
+    Files(Vec<PathBuf>),
+    /// A tree of pictures.
+    Pictures(Source),
+}
+
+impl Found {
+    /// The folder that holds it.
+    pub(super) fn folder(&self) -> PathBuf {
+        match self {
+            Found::Files(paths) => paths.first().and_then(|path| path.parent()).unwrap_or(Path::new("")).to_path_buf(),
+            Found::Pictures(source) => source.folder().to_path_buf(),
+        }
+    }
+}
+
 /// The folder that a download goes to.
 pub(super) fn download_folder(root: &Path, entry: &Entry) -> PathBuf {
     root.join(&entry.name)
 }
 
 /// The folders under `root` in which the files of `entry` may lie, in the order they are looked at.
-pub(super) fn candidates(root: &Path, entry: &Entry) -> [PathBuf; 4] {
-    [
-        root.join(&entry.name),
-        root.join(&entry.name).join("raw"),
-        root.to_path_buf(),
-        root.join(&entry.torchvision).join("raw"),
-    ]
+pub(super) fn candidates(root: &Path, entry: &Entry) -> Vec<PathBuf> {
+    let own = root.join(&entry.name);
+    let mut folders = vec![own.clone()];
+    if entry.format == Format::Idx {
+        folders.push(own.join("raw"));
+    } else {
+        folders.extend(entry.folders.iter().map(|folder| own.join(folder)));
+    }
+    // Pictures in the root itself would be anybody's.
+    if entry.format != Format::TinyImagenet {
+        folders.push(root.to_path_buf());
+    }
+    folders.extend(entry.folders.iter().map(|folder| root.join(folder)));
+    folders
 }
 
 /// `file` in `folder`, plain or with `.gz`.
@@ -43,11 +70,14 @@ pub(super) fn find_file(folder: &Path, file: &FileEntry) -> Option<PathBuf> {
     [folder.join(&file.name), folder.join(format!("{}.gz", file.name))].into_iter().find(|path| path.is_file())
 }
 
-/// The four files of a dataset, in the order of [`Entry::files`]. They always come from one folder.
-pub(super) fn find_all(root: &Path, entry: &Entry) -> Option<[PathBuf; 4]> {
-    candidates(root, entry).iter().find_map(|folder| {
-        let [a, b, c, d] = &entry.files;
-        Some([find_file(folder, a)?, find_file(folder, b)?, find_file(folder, c)?, find_file(folder, d)?])
+/// A dataset of which nothing is missing.
+pub(super) fn find_all(root: &Path, entry: &Entry) -> Option<Found> {
+    let folders = candidates(root, entry);
+    if entry.format == Format::TinyImagenet {
+        return tiny_imagenet::find(&folders).map(Found::Pictures);
+    }
+    folders.iter().find_map(|folder| {
+        entry.files.iter().map(|file| find_file(folder, file)).collect::<Option<Vec<_>>>().map(Found::Files)
     })
 }
 
@@ -57,7 +87,7 @@ pub(super) fn partial_folder(root: &Path, entry: &Entry) -> Option<PathBuf> {
 }
 
 /// As [`find_all`], with an error that says what is missing, where it was looked for and how to get it.
-pub(super) fn require_all(root: &Path, entry: &Entry) -> Result<[PathBuf; 4]> {
+pub(super) fn require_all(root: &Path, entry: &Entry) -> Result<Found> {
     find_all(root, entry).ok_or_else(|| {
         let get = format!(
             "get them with `smallbox data fetch {} --data-dir {}`, or name the right folder with --data-dir or \
@@ -81,15 +111,12 @@ pub(super) fn require_all(root: &Path, entry: &Entry) -> Result<[PathBuf; 4]> {
             None => {
                 let looked: Vec<_> =
                     candidates(root, entry).iter().map(|folder| folder.display().to_string()).collect();
-                Error::data(
-                    root,
-                    format!(
-                        "no {} files: looked for {} (plain or .gz) and the like in {}; {get}",
-                        entry.name,
-                        entry.files[0].name,
-                        looked.join(", ")
-                    ),
-                )
+                let what = match entry.files.first() {
+                    Some(file) => format!("{} (plain or .gz) and the like", file.name),
+                    None => "wnids.txt or an archive (.zip, .tar, .tar.gz)".to_string(),
+                };
+                let message = format!("no {} files: looked for {what} in {}; {get}", entry.name, looked.join(", "));
+                Error::data(root, message)
             }
         }
     })

@@ -4,7 +4,6 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use super::idx::Kind;
 use crate::error::{Error, Result};
 
 /// The datasets that smallbox knows, except the embedded one.
@@ -16,7 +15,7 @@ pub struct Manifest {
     pub datasets: Vec<Entry>,
 }
 
-/// One dataset of four IDX files.
+/// One dataset.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
@@ -26,23 +25,89 @@ pub struct Entry {
     pub title: String,
     /// Number of classes.
     pub classes: usize,
-    /// C, H, W.
+    /// C, H, W as stored.
     pub shape: [usize; 3],
     /// Samples in the training files.
     pub train: usize,
     /// Samples in the test files.
     pub test: usize,
-    /// Folder that torchvision keeps this dataset in.
-    pub torchvision: String,
+    /// What the files are like.
+    pub format: Format,
+    /// Folders that the files may lie in, beside that of the dataset's name.
+    #[serde(default)]
+    pub folders: Vec<String>,
     /// Licence of the data and its holder.
     pub licence: String,
     /// Where the dataset is described.
     pub homepage: String,
-    /// Addresses of folders that hold every file as `NAME.gz`, best first.
+    /// Addresses of folders that hold the archive or else every file as `NAME.gz`, best first.
     pub mirrors: Vec<String>,
-    /// The files: training images and labels, test images and labels.
-    #[serde(rename = "file")]
-    pub files: [FileEntry; 4],
+    /// The archive that holds all files, where they are distributed so.
+    pub archive: Option<Archive>,
+    /// Mean and deviation that the field normalises by; without them images enter the network as they are.
+    pub normalisation: Option<Normalisation>,
+    /// How the field varies the training images.
+    #[serde(default)]
+    pub augmentation: Augmentation,
+    /// The files, in the order they are read; none for a tree of pictures.
+    #[serde(rename = "file", default)]
+    pub files: Vec<FileEntry>,
+}
+
+/// What the files of a dataset are like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// IDX, images and labels apart.
+    Idx,
+    /// Records of one label byte and the pixels, C, H, W.
+    Cifar10,
+    /// Records of a coarse label, a fine label and the pixels; the fine one counts.
+    Cifar100,
+    /// A tree of JPEG pictures, one folder a class, or an archive of it.
+    TinyImagenet,
+}
+
+impl Format {
+    /// Label bytes before the pixels of a record; the last of them counts.
+    pub(super) fn label_bytes(self) -> usize {
+        if self == Format::Cifar100 { 2 } else { 1 }
+    }
+}
+
+/// An archive of a whole dataset.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Archive {
+    /// Name at the mirrors; `.tar.gz` or `.zip`.
+    pub name: String,
+    /// Its length.
+    pub bytes: u64,
+    /// Its SHA-256 in lower-case hexadecimal.
+    pub sha256: String,
+}
+
+/// What the input layer of a network subtracts and divides by, per channel.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Normalisation {
+    /// Mean of each channel, pixels in `[0, 1]`.
+    pub mean: Vec<f32>,
+    /// Deviation of each channel.
+    pub deviation: Vec<f32>,
+}
+
+/// How training images vary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Augmentation {
+    /// Mirror left and right with probability ½.
+    pub flip: bool,
+    /// Pixels by which the borders are continued before a random window is cut.
+    pub padding: usize,
+    /// Side of the square that the network sees, if not the whole image: a random window in training, the middle in
+    /// evaluation.
+    pub crop: Option<usize>,
 }
 
 /// One file of a dataset.
@@ -51,6 +116,8 @@ pub struct Entry {
 pub struct FileEntry {
     /// Name without `.gz`.
     pub name: String,
+    /// What it holds.
+    pub role: Role,
     /// Length of the uncompressed content.
     pub bytes: u64,
     /// SHA-256 of the uncompressed content in lower-case hexadecimal, where known.
@@ -59,32 +126,31 @@ pub struct FileEntry {
     pub archive_sha256: Option<String>,
 }
 
-/// Which of a dataset's four files: the index into [`Entry::files`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
-    TrainImages = 0,
-    TrainLabels = 1,
-    TestImages = 2,
-    TestLabels = 3,
-}
-
-impl Role {
-    pub(super) const ALL: [Role; 4] = [Role::TrainImages, Role::TrainLabels, Role::TestImages, Role::TestLabels];
-
-    pub(super) fn kind(self) -> Kind {
-        match self {
-            Role::TrainImages | Role::TestImages => Kind::Images,
-            Role::TrainLabels | Role::TestLabels => Kind::Labels,
-        }
-    }
+/// What a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Training images.
+    TrainImages,
+    /// Labels of the training images.
+    TrainLabels,
+    /// Test images.
+    TestImages,
+    /// Labels of the test images.
+    TestLabels,
+    /// A part of the training images with their labels.
+    TrainRecords,
+    /// A part of the test images with their labels.
+    TestRecords,
 }
 
 impl Entry {
-    pub(super) fn file(&self, role: Role) -> &FileEntry {
-        &self.files[role as usize]
+    /// Bytes of a record of labels and pixels.
+    pub(super) fn record_bytes(&self) -> usize {
+        self.format.label_bytes() + self.shape.iter().product::<usize>()
     }
 
-    /// The extents that the file of `role` has when it is complete.
+    /// The extents that an IDX file of `role` has when it is complete; images N, H, W, labels N.
     pub(super) fn dims(&self, role: Role) -> Vec<usize> {
         let [_, height, width] = self.shape;
         match role {
@@ -92,6 +158,7 @@ impl Entry {
             Role::TrainLabels => vec![self.train],
             Role::TestImages => vec![self.test, height, width],
             Role::TestLabels => vec![self.test],
+            Role::TrainRecords | Role::TestRecords => unreachable!("records are no IDX files"),
         }
     }
 }
@@ -124,24 +191,43 @@ impl Manifest {
 mod tests {
     use super::*;
 
+    fn is_sum(sum: &str) -> bool {
+        sum.len() == 64 && sum.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    }
+
     #[test]
     fn built_in_manifest_is_consistent() {
         let manifest = Manifest::built_in();
-        assert!(manifest.get("mnist").is_some());
-        assert!(manifest.get("fashion-mnist").is_some());
+        for name in ["mnist", "fashion-mnist", "cifar10", "cifar100", "tinyimagenet"] {
+            assert!(manifest.get(name).is_some(), "{name}");
+        }
         for entry in &manifest.datasets {
             assert!(!entry.mirrors.is_empty(), "{}", entry.name);
-            for role in Role::ALL {
-                let file = entry.file(role);
-                let dims = entry.dims(role);
-                let elements: usize = dims.iter().product();
-                assert_eq!(file.bytes, (4 + 4 * dims.len() + elements) as u64, "{} {}", entry.name, file.name);
-                let rank = format!("idx{}", dims.len());
-                assert!(file.name.contains(&rank), "{}", file.name);
-                for sum in file.sha256.iter().chain(&file.archive_sha256) {
-                    assert_eq!(sum.len(), 64);
-                    assert!(sum.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)));
+            assert!(entry.archive.iter().all(|archive| is_sum(&archive.sha256)), "{}", entry.name);
+            let channels = entry.shape[0];
+            if let Some(Normalisation { mean, deviation }) = &entry.normalisation {
+                assert_eq!((mean.len(), deviation.len()), (channels, channels), "{}", entry.name);
+            }
+            let samples = |role: Role| {
+                let files = entry.files.iter().filter(|file| file.role == role);
+                files.map(|file| file.bytes as usize).sum::<usize>() / entry.record_bytes()
+            };
+            match entry.format {
+                Format::Idx => assert_eq!(entry.files.len(), 4),
+                Format::TinyImagenet => assert!(entry.files.is_empty() && entry.archive.is_some()),
+                Format::Cifar10 | Format::Cifar100 => {
+                    let counts = [samples(Role::TrainRecords), samples(Role::TestRecords)];
+                    assert_eq!(counts, [entry.train, entry.test], "{}", entry.name);
                 }
+            }
+            for file in &entry.files {
+                if entry.format == Format::Idx {
+                    let dims = entry.dims(file.role);
+                    let elements: usize = dims.iter().product();
+                    assert_eq!(file.bytes, (4 + 4 * dims.len() + elements) as u64, "{} {}", entry.name, file.name);
+                    assert!(file.name.contains(&format!("idx{}", dims.len())), "{}", file.name);
+                }
+                assert!(file.sha256.iter().chain(&file.archive_sha256).all(|sum| is_sum(sum)), "{}", file.name);
             }
         }
     }

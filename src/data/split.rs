@@ -17,6 +17,8 @@ pub struct Split {
     pub width: usize,
     /// Number of classes; every label is below it.
     pub classes: usize,
+    /// Height and width of the part that the network sees; in evaluation, the middle.
+    pub window: [usize; 2],
 }
 
 impl Split {
@@ -27,7 +29,7 @@ impl Split {
     /// `classes`.
     pub fn new(images: Vec<u8>, labels: Vec<u8>, shape: [usize; 3], classes: usize) -> Result<Self> {
         let [channels, height, width] = shape;
-        let split = Split { images, labels, channels, height, width, classes };
+        let split = Split { images, labels, channels, height, width, classes, window: [height, width] };
         let expected = split.labels.len() * split.pixels();
         if split.images.len() != expected {
             return Err(Error::shape(
@@ -56,7 +58,25 @@ impl Split {
         self.labels.is_empty()
     }
 
-    /// Bytes of one sample: C · H · W.
+    /// C, H, W of what the network sees.
+    pub fn input(&self) -> [usize; 3] {
+        [self.channels, self.window[0], self.window[1]]
+    }
+
+    /// From now on the network sees a square of `side` pixels.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when the images are smaller, or `side` is 0.
+    pub(super) fn crop(&mut self, side: usize) -> Result<()> {
+        if side == 0 || side > self.height.min(self.width) {
+            let message = format!("crop {side}: expected 1 to {}", self.height.min(self.width));
+            return Err(Error::Usage(format!("{message}, the side of the images")));
+        }
+        self.window = [side, side];
+        Ok(())
+    }
+
+    /// Bytes of one sample as stored: C · H · W.
     pub fn pixels(&self) -> usize {
         self.channels * self.height * self.width
     }
@@ -81,6 +101,7 @@ impl Split {
             height: self.height,
             width: self.width,
             classes: self.classes,
+            window: self.window,
         }
     }
 

@@ -58,26 +58,64 @@ pub const ARCHITECTURES: [&str; TABLE.len()] = {
 ///   `cnn7-narrow` and `cnn7-wide` have half and 1.5 times the features, and 216 and 512 hidden units; `cnn7-stride4` also
 ///   strides in the fifth convolution (Shi et al. for TinyImageNet); `cnn7-no-bn` has no batch norm.
 pub fn architecture(name: &str, input: [usize; 3], classes: usize, mean: &[f32], deviation: &[f32]) -> Result<Network> {
+    scaled_architecture(name, 1.0, input, classes, mean, deviation)
+}
+
+/// [`architecture`] with the numbers of features and hidden units times `width`, rounded, at least 1.
+pub fn scaled_architecture(
+    name: &str,
+    width: f64,
+    input: [usize; 3],
+    classes: usize,
+    mean: &[f32],
+    deviation: &[f32],
+) -> Result<Network> {
     let Some(found) = TABLE.iter().find(|a| a.name == name) else {
         let known = ARCHITECTURES.join(", ");
         return Err(Error::Config(format!("unknown architecture '{name}': expected one of {known}")));
     };
-    let mut layers = Vec::new();
-    if mean.iter().any(|&m| m != 0.0) || deviation.iter().any(|&d| d != 1.0) {
-        layers.push(Layer::Normalize { mean: mean.to_vec(), deviation: deviation.to_vec() });
-    }
+    let scaled = |units: usize| ((units as f64 * width).round() as usize).max(1);
+    let mut layers = normalised(mean, deviation);
     let behind = || found.norms.then_some(Layer::BatchNorm).into_iter().chain([Layer::Relu]);
     for &[features, kernel, stride, padding] in found.convolutions {
-        layers.push(Layer::Conv2d { features, kernel, stride, padding });
+        layers.push(Layer::Conv2d { features: scaled(features), kernel, stride, padding });
         layers.extend(behind());
     }
     layers.push(Layer::Flatten);
     for &outputs in found.hidden {
-        layers.push(Layer::Linear { outputs });
+        layers.push(Layer::Linear { outputs: scaled(outputs) });
         layers.extend(behind());
     }
     layers.push(Layer::Linear { outputs: classes });
     Network::new(name, input, classes, layers)
+}
+
+/// The network of the given layers behind the input normalisation.
+///
+/// # Errors
+/// [`Error::Config`] naming the layer that does not fit, or one that normalises the input once more.
+pub fn described(
+    name: &str,
+    described: &[Layer],
+    input: [usize; 3],
+    classes: usize,
+    mean: &[f32],
+    deviation: &[f32],
+) -> Result<Network> {
+    if let Some(at) = described.iter().position(|layer| matches!(layer, Layer::Normalize { .. })) {
+        return Err(Error::Config(format!(
+            "{name}, layer {at}: the input is normalised by the dataset's constants already"
+        )));
+    }
+    let mut layers = normalised(mean, deviation);
+    layers.extend(described.iter().cloned());
+    Network::new(name, input, classes, layers)
+}
+
+/// The input layer, unless it would change nothing.
+fn normalised(mean: &[f32], deviation: &[f32]) -> Vec<Layer> {
+    let needed = mean.iter().any(|&m| m != 0.0) || deviation.iter().any(|&d| d != 1.0);
+    needed.then(|| Layer::Normalize { mean: mean.to_vec(), deviation: deviation.to_vec() }).into_iter().collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The layers: what each does to a shape, to points and to boxes.
 
+use serde::{Deserialize, Serialize};
+
 use super::norm::Norm;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Value};
@@ -8,7 +10,8 @@ use crate::ops::{self, Conv2dSpec};
 use crate::shape::Shape;
 
 /// One layer. Convolutions and linear layers have a bias.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Layer {
     /// (x − mean) / deviation per channel, so that ε stays in raw pixels.
     Normalize {
@@ -18,14 +21,17 @@ pub enum Layer {
         deviation: Vec<f32>,
     },
     /// Convolution with a square kernel.
+    #[serde(rename = "conv2d")]
     Conv2d {
         /// Output channels.
         features: usize,
         /// Kernel extent.
         kernel: usize,
         /// Stride.
+        #[serde(default = "one")]
         stride: usize,
         /// Zero padding, after normalisation.
+        #[serde(default)]
         padding: usize,
     },
     /// Batch norm per channel (or feature, after flattening), with scale γ and shift β.
@@ -39,6 +45,11 @@ pub enum Layer {
         /// Outputs.
         outputs: usize,
     },
+}
+
+/// The stride where none is written.
+fn one() -> usize {
+    1
 }
 
 /// What the layers take from their network, in order.

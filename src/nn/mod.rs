@@ -5,7 +5,7 @@ mod init;
 mod layer;
 mod norm;
 
-pub use architectures::{ARCHITECTURES, architecture};
+pub use architectures::{ARCHITECTURES, architecture, described, scaled_architecture};
 pub use init::{initial_values, shi_deviation};
 pub use layer::Layer;
 pub use norm::Statistics;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::device::{Session, write_state_f32};
 use crate::error::{Error, Result};
 use crate::formats::tensors::{self, METADATA};
-use crate::nn::{Layer, Network, state_name};
+use crate::nn::{Layer, Network, architecture, state_name};
 use crate::shape::TensorType;
 
 /// What `model.safetensors` says about the network beside its tensors.
@@ -26,6 +26,9 @@ pub struct ModelInfo {
     pub mean: Vec<f32>,
     /// Deviation per channel; empty without one.
     pub deviation: Vec<f32>,
+    /// All layers, the normalisation included. Older files have none: there `arch` tells them.
+    #[serde(default)]
+    pub layers: Vec<Layer>,
 }
 
 impl ModelInfo {
@@ -35,7 +38,16 @@ impl ModelInfo {
             Some(Layer::Normalize { mean, deviation }) => (mean.clone(), deviation.clone()),
             _ => (Vec::new(), Vec::new()),
         };
-        ModelInfo { arch: network.name.clone(), input: network.input, classes: network.classes, mean, deviation }
+        let (arch, layers) = (network.name.clone(), network.layers().to_vec());
+        ModelInfo { arch, input: network.input, classes: network.classes, mean, deviation, layers }
+    }
+
+    /// The network that the tensors of the file belong to.
+    pub fn network(&self) -> Result<Network> {
+        if self.layers.is_empty() {
+            return architecture(&self.arch, self.input, self.classes, &self.mean, &self.deviation);
+        }
+        Network::new(&self.arch, self.input, self.classes, self.layers.clone())
     }
 }
 

@@ -1,10 +1,14 @@
 //! What a training run is made of: one flat list of settings, from defaults, a TOML file, `--set key=value` and flags.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use super::attack::AttackSpec;
+use crate::data::{Augmentation, LoadOptions, augmentation};
 use crate::device::DeviceInfo;
 use crate::error::{Error, Result};
+use crate::nn::{ARCHITECTURES, Layer};
 use crate::ops::AdamSpec;
 
 /// How a network is trained.
@@ -138,8 +142,10 @@ pub struct RunRecord {
 pub struct Config {
     /// Training method.
     pub method: MethodKind,
-    /// Architecture, see [`crate::nn::ARCHITECTURES`].
+    /// Architecture, see [`crate::nn::ARCHITECTURES`]; with `layers`, the name of what they describe.
     pub arch: String,
+    /// Factor of the numbers of features and hidden units of a named architecture.
+    pub width: f64,
     /// Dataset, see [`crate::data::list`].
     pub dataset: String,
     /// Radius ε of the L∞ ball in raw pixels of `[0,1]`.
@@ -179,6 +185,8 @@ pub struct Config {
     pub init: Option<Init>,
     /// Regulariser of the annealing phase; `bound` where boxes are propagated, else `none`.
     pub regulariser: Option<Regulariser>,
+    /// Weight of that regulariser.
+    pub regulariser_weight: f64,
     /// Whose statistics the batch norms of the robust loss use; as the authors of each method have it, `adversarial` for
     /// `pgd` and the expressive losses, else `clean`.
     pub bn_stats: Option<BnStats>,
@@ -201,6 +209,17 @@ pub struct Config {
     pub validation: Option<usize>,
     /// Use only the first images of each split.
     pub limit: Option<usize>,
+    /// Mirror training images left and right with probability ½; `None` here and in the next two: what the field does with the
+    /// dataset, see [`crate::data::Augmentation`].
+    pub flip: Option<bool>,
+    /// Pixels by which the borders of training images are continued before a random window is cut.
+    pub crop_padding: Option<usize>,
+    /// Side of the square that the network sees: a random window in training, the middle in evaluation.
+    pub crop: Option<usize>,
+    /// A network described layer by layer, from the first to the last, instead of named; the input normalisation of the dataset
+    /// comes before it by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layers: Option<Vec<Layer>>,
     /// Filled in a run directory; no setting.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<RunRecord>,
@@ -212,6 +231,7 @@ impl Default for Config {
         Config {
             method: MethodKind::Sabr,
             arch: "cnn3".into(),
+            width: 1.0,
             dataset: "embedded".into(),
             epsilon: 0.1,
             train_epsilon: None,
@@ -231,6 +251,7 @@ impl Default for Config {
             epsilon_end_epoch: None,
             init: None,
             regulariser: None,
+            regulariser_weight: 0.5,
             bn_stats: None,
             optimizer: Optimizer::Adam,
             grad_clip: None,
@@ -241,6 +262,10 @@ impl Default for Config {
             eval_attack_step_size: 0.1,
             validation: None,
             limit: None,
+            flip: None,
+            crop_padding: None,
+            crop: None,
+            layers: None,
             run: None,
         }
     }
@@ -280,6 +305,30 @@ impl Config {
         Ok(())
     }
 
+    /// Shrinks or stretches the schedule: epochs, and with them the milestones, the end of the growth of ε and of the decay of κ.
+    /// Natural epochs stay, since fewer than one are none. An epoch of a schedule that is open stays open.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the factor is not positive or leaves no epoch of full ε.
+    pub fn scale_epochs(&mut self, factor: f64) -> Result<()> {
+        let scaled = |epochs: f64| (epochs * factor).round();
+        if !(factor.is_finite() && factor > 0.0 && scaled(f64::from(self.epochs)) <= f64::from(u32::MAX)) {
+            return Err(Error::Config(format!("scale-epochs {factor}: expected a positive factor")));
+        }
+        // Epoch e begins after e − 1 epochs.
+        let first = self.natural_epochs + 1;
+        let begins = |epoch: u32| (1 + scaled(f64::from(epoch) - 1.0) as u32).max(first);
+        self.epochs = scaled(f64::from(self.epochs)) as u32;
+        self.lr_milestones = self.lr_milestones.take().map(|at| at.into_iter().map(begins).collect());
+        self.epsilon_end_epoch = self.epsilon_end_epoch.map(begins);
+        self.kappa_end_epoch = self.kappa_end_epoch.map(begins);
+        if self.epochs <= self.natural_epochs || self.epsilon_end_epoch.is_some_and(|end| end > self.epochs) {
+            let message = format!("scale-epochs {factor}: {} epochs are too few for the schedule", self.epochs);
+            return Err(Error::Config(message));
+        }
+        Ok(())
+    }
+
     /// Fills what was left open and checks every value; the result is what the run directory records.
     pub fn resolve(mut self) -> Result<Config> {
         self.check()?;
@@ -289,6 +338,10 @@ impl Config {
         let after_natural = self.natural_epochs + 1;
         self.kappa_end_epoch.get_or_insert(after_natural);
         self.epsilon_end_epoch.get_or_insert((share(22).ceil() as u32).max(after_natural));
+        let usual = augmentation(&self.dataset);
+        self.flip.get_or_insert(usual.flip);
+        self.crop_padding.get_or_insert(usual.padding);
+        self.crop = self.crop.or(usual.crop);
         let own = self.method == MethodKind::Pgd || self.method.is_expressive();
         self.bn_stats.get_or_insert(if own { BnStats::Adversarial } else { BnStats::Clean });
         let boxes = self.method.propagates_boxes();
@@ -337,8 +390,20 @@ impl Config {
         let shrinkage = self.relu_shrinkage;
         number("relu_shrinkage", shrinkage, shrinkage > 0.0 && shrinkage <= 1.0, "a factor in (0, 1]")?;
         number("l1", self.l1, self.l1 >= 0.0, "0 or a positive factor")?;
-        let step_size = |v: f64| v > 0.0 && v <= 2.0;
-        let right = "a length in (0, 2], relative to epsilon";
+        let weight = self.regulariser_weight;
+        number("regulariser_weight", weight, weight >= 0.0, "0 or a positive factor")?;
+        number("width", self.width, self.width > 0.0 && self.width <= 64.0, "a factor in (0, 64]")?;
+        if self.layers.is_some() && ARCHITECTURES.contains(&self.arch.as_str()) {
+            let message =
+                format!("arch = \"{}\" names a built-in network; give the one of `layers` its own name", self.arch);
+            return Err(Error::Config(message));
+        }
+        if self.layers.is_some() && self.width != 1.0 {
+            return Err(Error::Config("width scales a named architecture; write the widths into `layers`".into()));
+        }
+        // A step of more than the ball's diameter leads to a corner; the literature writes 10 for that.
+        let step_size = |v: f64| v > 0.0 && v <= 100.0;
+        let right = "a length in (0, 100], relative to epsilon";
         number("attack_step_size", self.attack_step_size, step_size(self.attack_step_size), right)?;
         number("eval_attack_step_size", self.eval_attack_step_size, step_size(self.eval_attack_step_size), right)?;
         for (name, value) in [
@@ -358,6 +423,21 @@ impl Config {
     /// ε of the training steps once it is full.
     pub fn final_epsilon(&self) -> f64 {
         self.train_epsilon.unwrap_or(self.epsilon)
+    }
+
+    /// How training images vary.
+    pub fn augmentation(&self) -> Augmentation {
+        Augmentation { flip: self.flip.unwrap_or(false), padding: self.crop_padding.unwrap_or(0), crop: self.crop }
+    }
+
+    /// How the dataset is loaded, from `data_dir` or its usual place.
+    pub fn load_options(&self, data_dir: Option<&Path>) -> LoadOptions {
+        LoadOptions {
+            data_dir: data_dir.map(Path::to_path_buf),
+            validation: self.validation,
+            limit: self.limit,
+            crop: self.crop,
+        }
     }
 
     /// The attack of training.

@@ -7,6 +7,7 @@ pub mod clip;
 mod config;
 mod evaluate;
 pub mod methods;
+pub mod presets;
 pub mod regulariser;
 mod run_directory;
 pub mod schedule;

@@ -7,12 +7,10 @@ use crate::ops;
 
 /// Radius of the box that stands in for the small box while ε is 0.
 pub const WARM_UP_RADIUS: f32 = 1e-6;
-/// Weight of the regulariser.
-const WEIGHT: f32 = 0.5;
 
-/// ½ · fade · (Σ tightness + Σ balance) / (number of ReLU layers) over the boxes before the ReLUs (Shi et al. 2021, as in the
+/// weight · fade · (Σ tightness + Σ balance) / (number of ReLU layers) over the boxes before the ReLUs (Shi et al. 2021, as in the
 /// SABR code) → `[1]`. `fade` f32 `[1]` is 1 − ε/ε_end.
-pub fn bound_regulariser(g: &mut Graph, propagated: &Propagated, fade: Value) -> Result<Value> {
+pub fn bound_regulariser(g: &mut Graph, propagated: &Propagated, fade: Value, weight: f32) -> Result<Value> {
     let input_radius = ops::mean_all(g, propagated.normalized.radius)?;
     let mut sum: Option<Value> = None;
     for layer in &propagated.before_relu {
@@ -25,7 +23,7 @@ pub fn bound_regulariser(g: &mut Graph, propagated: &Propagated, fade: Value) ->
     }
     match sum {
         Some(sum) => {
-            let mean = ops::scale(g, sum, WEIGHT / propagated.before_relu.len() as f32)?;
+            let mean = ops::scale(g, sum, weight / propagated.before_relu.len() as f32)?;
             ops::mul(g, mean, fade)
         }
         None => ops::fill(g, 0.0, [1]),

@@ -137,7 +137,7 @@ pub fn plan_step(network: &Network, config: &Config, phase: Phase) -> Result<Pla
                 trained.propagate(&mut g, region)?
             }
         };
-        regulariser = bound_regulariser(&mut g, &boxes, fade)?;
+        regulariser = bound_regulariser(&mut g, &boxes, fade, config.regulariser_weight as f32)?;
         terms.push(regulariser);
     }
     if config.l1 > 0.0 {

@@ -1,5 +1,7 @@
-use smallbox::data::{Batches, Split, epoch_order};
+use smallbox::data::{Augmentation, Batches, Split, View, epoch_order};
 use smallbox::error::Error;
+
+const PLAIN: Augmentation = Augmentation { flip: false, padding: 0, crop: None };
 
 /// `n` samples of 1 × 1 × 2 pixels; pixel 0 is the sample's index.
 fn split(n: usize) -> Split {
@@ -31,7 +33,7 @@ fn indices(batches: &mut Batches<'_>, batch: usize) -> Vec<Vec<usize>> {
 fn every_pixel_value_is_byte_over_255() {
     let split = Split::new((0..=255).collect(), vec![0], [1, 16, 16], 1).unwrap();
     let mut image = [f32::NAN; 256];
-    split.write_image(0, &mut image);
+    split.write_view(0, View::middle(&split), &mut image);
     for (byte, value) in image.iter().enumerate() {
         assert_eq!(value.to_bits(), (byte as u8 as f32 / 255.0).to_bits());
     }
@@ -56,7 +58,7 @@ fn evaluation_covers_every_sample_once_in_order() {
 #[test]
 fn training_is_a_permutation_without_the_rest() {
     let split = split(203);
-    let mut batches = Batches::training(&split, 10, 5, 0, 0).unwrap();
+    let mut batches = Batches::training(&split, 10, 5, 0, 0, PLAIN).unwrap();
     assert_eq!(batches.per_epoch(), 20);
     let first = indices(&mut batches, 10);
     assert!(first.iter().all(|b| b.len() == 10));
@@ -65,7 +67,7 @@ fn training_is_a_permutation_without_the_rest() {
     seen.dedup();
     assert_eq!(seen.len(), 200, "no sample twice in an epoch");
     // Another epoch or another seed is another order; the same is the same.
-    let order = |seed, epoch| indices(&mut Batches::training(&split, 10, seed, epoch, 0).unwrap(), 10);
+    let order = |seed, epoch| indices(&mut Batches::training(&split, 10, seed, epoch, 0, PLAIN).unwrap(), 10);
     assert_eq!(order(5, 0), first);
     assert_ne!(order(5, 1), first);
     assert_ne!(order(6, 0), first);
@@ -76,14 +78,14 @@ fn training_is_a_permutation_without_the_rest() {
 #[test]
 fn resuming_gives_the_rest_of_the_epoch() {
     let split = split(100);
-    let whole = indices(&mut Batches::training(&split, 8, 1, 3, 0).unwrap(), 8);
+    let whole = indices(&mut Batches::training(&split, 8, 1, 3, 0, PLAIN).unwrap(), 8);
     for first_batch in [0, 1, 7, 11, 12] {
-        let mut resumed = Batches::training(&split, 8, 1, 3, first_batch).unwrap();
+        let mut resumed = Batches::training(&split, 8, 1, 3, first_batch, PLAIN).unwrap();
         assert_eq!(resumed.position(), first_batch);
         assert_eq!(indices(&mut resumed, 8), whole[first_batch..]);
     }
     // And restarting one iterator is the same as making it anew.
-    let mut batches = Batches::training(&split, 8, 1, 0, 0).unwrap();
+    let mut batches = Batches::training(&split, 8, 1, 0, 0, PLAIN).unwrap();
     batches.restart(3, 2).unwrap();
     assert_eq!(indices(&mut batches, 8), whole[2..]);
 }
@@ -117,9 +119,9 @@ fn wrong_sizes_are_refused() {
     let split = split(10);
     for error in [
         Batches::evaluation(&split, 0).unwrap_err(),
-        Batches::training(&split, 0, 0, 0, 0).unwrap_err(),
-        Batches::training(&split, 11, 0, 0, 0).unwrap_err(),
-        Batches::training(&split, 5, 0, 0, 3).unwrap_err(),
+        Batches::training(&split, 0, 0, 0, 0, PLAIN).unwrap_err(),
+        Batches::training(&split, 11, 0, 0, 0, PLAIN).unwrap_err(),
+        Batches::training(&split, 5, 0, 0, 3, PLAIN).unwrap_err(),
     ] {
         assert!(matches!(error, Error::Usage(_)), "{error}");
     }

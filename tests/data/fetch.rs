@@ -5,14 +5,17 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use super::{Sums, gzip, tiny_files, tiny_manifest};
+use super::{Sums, gzip, record_file, record_manifest, tiny_files, tiny_manifest};
 use smallbox::data::{Checked, FetchEvent, Manifest, fetch, fetch_entry};
 use smallbox::error::{Error, Result};
 
 /// What a mirror answers to every request.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 enum Answer {
+    /// Whole files, whatever range is asked for.
     Files,
+    /// The range that is asked for.
+    Ranges,
     NotFound,
     /// Says the full length and hangs up half-way.
     Truncated,
@@ -22,14 +25,30 @@ enum Answer {
     WebPage,
 }
 
-/// A web server on this machine that knows the files of `tiny_files(8, 4)` and counts the requests. Its thread ends with the process.
+/// A file that a mirror has: its name, and its content.
+type Served = (String, Vec<u8>);
+
+/// A web server on this machine that counts the requests. Its thread ends with the process.
 struct Mirror {
     address: String,
+    /// Path of each request, with the range that it asks for.
     requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Mirror {
+    /// Serves the archives of `tiny_files(8, 4)`.
     fn new(answer: Answer) -> Self {
+        let files = tiny_files(8, 4).into_iter().map(|(name, content)| {
+            let content = match answer {
+                Answer::Changed => [&content[..content.len() - 1], &[content[content.len() - 1] ^ 1]].concat(),
+                _ => content,
+            };
+            (format!("{name}.gz"), gzip(&content))
+        });
+        Mirror::of(files.collect(), answer)
+    }
+
+    fn of(files: Vec<Served>, answer: Answer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}/data", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -40,13 +59,18 @@ impl Mirror {
                 let mut reader = BufReader::new(stream.try_clone().unwrap());
                 let mut request = String::new();
                 reader.read_line(&mut request).unwrap();
-                let mut header = String::new();
+                let (mut header, mut from) = (String::new(), None);
                 while reader.read_line(&mut header).unwrap() > 2 {
+                    let range = header.to_lowercase();
+                    if let Some(range) = range.strip_prefix("range: bytes=") {
+                        from = range.trim().trim_end_matches('-').parse().ok();
+                    }
                     header.clear();
                 }
                 let path = request.split(' ').nth(1).unwrap_or("").to_string();
-                seen.lock().unwrap().push(path.clone());
-                stream.write_all(&respond(answer, &path)).unwrap();
+                seen.lock().unwrap().push(from.map_or(path.clone(), |from: usize| format!("{path} from {from}")));
+                // A client that has seen enough hangs up.
+                drop(stream.write_all(&respond(answer, &files, &path, from)));
             }
         });
         Mirror { address, requests }
@@ -57,29 +81,32 @@ impl Mirror {
     }
 }
 
-fn respond(answer: Answer, path: &str) -> Vec<u8> {
-    let file = tiny_files(8, 4).into_iter().find(|(name, _)| path == format!("/data/{name}.gz"));
-    let Some((_, mut content)) = file else { return message("404 Not Found", b"") };
+fn respond(answer: Answer, files: &[Served], path: &str, from: Option<usize>) -> Vec<u8> {
+    let file = files.iter().find(|(name, _)| path == format!("/data/{name}"));
+    let Some((_, content)) = file else { return message("404 Not Found", "", b"") };
     match answer {
-        Answer::Files => message("200 OK", &gzip(&content)),
-        Answer::NotFound => message("404 Not Found", b"no such file"),
-        Answer::WebPage => message("200 OK", b"<html>Please log in</html>"),
-        Answer::Changed => {
-            *content.last_mut().unwrap() ^= 1;
-            message("200 OK", &gzip(&content))
-        }
+        Answer::NotFound => message("404 Not Found", "", b"no such file"),
+        Answer::WebPage => message("200 OK", "", b"<html>Please log in</html>"),
         Answer::Truncated => {
-            let whole = message("200 OK", &gzip(&content));
+            let whole = message("200 OK", "", content);
             whole[..whole.len() - 12].to_vec()
         }
+        Answer::Files | Answer::Changed | Answer::Ranges => match from {
+            Some(from) if answer == Answer::Ranges && from >= content.len() => {
+                message("416 Range Not Satisfiable", "", b"")
+            }
+            Some(from) if answer == Answer::Ranges => {
+                let range = format!("Content-Range: bytes {from}-{}/{}\r\n", content.len() - 1, content.len());
+                message("206 Partial Content", &range, &content[from..])
+            }
+            _ => message("200 OK", "", content),
+        },
     }
 }
 
-fn message(status: &str, body: &[u8]) -> Vec<u8> {
-    let mut message =
-        format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len()).into_bytes();
-    message.extend(body);
-    message
+fn message(status: &str, fields: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!("HTTP/1.1 {status}\r\n{fields}Content-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+    [head.as_bytes(), body].concat()
 }
 
 fn manifest(mirrors: &[&Mirror], sums: Sums) -> Manifest {
@@ -181,7 +208,114 @@ fn nothing_is_left_behind_when_no_mirror_delivers() {
         ]) {
             assert!(text.contains(part), "{part}: {text}");
         }
-        assert!(names(&root.path().join("tiny")).is_empty());
+        // What broke off is kept, hidden, and goes on next time; what is wrong is not.
+        let kept: &[&str] = if bad == Answer::Truncated { &[".train-images-idx3-ubyte.gz.part"] } else { &[] };
+        assert_eq!(names(&root.path().join("tiny")), kept);
+    }
+}
+
+/// The archive of the first file, `bytes` of which an earlier download has left.
+fn leave_part(root: &Path, content: &[u8]) {
+    fs::create_dir_all(root.join("tiny")).unwrap();
+    fs::write(root.join("tiny/.train-images-idx3-ubyte.gz.part"), content).unwrap();
+}
+
+#[test]
+fn a_download_that_broke_off_goes_on() {
+    let archive = gzip(&tiny_files(8, 4)[0].1);
+    let other: Vec<u8> = archive.iter().map(|byte| byte ^ 1).collect();
+    let first = "/data/train-images-idx3-ubyte.gz";
+    for (answer, part, asked) in [
+        // The rest is asked for, and comes.
+        (Answer::Ranges, &archive[..20], vec![format!("{first} from 20")]),
+        // The server knows no ranges and sends everything.
+        (Answer::Files, &archive[..20], vec![format!("{first} from 20")]),
+        // Everything was there but its name.
+        (Answer::Ranges, &archive[..], vec![format!("{first} from {}", archive.len()), first.to_string()]),
+        // The beginning of another file: noticed by the sum, and once more from the start.
+        (Answer::Ranges, &other[..20], vec![format!("{first} from 20"), first.to_string()]),
+    ] {
+        let mirror = Mirror::new(answer);
+        let root = tempfile::tempdir().unwrap();
+        leave_part(root.path(), part);
+        let (result, _) = get(&manifest(&[&mirror], Sums::Content), root.path());
+        assert_eq!(names(&result.unwrap()), ARCHIVES);
+        assert_eq!(fs::read(root.path().join("tiny/train-images-idx3-ubyte.gz")).unwrap(), archive);
+        assert_eq!(mirror.requests.lock().unwrap()[..asked.len()], asked);
+        assert_eq!(mirror.requests(), asked.len() + 3);
+    }
+}
+
+#[test]
+fn two_downloads_of_one_file_do_not_mix() {
+    let mirror = Mirror::new(Answer::Files);
+    let root = tempfile::tempdir().unwrap();
+    leave_part(root.path(), b"");
+    let held = fs::File::open(root.path().join("tiny/.train-images-idx3-ubyte.gz.part")).unwrap();
+    held.lock().unwrap();
+    let error = get(&manifest(&[&mirror], Sums::Content), root.path()).0.unwrap_err();
+    assert!(error.to_string().contains("another process"), "{error}");
+    assert_eq!(mirror.requests(), 0);
+}
+
+/// A `.tar.gz` of two files of records in a folder, as CIFAR comes; `extra` lies beside them.
+fn records_archive(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, content) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, format!("folder/{name}"), content.as_slice()).unwrap();
+    }
+    gzip(&tar.into_inner().unwrap())
+}
+
+#[test]
+fn records_are_taken_out_of_their_archive() {
+    let files = [
+        ("a.bin", record_file(3, 0)),
+        ("b.bin", record_file(2, 1)),
+        ("t.bin", record_file(2, 2)),
+        ("readme.html", b"not wanted".to_vec()),
+    ];
+    let archive = records_archive(&files);
+    let mirror = Mirror::of(vec![("tiny.tar.gz".to_string(), archive.clone())], Answer::Ranges);
+    let manifest = record_manifest(std::slice::from_ref(&mirror.address), &archive, &files);
+    let root = tempfile::tempdir().unwrap();
+    let (result, events) = get(&manifest, root.path());
+    let folder = result.unwrap();
+    // The archive is gone, and so is what nobody asked for.
+    assert_eq!(names(&folder), ["a.bin", "b.bin", "t.bin"]);
+    for (name, content) in &files[..3] {
+        assert_eq!(fs::read(folder.join(name)).unwrap(), *content);
+    }
+    let stored = |event: &&FetchEvent| matches!(event, FetchEvent::Stored { checked: Checked::Content, .. });
+    assert_eq!(events.iter().filter(stored).count(), 3, "{events:?}");
+    assert_eq!(get(&manifest, root.path()).0.unwrap(), folder);
+    assert_eq!(mirror.requests(), 1, "nothing is downloaded twice");
+
+    // An archive that somebody put there is used.
+    let by_hand = tempfile::tempdir().unwrap();
+    fs::create_dir_all(by_hand.path().join("tiny")).unwrap();
+    fs::write(by_hand.path().join("tiny/tiny.tar.gz"), &archive).unwrap();
+    assert_eq!(names(&get(&manifest, by_hand.path()).0.unwrap()), ["a.bin", "b.bin", "t.bin"]);
+    assert_eq!(mirror.requests(), 1);
+}
+
+#[test]
+fn an_archive_that_is_wrong_or_incomplete_is_refused() {
+    let files = [("a.bin", record_file(3, 0)), ("b.bin", record_file(2, 1)), ("t.bin", record_file(2, 2))];
+    let archive = records_archive(&files);
+    let lacking = records_archive(&files[..2]);
+    for (sent, known, reason) in
+        [(&lacking, &archive, "wrong SHA-256 of the archive"), (&lacking, &lacking, "holds no t.bin")]
+    {
+        let mirror = Mirror::of(vec![("tiny.tar.gz".to_string(), sent.clone())], Answer::Files);
+        let manifest = record_manifest(std::slice::from_ref(&mirror.address), known, &files);
+        let root = tempfile::tempdir().unwrap();
+        let error = get(&manifest, root.path()).0.unwrap_err();
+        assert_eq!(error.exit_code(), 5);
+        assert!(error.to_string().contains(reason), "{error}");
     }
 }
 
@@ -210,7 +344,9 @@ fn stopping_leaves_complete_files_only() {
     });
     let error = result.unwrap_err();
     assert!(matches!(error, Error::Interrupted(_)), "{error:?}");
-    assert_eq!(names(&root.path().join("tiny")), ["train-images-idx3-ubyte.gz"]);
+    // The second goes on where it stopped.
+    assert_eq!(names(&root.path().join("tiny")), [".train-labels-idx1-ubyte.gz.part", "train-images-idx3-ubyte.gz"]);
+    assert_eq!(names(&get(&manifest, root.path()).0.unwrap()), ARCHIVES);
 }
 
 #[test]

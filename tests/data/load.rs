@@ -31,7 +31,7 @@ fn validation_is_the_end_of_the_training_files_and_limit_comes_last() {
     write_mnist_like(folder.path(), 30, 7);
     let whole = |validation, limit| {
         let data_dir = Some(folder.path().to_path_buf());
-        load("mnist", &LoadOptions { data_dir, validation, limit }).unwrap()
+        load("mnist", &LoadOptions { data_dir, validation, limit, crop: None }).unwrap()
     };
     let all = whole(Some(0), None);
     assert_eq!(all.train.len(), 30);
@@ -52,9 +52,11 @@ fn validation_is_the_end_of_the_training_files_and_limit_comes_last() {
 fn statistics_are_those_of_the_pixels() {
     let folder = tempfile::tempdir().unwrap();
     write_mnist_like(folder.path(), 30, 7);
-    let dataset =
-        load("mnist", &LoadOptions { data_dir: Some(folder.path().to_path_buf()), validation: Some(0), limit: None })
-            .unwrap();
+    let dataset = load(
+        "mnist",
+        &LoadOptions { data_dir: Some(folder.path().to_path_buf()), validation: Some(0), limit: None, crop: None },
+    )
+    .unwrap();
     let values: Vec<f64> = dataset.train.images.iter().map(|&p| f64::from(p) / 255.0).collect();
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
@@ -125,7 +127,7 @@ fn options_that_do_not_fit_are_usage_errors() {
     write_mnist_like(folder.path(), 30, 7);
     let with = |name: &str, validation, limit| {
         let data_dir = Some(folder.path().to_path_buf());
-        load(name, &LoadOptions { data_dir, validation, limit }).unwrap_err()
+        load(name, &LoadOptions { data_dir, validation, limit, crop: None }).unwrap_err()
     };
     for (error, part) in [
         (with("mnits", None, None), "\"mnits\": expected one of embedded, mnist, fashion-mnist"),

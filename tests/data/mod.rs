@@ -5,7 +5,11 @@ mod embedded;
 mod fetch;
 mod idx;
 mod load;
+mod loader;
+mod pictures;
+mod records;
 mod verify;
+mod views;
 
 use std::io::Write;
 use std::path::Path;
@@ -60,15 +64,41 @@ enum Sums {
 fn tiny_manifest(train: usize, test: usize, mirrors: &[String], sums: Sums) -> Manifest {
     let mut text = format!(
         "[[dataset]]\nname = \"tiny\"\ntitle = \"Tiny\"\nclasses = 4\nshape = [1, 2, 3]\ntrain = {train}\ntest = {test}\n\
-         torchvision = \"Tiny\"\nlicence = \"none\"\nhomepage = \"\"\nmirrors = {mirrors:?}\n"
+         format = \"idx\"\nlicence = \"none\"\nhomepage = \"\"\nmirrors = {mirrors:?}\n"
     );
     for (name, content) in tiny_files(train, test) {
-        text += &format!("[[dataset.file]]\nname = {name:?}\nbytes = {}\n", content.len());
+        let part = if name.starts_with("train") { "train" } else { "test" };
+        let kind = if name.contains("images") { "images" } else { "labels" };
+        let role = format!("{part}-{kind}");
+        text += &format!("[[dataset.file]]\nname = {name:?}\nrole = {role:?}\nbytes = {}\n", content.len());
         match sums {
             Sums::Content => text += &format!("sha256 = {:?}\n", sha256(&content)),
             Sums::Archive => text += &format!("archive_sha256 = {:?}\n", sha256(&gzip(&content))),
             Sums::None => {}
         }
+    }
+    Manifest::parse(&text).unwrap()
+}
+
+/// A file of `n` records of one label and 2 channels of 2 × 3 pixels in 4 classes; another `seed` gives others.
+fn record_file(n: usize, seed: u8) -> Vec<u8> {
+    (0..n as u8)
+        .flat_map(|i| std::iter::once((i + seed) % 4).chain((0..12).map(move |p| 20 * i + p + 7 * seed)))
+        .collect()
+}
+
+/// A manifest of one dataset, `tiny`, of the first three `files` (training, training, test), which come as `archive`.
+fn record_manifest(mirrors: &[String], archive: &[u8], files: &[(&str, Vec<u8>)]) -> Manifest {
+    let mut text = format!(
+        "[[dataset]]\nname = \"tiny\"\ntitle = \"Tiny\"\nclasses = 4\nshape = [2, 2, 3]\ntrain = 5\ntest = 2\n\
+         format = \"cifar10\"\nlicence = \"none\"\nhomepage = \"\"\nmirrors = {mirrors:?}\n\
+         archive = {{ name = \"tiny.tar.gz\", bytes = {}, sha256 = {:?} }}\n",
+        archive.len(),
+        sha256(archive)
+    );
+    for ((name, content), role) in files.iter().zip(["train-records", "train-records", "test-records"]) {
+        let (bytes, sum) = (content.len(), sha256(content));
+        text += &format!("[[dataset.file]]\nname = {name:?}\nrole = {role:?}\nbytes = {bytes}\nsha256 = {sum:?}\n");
     }
     Manifest::parse(&text).unwrap()
 }

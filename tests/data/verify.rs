@@ -89,5 +89,10 @@ fn list_says_what_is_where() {
     assert_eq!(location("mnist"), Location::Folder(folder.path().join("mnist")));
     let Location::Missing(places) = location("fashion-mnist") else { panic!("{infos:?}") };
     assert!(places.contains(&folder.path().join("fashion-mnist")));
-    assert!(infos.iter().all(|info| info.classes == 10 && info.shape == [1, 28, 28]));
+    let kinds: Vec<_> = infos.iter().map(|info| (info.name.as_str(), info.classes, info.shape)).collect();
+    assert!(
+        kinds.contains(&("mnist", 10, [1, 28, 28])) && kinds.contains(&("cifar100", 100, [3, 32, 32])),
+        "{kinds:?}"
+    );
+    assert!(kinds.contains(&("tinyimagenet", 200, [3, 64, 64])), "{kinds:?}");
 }

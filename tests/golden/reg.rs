@@ -35,7 +35,7 @@ fn bound_regulariser_with_parts_and_gradients() {
                     c.output(&format!("statistics{k}"), statistics);
                     c.output(&format!("penalty{k}"), penalty);
                 }
-                let total = bound_regulariser(&mut c.graph, &propagated, fade)?;
+                let total = bound_regulariser(&mut c.graph, &propagated, fade, 0.5)?;
                 c.output("total", total);
                 // The last layer is behind every ReLU: no gradient reaches it.
                 let behind = parameters.len() - 2;
@@ -89,7 +89,7 @@ fn bound_regulariser_with_batch_norm() {
                 let statistics = ops::bound_statistics(g, (layer.center, layer.radius))?;
                 g.output(&format!("statistics{k}"), statistics);
             }
-            let total = bound_regulariser(g, &propagated, fade)?;
+            let total = bound_regulariser(g, &propagated, fade, 0.5)?;
             c.output("total", total);
             let behind = parameters.len() - 2;
             c.gradients(&[total], &[one()], &parameters[..behind])

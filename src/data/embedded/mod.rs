@@ -64,7 +64,7 @@ fn generate(part: Part, samples: usize) -> Split {
             draw(&mut random, *label, canvas, image);
         },
     );
-    Split { images, labels, channels: 1, height: SIDE, width: SIDE, classes: CLASSES }
+    Split::new(images, labels, [1, SIDE, SIDE], CLASSES).expect("one picture and one class a sample")
 }
 
 /// Ranges of what differs from sample to sample. They are set so that a small convolutional network reaches 97–99.5 %

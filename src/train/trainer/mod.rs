@@ -17,10 +17,10 @@ use super::evaluate::{Evaluation, Evaluator};
 use super::run_directory::RunDirectory;
 use super::schedule::{EpsilonSchedule, LinearSchedule, learning_rate};
 use super::step::{Phase, RECORD, RECORD_COLUMNS, RECORD_ROWS, input, plan_step};
-use crate::data::{Batches, Dataset, Split};
+use crate::data::{Dataset, Loader, LoaderOptions, Split, TrainingBatch};
 use crate::device::{Program, Session, read_state_f32};
 use crate::error::{Error, Result};
-use crate::nn::{Network, architecture, initial_values, state_name};
+use crate::nn::{Network, described, initial_values, scaled_architecture, state_name};
 use crate::philox::{key, purpose};
 
 /// Steps between two readings of the record: the host never waits within a step, and only this often at all.
@@ -44,8 +44,6 @@ pub struct Trainer {
     monitor: Option<Evaluator>,
     /// Steps queued since the record was read.
     unread: usize,
-    images: Vec<f32>,
-    labels: Vec<u32>,
     peak_bytes: usize,
 }
 
@@ -59,10 +57,15 @@ struct Scheduled {
 
 /// The network of a configuration for a dataset.
 pub fn network_for(config: &Config, dataset: &Dataset) -> Result<Network> {
-    let split = &dataset.train;
-    let input = [split.channels, split.height, split.width];
-    // As the authors have it for MNIST: no shift, no scale.
-    architecture(&config.arch, input, split.classes, &vec![0.0; split.channels], &vec![1.0; split.channels])
+    let (mean, deviation) = match &dataset.normalisation {
+        Some(n) => (n.mean.as_slice(), n.deviation.as_slice()),
+        None => (&[][..], &[][..]),
+    };
+    let (input, classes) = (dataset.input(), dataset.train.classes);
+    match &config.layers {
+        Some(layers) => described(&config.arch, layers, input, classes, mean, deviation),
+        None => scaled_architecture(&config.arch, config.width, input, classes, mean, deviation),
+    }
 }
 
 impl Trainer {
@@ -127,7 +130,6 @@ impl Trainer {
                 format!("batch = {}: the training split has only {} images", config.batch, dataset.train.len());
             return Err(Error::Config(message));
         }
-        let pixels = dataset.train.pixels();
         let position = Position { epoch: 1, batch: 0, step: 0, seconds: 0.0, sums: Sums::default(), last_loss: None };
         Ok(Trainer {
             config: config.clone(),
@@ -138,8 +140,6 @@ impl Trainer {
             program: None,
             monitor: None,
             unread: 0,
-            images: vec![0.0; config.batch * pixels],
-            labels: vec![0; config.batch],
             peak_bytes: 0,
             dataset,
         })
@@ -158,6 +158,23 @@ impl Trainer {
     /// Steps of an epoch; a rest that does not fill a batch is left out.
     pub fn steps_per_epoch(&self) -> usize {
         self.dataset.train.len() / self.config.batch
+    }
+
+    /// The batches from where the run stands to its end.
+    fn loader_options(&self) -> LoaderOptions {
+        LoaderOptions {
+            batch: self.config.batch,
+            seed: self.config.seed,
+            augmentation: self.config.augmentation(),
+            // A run that is complete has none left.
+            epoch: self.position.epoch.min(self.config.epochs).into(),
+            first_batch: if self.position.epoch > self.config.epochs {
+                self.steps_per_epoch()
+            } else {
+                self.position.batch
+            },
+            epochs: self.config.epochs.into(),
+        }
     }
 
     fn scheduled(&self, epoch: u32, batch: usize) -> Scheduled {
@@ -190,7 +207,7 @@ impl Trainer {
         Ok(program)
     }
 
-    fn queue_step(&mut self, s: &Scheduled) -> Result<()> {
+    fn queue_step(&mut self, s: &Scheduled, batch: &TrainingBatch) -> Result<()> {
         let program = self.program(s.phase)?;
         let p = &self.position;
         let rates = self.config.optimizer.rates(s.lr, p.step + 1);
@@ -202,8 +219,8 @@ impl Trainer {
         self.session.run(
             program,
             &[
-                (input::X, bytemuck::cast_slice(&self.images)),
-                (input::LABELS, bytemuck::cast_slice(&self.labels)),
+                (input::X, bytemuck::cast_slice(&batch.images)),
+                (input::LABELS, bytemuck::cast_slice(&batch.labels)),
                 (input::EPSILON, bytemuck::bytes_of(&(s.epsilon as f32))),
                 (input::KAPPA, bytemuck::bytes_of(&(s.kappa as f32))),
                 (input::FADE, bytemuck::bytes_of(&(fade as f32))),
@@ -307,16 +324,10 @@ impl Trainer {
         let dataset = self.dataset.clone();
         let batch = self.config.batch as f64;
         let per_epoch = self.steps_per_epoch();
+        let mut loader = Loader::new(dataset.clone(), self.loader_options())?;
         'epochs: while self.position.epoch <= self.config.epochs {
             let epoch = self.position.epoch;
             let epoch_begun = Instant::now();
-            let mut batches = Batches::training(
-                &dataset.train,
-                self.config.batch,
-                self.config.seed,
-                epoch.into(),
-                self.position.batch,
-            )?;
             let mut scheduled = self.scheduled(epoch, self.position.batch.min(per_epoch - 1));
             while self.position.batch < per_epoch {
                 let stop = observer.stop();
@@ -333,9 +344,8 @@ impl Trainer {
                     complete = false;
                     break 'epochs;
                 }
-                batches.next_into(&mut self.images, &mut self.labels)?;
                 scheduled = self.scheduled(epoch, self.position.batch);
-                self.queue_step(&scheduled)?;
+                self.queue_step(&scheduled, loader.next_batch())?;
                 if self.unread == READ_EVERY || self.position.batch == per_epoch {
                     let loss = self.read_record().await?.expect("a step was queued");
                     let running = trained + epoch_begun.elapsed().as_secs_f64();
@@ -361,6 +371,7 @@ impl Trainer {
                 step: self.position.step,
                 seconds: earlier + begun.elapsed().as_secs_f64(),
                 epoch_seconds,
+                wait_seconds: loader.take_waited().as_secs_f64(),
                 epsilon: scheduled.epsilon,
                 lr: scheduled.lr,
                 loss,

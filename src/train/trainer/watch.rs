@@ -86,6 +86,8 @@ pub struct EpochMetrics {
     pub seconds: f64,
     /// Seconds of this epoch's steps, without evaluation.
     pub epoch_seconds: f64,
+    /// Seconds of these that were spent waiting for a batch.
+    pub wait_seconds: f64,
     /// ε of the last step.
     pub epsilon: f64,
     /// Learning rate.
@@ -109,6 +111,7 @@ impl EpochMetrics {
         put("step", self.step.into());
         put("seconds", self.seconds.into());
         put("epoch_seconds", self.epoch_seconds.into());
+        put("wait_seconds", self.wait_seconds.into());
         put("epsilon", self.epsilon.into());
         put("lr", self.lr.into());
         put("loss", self.loss.into());
