@@ -62,7 +62,13 @@ pub fn network_for(config: &Config, dataset: &Dataset) -> Result<Network> {
     let split = &dataset.train;
     let input = [split.channels, split.height, split.width];
     // As the authors have it for MNIST: no shift, no scale.
-    architecture(&config.arch, input, split.classes, &vec![0.0; split.channels], &vec![1.0; split.channels])
+    let network =
+        architecture(&config.arch, input, split.classes, &vec![0.0; split.channels], &vec![1.0; split.channels])?;
+    if config.method.is_taps() {
+        // Now, not in the first epoch of the full ε.
+        network.split_layer(config.taps_split)?;
+    }
+    Ok(network)
 }
 
 impl Trainer {
@@ -171,8 +177,9 @@ impl Trainer {
         // Standard training has one loss, whatever the weights.
         let kappa = if c.method == MethodKind::Std { 0.0 } else { kappa };
         let lr = learning_rate(c.lr, c.lr_decay, c.lr_milestones.as_deref().unwrap_or_default(), epoch);
-        let regularised = c.regulariser == Some(Regulariser::Bound) && epsilon < c.final_epsilon();
-        Scheduled { epsilon, kappa, lr, phase: Phase { natural: kappa > 0.0, robust: kappa < 1.0, regularised } }
+        let differs = c.regulariser == Some(Regulariser::Bound) || c.method.is_taps();
+        let annealing = differs && epsilon < c.final_epsilon();
+        Scheduled { epsilon, kappa, lr, phase: Phase { natural: kappa > 0.0, robust: kappa < 1.0, annealing } }
     }
 
     /// The program of `phase`; the one before it is freed first, so that only one holds work buffers.
