@@ -2,6 +2,7 @@
 
 use super::{Layer, Network};
 use crate::error::{Error, Result};
+use crate::shape::Shape;
 
 impl Network {
     /// The layer at which the last `relus` ReLUs begin: the first behind the ReLU before them, or behind the flattening that
@@ -23,11 +24,11 @@ impl Network {
 
     /// Most elements of one sample between any two layers from `layer` on, what enters it included.
     pub fn widest_from(&self, layer: usize) -> usize {
-        let mut shape = self.input.into();
+        let mut shape: Shape = self.input.into();
         let mut widest = 0;
         for (i, l) in self.layers.iter().enumerate() {
             if i >= layer {
-                widest = widest.max(crate::shape::Shape::elements(&shape));
+                widest = widest.max(shape.elements());
             }
             (shape, _) = l.map_shape(&shape).expect("the layers fit together since the network was made");
         }
