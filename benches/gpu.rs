@@ -116,7 +116,7 @@ fn main() -> Result<()> {
 
     let network = architecture("cnn3", [1, 28, 28], 10, &[0.0], &[1.0])?;
     let config = Config { batch: BATCH, ..Config::default() }.resolve()?;
-    let plan = plan_step(&network, &config, Phase { natural: false, robust: true, regularised: false })?;
+    let plan = plan_step(&network, &config, Phase { natural: false, robust: true, annealing: false })?;
     let program = gpu.compile(&plan)?;
     let (scalar, rates, key, row) = ([0.1f32], [1e-3f32, 1.0], [1u32, 2, 3, 4], [0u32]);
     let feeds: [Feed<'_>; 8] = [

@@ -11,12 +11,12 @@ use super::format::{Side, count, table as lines};
 pub fn method(config: &Config) -> String {
     let name = config.method.name();
     match config.method {
-        MethodKind::Sabr => format!("{name} with ε = {}, λ = {}", config.epsilon, config.lambda),
+        MethodKind::Sabr | MethodKind::Staps => format!("{name} with ε = {}, λ = {}", config.epsilon, config.lambda),
         MethodKind::CcIbp | MethodKind::MtlIbp | MethodKind::ExpIbp => {
             format!("{name} with ε = {}, α = {}", config.epsilon, config.alpha)
         }
         MethodKind::Std => format!("{name} (measured at ε = {})", config.epsilon),
-        MethodKind::Pgd | MethodKind::Ibp => format!("{name} with ε = {}", config.epsilon),
+        MethodKind::Pgd | MethodKind::Ibp | MethodKind::Taps => format!("{name} with ε = {}", config.epsilon),
     }
 }
 

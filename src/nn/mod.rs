@@ -4,6 +4,7 @@ mod architectures;
 mod init;
 mod layer;
 mod norm;
+mod split;
 
 pub use architectures::{ARCHITECTURES, architecture, described, scaled_architecture};
 pub use init::{initial_values, shi_deviation};
@@ -193,6 +194,8 @@ pub struct Propagated {
     pub normalized: Interval,
     /// Boxes before each ReLU, in order.
     pub before_relu: Vec<Interval>,
+    /// Boxes before each layer, in order; the last is [`Propagated::before_last`].
+    pub before_layer: Vec<Interval>,
 }
 
 impl TrainingPass {
@@ -262,15 +265,33 @@ impl<'a> Bound<'a> {
         &self.values
     }
 
+    /// The network itself.
+    pub fn network(&self) -> &'a Network {
+        self.network
+    }
+
+    /// What the layers from `start` on take.
+    fn operands_from(&self, start: usize) -> Operands<'_> {
+        let before = &self.network.layers[..start];
+        let norms = before.iter().filter(|l| matches!(l, Layer::BatchNorm)).count();
+        let weighted = before.iter().filter(|l| matches!(l, Layer::Conv2d { .. } | Layer::Linear { .. })).count();
+        Operands { parameters: self.values[2 * (norms + weighted)..].chunks(2), norms: self.norms[norms..].iter() }
+    }
+
     fn operands(&self) -> Operands<'_> {
-        Operands { parameters: self.values.chunks(2), norms: self.norms.iter() }
+        self.operands_from(0)
     }
 
     /// Logits `[N,K]` of images x `[N,C,H,W]`.
     pub fn forward(&self, graph: &mut Graph, x: Value) -> Result<Value> {
+        self.forward_from(graph, 0, x)
+    }
+
+    /// Logits `[N,K]` of what enters layer `start`, `[N,…]`.
+    pub fn forward_from(&self, graph: &mut Graph, start: usize, x: Value) -> Result<Value> {
         let mut h = x;
-        let mut operands = self.operands();
-        for layer in &self.network.layers {
+        let mut operands = self.operands_from(start);
+        for layer in &self.network.layers[start..] {
             h = layer.forward(graph, h, &mut operands)?;
         }
         Ok(h)
@@ -304,10 +325,11 @@ impl<'a> Bound<'a> {
     pub fn propagate_shrunk(&self, graph: &mut Graph, input: Interval, factor: f32) -> Result<Propagated> {
         let mut h = input;
         let mut normalized = input;
-        let mut before_relu = Vec::new();
+        let (mut before_relu, mut before_layer) = (Vec::new(), Vec::new());
         let mut operands = self.operands();
         let layers = &self.network.layers;
         for layer in &layers[..layers.len() - 1] {
+            before_layer.push(h);
             if matches!(layer, Layer::Relu) {
                 before_relu.push(h);
             }
@@ -320,7 +342,8 @@ impl<'a> Bound<'a> {
                 normalized = h;
             }
         }
-        Ok(Propagated { before_last: h, normalized, before_relu })
+        before_layer.push(h);
+        Ok(Propagated { before_last: h, normalized, before_relu, before_layer })
     }
 
     /// Worst-case logits relative to the label (see [`Interval::margin_logits`]) of a propagated box.

@@ -30,7 +30,7 @@ impl StepBench {
     /// Compiles the step of `config` in its last phase and fills the parameters.
     pub fn new(session: &mut dyn Session, config: &Config) -> Result<StepBench> {
         let network = architecture(&config.arch, INPUT, CLASSES, &[0.0], &[1.0])?;
-        let plan = plan_step(&network, config, Phase { natural: false, robust: true, regularised: false })?;
+        let plan = plan_step(&network, config, Phase { natural: false, robust: true, annealing: false })?;
         let program = session.compile(&plan)?;
         for (name, values) in initial_values(&network, false, config.seed) {
             write_state_f32(session, &state_name(&name), &values)?;

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::attack::AttackSpec;
+use super::latent::{GROUP_ELEMENTS, TapsSpec};
 use crate::data::{Augmentation, LoadOptions, augmentation};
 use crate::device::DeviceInfo;
 use crate::error::{Error, Result};
@@ -29,11 +30,15 @@ pub enum MethodKind {
     MtlIbp,
     /// Geometric mean of losses (De Palma et al. 2024).
     ExpIbp,
+    /// Attacks on the last layers within a box that the first layers propagate (Mao et al. 2023).
+    Taps,
+    /// The same, of a small box around an attacked image (Mao et al. 2023).
+    Staps,
 }
 
 impl MethodKind {
     /// All methods, in the order of the tables.
-    pub const ALL: [MethodKind; 7] = [
+    pub const ALL: [MethodKind; 9] = [
         MethodKind::Std,
         MethodKind::Pgd,
         MethodKind::Ibp,
@@ -41,6 +46,8 @@ impl MethodKind {
         MethodKind::CcIbp,
         MethodKind::MtlIbp,
         MethodKind::ExpIbp,
+        MethodKind::Taps,
+        MethodKind::Staps,
     ];
 
     /// The name on the command line.
@@ -53,6 +60,8 @@ impl MethodKind {
             MethodKind::CcIbp => "cc-ibp",
             MethodKind::MtlIbp => "mtl-ibp",
             MethodKind::ExpIbp => "exp-ibp",
+            MethodKind::Taps => "taps",
+            MethodKind::Staps => "staps",
         }
     }
 
@@ -64,6 +73,11 @@ impl MethodKind {
     /// Whether the loss mixes an attacked point with bounds over the ε box, by the weight α.
     pub fn is_expressive(self) -> bool {
         matches!(self, MethodKind::CcIbp | MethodKind::MtlIbp | MethodKind::ExpIbp)
+    }
+
+    /// Whether the network is split in two, of which the second is attacked within the box of the first.
+    pub fn is_taps(self) -> bool {
+        matches!(self, MethodKind::Taps | MethodKind::Staps)
     }
 }
 
@@ -201,6 +215,22 @@ pub struct Config {
     pub attack_steps: usize,
     /// First step length of the training attack relative to ε; it falls tenfold at 50, 80 and 90 % of the steps.
     pub attack_step_size: f64,
+    /// ReLUs behind the split of `taps` and `staps`, see [`TapsSpec`]; at least 1, and one less than the network has at most.
+    pub taps_split: usize,
+    /// Weight w of the gradient through the attacked margins against that through the bounds.
+    pub taps_grad_scale: f64,
+    /// Gradient steps of the attack in the latent box.
+    pub taps_steps: usize,
+    /// First step length of that attack relative to the width of the latent box; the greater of 0.2 and 2/steps if `None`.
+    pub taps_step_size: Option<f64>,
+    /// Factor of the step length from 70 % of the steps on (above 50 steps: 40 and 70 %; above 80: 30, 60 and 80 %); 0.1 from
+    /// 20 steps on, else 1, if `None`.
+    pub taps_step_decay: Option<f64>,
+    /// Random starts of that attack.
+    pub taps_restarts: usize,
+    /// Threshold c ∈ (0, 1] of the gradient connector: the share of the latent box's width, from either end, within which
+    /// an attacked point moves that end.
+    pub taps_threshold: f64,
     /// Gradient steps of the attack that measures adversarial accuracy.
     pub eval_attack_steps: usize,
     /// Its step length relative to ε, constant.
@@ -258,6 +288,13 @@ impl Default for Config {
             relu_shrinkage: 1.0,
             attack_steps: 8,
             attack_step_size: 0.5,
+            taps_split: 1,
+            taps_grad_scale: 5.0,
+            taps_steps: 20,
+            taps_step_size: None,
+            taps_step_decay: None,
+            taps_restarts: 1,
+            taps_threshold: 0.5,
             eval_attack_steps: 40,
             eval_attack_step_size: 0.1,
             validation: None,
@@ -406,7 +443,18 @@ impl Config {
         let right = "a length in (0, 100], relative to epsilon";
         number("attack_step_size", self.attack_step_size, step_size(self.attack_step_size), right)?;
         number("eval_attack_step_size", self.eval_attack_step_size, step_size(self.eval_attack_step_size), right)?;
+        let scale = self.taps_grad_scale;
+        number("taps_grad_scale", scale, scale >= 0.0, "0 or a positive weight")?;
+        let size = self.taps_step_size.unwrap_or(1.0);
+        number("taps_step_size", size, size > 0.0 && size <= 1.0, "a length in (0, 1], relative to the latent box")?;
+        let decay = self.taps_step_decay.unwrap_or(1.0);
+        number("taps_step_decay", decay, decay > 0.0 && decay <= 1.0, "a factor in (0, 1]")?;
+        let threshold = self.taps_threshold;
+        number("taps_threshold", threshold, threshold > 0.0 && threshold <= 1.0, "a share in (0, 1]")?;
         for (name, value) in [
+            ("taps_split", self.taps_split),
+            ("taps_steps", self.taps_steps),
+            ("taps_restarts", self.taps_restarts),
             ("epochs", self.epochs as usize),
             ("batch", self.batch),
             ("attack_steps", self.attack_steps),
@@ -443,6 +491,18 @@ impl Config {
     /// The attack of training.
     pub fn attack(&self) -> AttackSpec {
         AttackSpec::training(self.attack_steps, self.attack_step_size)
+    }
+
+    /// What TAPS and STAPS do behind the split.
+    pub fn taps(&self) -> TapsSpec {
+        TapsSpec {
+            split: self.taps_split,
+            step_lengths: TapsSpec::step_lengths(self.taps_steps, self.taps_step_size, self.taps_step_decay),
+            restarts: self.taps_restarts,
+            threshold: self.taps_threshold as f32,
+            grad_scale: self.taps_grad_scale as f32,
+            group_elements: GROUP_ELEMENTS,
+        }
     }
 
     /// The attack that measures adversarial accuracy in reports.

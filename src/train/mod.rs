@@ -6,6 +6,7 @@ pub mod checkpoint;
 pub mod clip;
 mod config;
 mod evaluate;
+pub mod latent;
 pub mod methods;
 pub mod presets;
 pub mod regulariser;

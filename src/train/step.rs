@@ -18,14 +18,14 @@ pub struct Phase {
     pub natural: bool,
     /// κ < 1.
     pub robust: bool,
-    /// ε < ε_end, and the configuration asks for the bound regulariser.
-    pub regularised: bool,
+    /// ε < ε_end, and the step differs from that of the full ε: it has the bound regulariser, or the method trains otherwise.
+    pub annealing: bool,
 }
 
 impl Phase {
     /// A word for reports.
     pub fn name(&self) -> &'static str {
-        match (self.natural, self.robust, self.regularised) {
+        match (self.natural, self.robust, self.annealing) {
             (true, false, _) => "natural",
             (true, true, _) => "mixed",
             (false, _, true) => "annealing",
@@ -88,7 +88,7 @@ pub fn plan_step(network: &Network, config: &Config, phase: Phase) -> Result<Pla
     let moved = clean.update(&mut g, &running)?;
     let trained = bound.with_statistics(&mut g, &clean.statistics)?;
     let evaluated = bound.with_statistics(&mut g, &moved)?.folded(&mut g)?;
-    let attack = config.attack();
+    let (attack, taps) = (config.attack(), config.taps());
     let batch = Batch {
         network: &trained,
         evaluated: &evaluated,
@@ -104,6 +104,8 @@ pub fn plan_step(network: &Network, config: &Config, phase: Phase) -> Result<Pla
         alpha: config.alpha as f32,
         faithful_border: config.faithful_border,
         attack: &attack,
+        annealing: phase.annealing,
+        taps: &taps,
     };
 
     let zero = ops::fill(&mut g, 0.0, [1])?;
@@ -127,7 +129,7 @@ pub fn plan_step(network: &Network, config: &Config, phase: Phase) -> Result<Pla
             robust_loss
         });
     }
-    if phase.regularised && config.regulariser == Some(Regulariser::Bound) {
+    if phase.annealing && config.regulariser == Some(Regulariser::Bound) {
         let boxes = match propagated {
             Some(boxes) => boxes,
             None => {

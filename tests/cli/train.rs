@@ -121,7 +121,7 @@ fn the_result_is_a_table_and_progress_is_apart() {
 #[test]
 fn every_method_trains_every_small_network() {
     let folder = tempfile::tempdir().unwrap();
-    for method in ["std", "pgd", "ibp", "sabr", "cc-ibp", "mtl-ibp", "exp-ibp"] {
+    for method in ["std", "pgd", "ibp", "sabr", "cc-ibp", "mtl-ibp", "exp-ibp", "taps", "staps"] {
         let result = train(folder.path(), &["--method", method, "--json", "--arch", "small"]).json();
         assert_eq!((result["method"].as_str(), result["arch"].as_str()), (Some(method), Some("small")));
         assert_evaluation(&result["test"]);

@@ -129,7 +129,7 @@ fn three_training_steps() {
     let (epsilon, lr) = (0.1, 5e-3);
     let batch = golden.labels("train.labels").len();
     let config = Config { method: MethodKind::Ibp, batch, l1: 1e-3, epsilon, lr, ..Config::default() };
-    let phase = Phase { natural: false, robust: true, regularised: false };
+    let phase = Phase { natural: false, robust: true, annealing: false };
     let plan = plan_step(&network, &config, phase).expect("a plan");
     device::each(|session| check_steps(session, &golden, &plan, (epsilon as f32, lr)));
 }

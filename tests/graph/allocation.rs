@@ -13,8 +13,11 @@ use crate::common::run::zeros;
 /// a thread of the pool takes memory once, when it first looks for the work of another, which on a busy machine may be late.
 fn allocations_of_steps(method: MethodKind) -> usize {
     let network = architecture("cnn3", [1, 28, 28], 10, &[0.1], &[0.3]).expect("a network");
-    let config = Config { method, batch: 16, attack_steps: 3, ..Config::default() }.resolve().expect("settings");
-    let phase = Phase { natural: false, robust: true, regularised: method.propagates_boxes() };
+    let config = Config { method, batch: 16, attack_steps: 3, taps_steps: 3, ..Config::default() };
+    let config = config.resolve().expect("settings");
+    // The phase of more work: with the regulariser, or with the attack in the latent box.
+    let annealing = method.propagates_boxes() && !method.is_taps();
+    let phase = Phase { natural: false, robust: true, annealing };
     let plan = plan_step(&network, &config, phase).expect("a plan");
     let zeros = zeros(&plan);
     let feeds: Vec<Feed<'_>> = zeros.iter().map(|(name, words)| (name.as_str(), bytemuck::cast_slice(words))).collect();

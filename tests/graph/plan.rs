@@ -94,10 +94,10 @@ fn buffers_are_reused_and_never_shared_by_values_alive_at_once() -> Result<()> {
 #[test]
 fn plans_of_training_steps_keep_their_values_apart() {
     for method in MethodKind::ALL {
-        let config = Config { method, batch: 4, attack_steps: 3, ..Config::default() };
+        let config = Config { method, batch: 4, attack_steps: 3, taps_steps: 3, ..Config::default() };
         let network = smallbox::nn::architecture("cnn3", [1, 28, 28], 10, &[0.1], &[0.3]).unwrap();
-        for (natural, regularised) in [(true, false), (false, true), (false, false)] {
-            let phase = Phase { natural, robust: true, regularised };
+        for (natural, annealing) in [(true, false), (false, true), (false, false)] {
+            let phase = Phase { natural, robust: true, annealing };
             let plan = plan_step(&network, &config, phase).unwrap();
             check_slots(&plan).unwrap_or_else(|what| panic!("{} {phase:?}: {what}", method.name()));
         }

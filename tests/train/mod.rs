@@ -4,3 +4,4 @@ mod attack;
 mod expressive;
 mod region;
 mod runs;
+mod taps;

@@ -31,6 +31,7 @@ fn config(method: MethodKind) -> Config {
         lr: 2e-3,
         epsilon_end_epoch: Some(3),
         eval_attack_steps: 2,
+        taps_steps: 3,
         ..Config::default()
     };
     config.resolve().expect("a valid configuration")
@@ -181,7 +182,7 @@ fn running_statistics_follow_the_clean_batch_alone() {
         for method in MethodKind::ALL {
             for stats in [BnStats::Clean, BnStats::Adversarial] {
                 let config = Config { bn_stats: Some(stats), batch: 8, attack_steps: 2, ..config(method) };
-                let phase = Phase { natural: false, robust: true, regularised: method.propagates_boxes() };
+                let phase = Phase { natural: false, robust: true, annealing: method.propagates_boxes() };
                 let plan = plan_step(&network, &config, phase).expect("a plan");
                 let program = session.compile(&plan).expect("a program");
                 let initial = initial_values(&network, true, 3);
@@ -242,7 +243,8 @@ const STEPS: usize = 10;
 
 /// Losses of [`STEPS`] steps of `method` on fixed random data.
 fn losses(session: &mut dyn Session, method: MethodKind) -> Vec<f64> {
-    let config = Config { method, batch: 16, lr: 1e-3, epsilon: 0.05, attack_steps: 3, ..Config::default() };
+    let config =
+        Config { method, batch: 16, lr: 1e-3, epsilon: 0.05, attack_steps: 3, taps_steps: 2, ..Config::default() };
     let mut bench = StepBench::new(session, &config.resolve().expect("valid")).expect("a step");
     let mut losses = Vec::new();
     for _ in 0..STEPS {
@@ -286,7 +288,7 @@ fn a_step_is_one_program_without_a_wait_and_reuses_its_buffers() {
     let config = config(MethodKind::Sabr);
     let dataset = dataset();
     let network = smallbox::train::network_for(&config, &dataset).expect("a network");
-    let phase = Phase { natural: false, robust: true, regularised: true };
+    let phase = Phase { natural: false, robust: true, annealing: true };
     let plan = plan_step(&network, &config, phase).expect("a plan");
     let separate: usize = plan.steps.iter().flat_map(|s| s.signature.outputs.iter()).map(|t| t.bytes()).sum();
     assert!(plan.slot_bytes() * 3 < separate, "{} of {separate} bytes", plan.slot_bytes());

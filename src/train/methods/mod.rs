@@ -8,9 +8,12 @@ mod mtl_ibp;
 mod pgd;
 mod sabr;
 mod standard;
+mod staps;
+mod taps;
 
 use super::attack::{AttackSpec, Attacked, attack};
 use super::config::{BnStats, MethodKind};
+use super::latent::TapsSpec;
 use crate::error::Result;
 use crate::graph::{Graph, Value};
 use crate::interval::Bounds;
@@ -48,6 +51,10 @@ pub struct Batch<'a> {
     pub relu_shrinkage: f32,
     /// The training attack.
     pub attack: &'a AttackSpec,
+    /// ε still grows: TAPS and STAPS train as IBP and SABR.
+    pub annealing: bool,
+    /// What TAPS and STAPS do once it is full.
+    pub taps: &'a TapsSpec,
 }
 
 impl<'a> Batch<'a> {
@@ -103,6 +110,8 @@ pub fn method(kind: MethodKind) -> &'static dyn Method {
         MethodKind::CcIbp => &cc_ibp::ConvexCombination,
         MethodKind::MtlIbp => &mtl_ibp::MultiTask,
         MethodKind::ExpIbp => &exp_ibp::GeometricMean,
+        MethodKind::Taps => &taps::Estimated,
+        MethodKind::Staps => &staps::EstimatedSmallBoxes,
     }
 }
 

@@ -62,10 +62,15 @@ pub fn network_for(config: &Config, dataset: &Dataset) -> Result<Network> {
         None => (&[][..], &[][..]),
     };
     let (input, classes) = (dataset.input(), dataset.train.classes);
-    match &config.layers {
+    let network = match &config.layers {
         Some(layers) => described(&config.arch, layers, input, classes, mean, deviation),
         None => scaled_architecture(&config.arch, config.width, input, classes, mean, deviation),
+    }?;
+    if config.method.is_taps() {
+        // Now, not in the first epoch of the full ε.
+        network.split_layer(config.taps_split)?;
     }
+    Ok(network)
 }
 
 impl Trainer {
@@ -188,8 +193,9 @@ impl Trainer {
         // Standard training has one loss, whatever the weights.
         let kappa = if c.method == MethodKind::Std { 0.0 } else { kappa };
         let lr = learning_rate(c.lr, c.lr_decay, c.lr_milestones.as_deref().unwrap_or_default(), epoch);
-        let regularised = c.regulariser == Some(Regulariser::Bound) && epsilon < c.final_epsilon();
-        Scheduled { epsilon, kappa, lr, phase: Phase { natural: kappa > 0.0, robust: kappa < 1.0, regularised } }
+        let differs = c.regulariser == Some(Regulariser::Bound) || c.method.is_taps();
+        let annealing = differs && epsilon < c.final_epsilon();
+        Scheduled { epsilon, kappa, lr, phase: Phase { natural: kappa > 0.0, robust: kappa < 1.0, annealing } }
     }
 
     /// The program of `phase`; the one before it is freed first, so that only one holds work buffers.
