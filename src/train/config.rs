@@ -1,5 +1,7 @@
 //! What a training run is made of: one flat list of settings, from defaults, a TOML file, `--set key=value` and flags.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::attack::AttackSpec;
@@ -177,6 +179,9 @@ pub struct Config {
     pub epsilon_end_epoch: Option<u32>,
     /// How weights begin; `shi` where boxes are propagated, else `pytorch`.
     pub init: Option<Init>,
+    /// A safetensors file whose weights the run begins from instead of `init`: names as in the state dict of PyTorch's
+    /// `nn.Sequential` without the normalisation layer. Going on with the run doesn't need it again.
+    pub import_weights: Option<PathBuf>,
     /// Regulariser of the annealing phase; `bound` where boxes are propagated, else `none`.
     pub regulariser: Option<Regulariser>,
     /// Whose statistics the batch norms of the robust loss use; as the authors of each method have it, `adversarial` for
@@ -230,6 +235,7 @@ impl Default for Config {
             kappa_end_epoch: None,
             epsilon_end_epoch: None,
             init: None,
+            import_weights: None,
             regulariser: None,
             bn_stats: None,
             optimizer: Optimizer::Adam,

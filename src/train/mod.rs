@@ -3,6 +3,7 @@
 pub mod attack;
 mod bench;
 pub mod checkpoint;
+mod classify;
 pub mod clip;
 mod config;
 mod evaluate;
@@ -14,6 +15,7 @@ pub mod step;
 mod trainer;
 
 pub use bench::StepBench;
+pub use classify::logits;
 pub use config::{BnStats, Config, Init, MethodKind, Optimizer, Regulariser, RunRecord};
 pub use evaluate::{Evaluation, Evaluator, Rate};
 pub use run_directory::RunDirectory;

@@ -75,8 +75,10 @@ impl Trainer {
     ) -> Result<Trainer> {
         let network = network_for(config, &dataset)?;
         let mut trainer = Trainer::with_network(config, network, dataset, session, run)?;
-        let shi = trainer.config.init == Some(Init::Shi);
-        let parameters = initial_values(&trainer.network, shi, config.seed);
+        let parameters = match &config.import_weights {
+            Some(file) => checkpoint::import_tensors(file, &trainer.network)?,
+            None => initial_values(&trainer.network, config.init == Some(Init::Shi), config.seed),
+        };
         checkpoint::write_tensors(trainer.session.as_mut(), &trainer.network, &parameters)?;
         Ok(trainer)
     }
