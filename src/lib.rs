@@ -14,7 +14,7 @@
 //! # Modules, from the ground up
 //! [`error`], [`shape`], [`kernel`] (plain descriptions of device work) and [`philox`] (random numbers) → [`graph`] →
 //! [`ops`] and [`device`], side by side: they meet in the [`graph::Op`] trait and the kernel descriptions → [`interval`] →
-//! [`nn`] → [`train`] → the command line. [`data`] and [`formats`] stand apart on [`error`] and [`shape`].
+//! [`nn`] → [`train`] and [`export`] → the command line. [`data`] and [`formats`] stand apart on [`error`] and [`shape`].
 //! Nothing here prints; a test holds the `use crate::` lines against this order.
 //!
 //! # Letters
@@ -23,6 +23,7 @@
 pub mod data;
 pub mod device;
 pub mod error;
+pub mod export;
 pub mod formats;
 pub mod graph;
 pub mod interval;

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// Modules, from the ground up: a module may use itself and those listed with it.
-const MAY_USE: [(&str, &[&str]); 13] = [
+const MAY_USE: [(&str, &[&str]); 14] = [
     ("error", &[]),
     ("shape", &["error"]),
     ("kernel", &["error", "shape"]),
@@ -16,10 +16,14 @@ const MAY_USE: [(&str, &[&str]); 13] = [
     ("nn", &["error", "shape", "philox", "graph", "ops", "interval"]),
     ("data", &["error", "shape", "philox"]),
     ("formats", &["error", "shape"]),
+    ("export", &["error", "shape", "nn", "formats"]),
     ("train", &["error", "shape", "philox", "kernel", "graph", "ops", "device", "interval", "nn", "data", "formats"]),
     (
         "cli",
-        &["error", "shape", "philox", "kernel", "graph", "ops", "device", "interval", "nn", "data", "formats", "train"],
+        &[
+            "error", "shape", "philox", "kernel", "graph", "ops", "device", "interval", "nn", "data", "formats",
+            "train", "export",
+        ],
     ),
 ];
 

@@ -6,6 +6,7 @@ mod data;
 mod golden;
 mod gpu;
 mod graph;
+mod interchange;
 mod layering;
 mod ops;
 mod soundness;

@@ -8,10 +8,12 @@ mod data;
 mod devices;
 mod dry_run;
 mod eval;
+mod export;
 mod fetch;
 mod format;
 mod interrupt;
 mod machine;
+mod model;
 mod options;
 mod output;
 mod parse;
@@ -47,6 +49,8 @@ enum Command {
     Train(Box<train::Args>),
     /// Measure natural, adversarial and IBP-certified accuracy of a model
     Eval(Box<eval::Args>),
+    /// Write a model as ONNX, and properties of images as VNN-LIB, for other verifiers
+    Export(Box<export::Args>),
     /// List the devices that can be computed on, each with a numeric self-test
     Devices(devices::Args),
     /// List, download, check and look at datasets
@@ -87,6 +91,7 @@ fn parse_and_run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
         Ok(cli) => match cli.command {
             Command::Train(args) => train::run(&args),
             Command::Eval(args) => eval::run(&args),
+            Command::Export(args) => export::run(&args),
             Command::Devices(args) => devices::run(&args),
             Command::Data(command) => data::run(&command),
             Command::Bench(command) => bench::run(&command),

@@ -1,5 +1,6 @@
 //! Values of options that clap doesn't know.
 
+use std::ops::Range;
 use std::time::Duration;
 
 /// A number or a fraction such as `2/255`.
@@ -17,6 +18,12 @@ pub fn number(text: &str) -> Result<f64, String> {
 /// A whole number from 1.
 pub fn positive(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|&n| n > 0).ok_or_else(|| "expected a whole number of at least 1".to_string())
+}
+
+/// Whole numbers from A to B − 1, as `A..B`.
+pub fn range(text: &str) -> Result<Range<usize>, String> {
+    let ends = text.split_once("..").and_then(|(a, b)| Some(a.trim().parse().ok()?..b.trim().parse().ok()?));
+    ends.filter(|range| !range.is_empty()).ok_or_else(|| "expected A..B, whole numbers with A below B".to_string())
 }
 
 /// Units of time, longest first, in seconds.
@@ -65,6 +72,14 @@ mod tests {
         assert_eq!(positive("12"), Ok(12));
         for wrong in ["0", "-1", "1.5", "", "99999999999999999999"] {
             assert!(positive(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn ranges() {
+        assert_eq!(range("3..12"), Ok(3..12));
+        for wrong in ["", "3", "3..", "..3", "3..3", "5..3", "-1..3", "1..2..3", "a..b"] {
+            assert!(range(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -64,6 +64,9 @@ pub struct Settings {
     /// Training images to hold back for validation, 0 for none `[default: the dataset's]`
     #[arg(long, value_name = "N")]
     validation: Option<usize>,
+    /// Begin from the weights in a safetensors file, named as PyTorch's nn.Sequential names them
+    #[arg(long, value_name = "F.safetensors")]
+    import_weights: Option<String>,
     /// Whose statistics the batch norms use in the robust loss [default: adversarial for pgd and the mixtures, else clean]
     #[arg(long, value_name = "WHOSE", value_parser = bn_stats_parser())]
     bn_stats: Option<BnStats>,
@@ -110,6 +113,7 @@ impl Settings {
         config.seed = self.seed.unwrap_or(config.seed);
         config.limit = self.limit.or(config.limit);
         config.validation = self.validation.or(config.validation);
+        config.import_weights = self.import_weights.clone().map(PathBuf::from).or(config.import_weights);
         config.bn_stats = self.bn_stats.or(config.bn_stats);
         config.faithful_border |= self.faithful_border;
         config.arch = self.arch.clone().unwrap_or(config.arch);

@@ -53,6 +53,18 @@ impl View {
 }
 
 impl Split {
+    /// The pixels in the middle of sample `index`, which is what the network sees of it in evaluation: C, h, w.
+    ///
+    /// # Panics
+    /// If there is no such sample.
+    pub fn middle_bytes(&self, index: usize) -> Vec<u8> {
+        let View { top, left, .. } = View::middle(self);
+        let [height, width] = self.window;
+        let planes = self.image(index).chunks_exact(self.height * self.width);
+        let rows = planes.flat_map(|plane| plane.chunks_exact(self.width).skip(top as usize).take(height));
+        rows.flat_map(|row| &row[left as usize..][..width]).copied().collect()
+    }
+
     /// Writes what `view` shows of sample `index` to `image`: C · h · w values in `[0, 1]` (byte / 255) for the window h × w.
     ///
     /// # Panics

@@ -36,6 +36,11 @@ pub struct Dataset {
 }
 
 impl Dataset {
+    /// Mean and deviation of each channel in the input layer; empty without one.
+    pub fn normalisation_constants(&self) -> (&[f32], &[f32]) {
+        self.normalisation.as_ref().map_or((&[], &[]), |n| (&n.mean, &n.deviation))
+    }
+
     /// C, H, W of what the network sees.
     pub fn input(&self) -> [usize; 3] {
         self.train.input()

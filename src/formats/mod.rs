@@ -1,5 +1,7 @@
 //! Files that other programs read and write. Plain data in, plain data out: nothing here knows a network or a device.
 
 pub mod atomic;
+pub mod onnx;
 pub mod tensorboard;
 pub mod tensors;
+pub mod vnnlib;

@@ -14,6 +14,9 @@ use crate::shape::{DType, TensorType};
 /// The one metadata key of our files: a single key has one order, so equal content means equal bytes.
 pub const METADATA: &str = "smallbox";
 
+/// Last part of the names of a PyTorch batch norm's counters (I64): no part of the network, and without use here.
+const COUNTER: &str = "num_batches_tracked";
+
 /// A tensor in a file: name, type, words.
 pub type Tensor = (String, TensorType, Vec<u32>);
 
@@ -35,7 +38,8 @@ pub fn write(path: &Path, tensors: &[Tensor], metadata: &impl Serialize) -> Resu
     write_atomically(path, &bytes)
 }
 
-/// Tensors of a file, sorted by name, and the text under [`METADATA`] if the file has any.
+/// Tensors of a file, sorted by name, and the text under [`METADATA`] if the file has any. PyTorch's `num_batches_tracked` are
+/// passed over.
 ///
 /// # Errors
 /// [`Error::Model`] if there is no such file, it is not a safetensors file, or a tensor is neither F32 nor U32.
@@ -50,6 +54,9 @@ pub fn read(path: &Path) -> Result<(Vec<Tensor>, Option<String>)> {
     let file = SafeTensors::deserialize(&bytes).map_err(wrong)?;
     let mut tensors = Vec::new();
     for (name, view) in file.iter() {
+        if name.rsplit('.').next() == Some(COUNTER) {
+            continue;
+        }
         let shape = view.shape().to_vec();
         let ty = match view.dtype() {
             Dtype::F32 => TensorType::f32(shape),

@@ -9,7 +9,7 @@ mod split;
 pub use architectures::{ARCHITECTURES, architecture, described, scaled_architecture};
 pub use init::{initial_values, shi_deviation};
 pub use layer::Layer;
-pub use norm::Statistics;
+pub use norm::{EPSILON as BATCH_NORM_EPSILON, Statistics};
 
 use layer::Operands;
 use norm::Norm;

@@ -6,8 +6,8 @@ use crate::graph::{Graph, Value};
 use crate::interval::Interval;
 use crate::ops;
 
-/// Added to the variance; PyTorch's default.
-const EPSILON: f32 = 1e-5;
+/// What a batch norm adds to the variance; PyTorch's default.
+pub const EPSILON: f32 = 1e-5;
 /// Weight of the newest batch in the running statistics; PyTorch's default.
 const MOMENTUM: f32 = 0.1;
 

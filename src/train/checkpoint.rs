@@ -77,7 +77,8 @@ pub fn load_tensors(path: &Path, network: &Network) -> Result<Vec<(String, Vec<f
     let mut loaded = Vec::new();
     for (name, shape) in network.tensors() {
         let Some((ty, words)) = left.remove(name) else {
-            return Err(Error::model(path, format!("no tensor '{name}', which {} needs", network.name)));
+            let message = format!("no tensor '{name}', which {} needs{}", network.name, instead(name, &left));
+            return Err(Error::model(path, message));
         };
         if ty != TensorType::f32(shape.clone()) {
             let message = format!("tensor '{name}' has shape {}, {} needs {shape}", ty.shape, network.name);
@@ -93,6 +94,39 @@ pub fn load_tensors(path: &Path, network: &Network) -> Result<Vec<(String, Vec<f
         return Err(Error::model(path, format!("tensor '{name}' belongs to no layer of {}", network.name)));
     }
     Ok(loaded)
+}
+
+/// What a file holds in place of the missing tensor `name`, for the message about it.
+fn instead(name: &str, stored: &HashMap<String, (TensorType, Vec<u32>)>) -> String {
+    let mut names: Vec<&str> = stored.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    let behind_prefix = names.iter().find(|n| n.strip_suffix(name).is_some_and(|prefix| prefix.ends_with('.')));
+    match (behind_prefix, names.first()) {
+        (Some(found), _) => {
+            format!("; it has '{found}': expected the names of an nn.Sequential's own state dict, no prefix")
+        }
+        (None, Some(first)) => format!("; it has '{first}'"),
+        (None, None) => String::new(),
+    }
+}
+
+/// [`load_tensors`] of a file whose weights a run is to begin from. What the file says about its network must be true of
+/// `network`; a file of another program says nothing.
+pub fn import_tensors(path: &Path, network: &Network) -> Result<Vec<(String, Vec<f32>)>> {
+    let wanted = ModelInfo::of(network);
+    if let Some(info) = read_model_info(path)?.filter(|info| *info != wanted) {
+        let text = |i: &ModelInfo| {
+            let ([c, h, w], k) = (i.input, i.classes);
+            let place = if i.mean.is_empty() {
+                String::new()
+            } else {
+                format!(", mean {:?}, deviation {:?}", i.mean, i.deviation)
+            };
+            format!("{} for images of {c}×{h}×{w} in {k} classes{place}", i.arch)
+        };
+        return Err(Error::model(path, format!("holds {}; the run has {}", text(&info), text(&wanted))));
+    }
+    load_tensors(path, network)
 }
 
 /// Puts the tensors of `network` into the session's states, creating them where needed.

@@ -1,6 +1,6 @@
 //! What a training run is made of: one flat list of settings, from defaults, a TOML file, `--set key=value` and flags.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -197,6 +197,9 @@ pub struct Config {
     pub epsilon_end_epoch: Option<u32>,
     /// How weights begin; `shi` where boxes are propagated, else `pytorch`.
     pub init: Option<Init>,
+    /// A safetensors file whose weights the run begins from instead of `init`: names as in the state dict of PyTorch's
+    /// `nn.Sequential` without the normalisation layer. Going on with the run doesn't need it again.
+    pub import_weights: Option<PathBuf>,
     /// Regulariser of the annealing phase; `bound` where boxes are propagated, else `none`.
     pub regulariser: Option<Regulariser>,
     /// Weight of that regulariser.
@@ -280,6 +283,7 @@ impl Default for Config {
             kappa_end_epoch: None,
             epsilon_end_epoch: None,
             init: None,
+            import_weights: None,
             regulariser: None,
             regulariser_weight: 0.5,
             bn_stats: None,

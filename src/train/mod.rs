@@ -3,6 +3,7 @@
 pub mod attack;
 mod bench;
 pub mod checkpoint;
+mod classify;
 pub mod clip;
 mod config;
 mod evaluate;
@@ -16,6 +17,7 @@ pub mod step;
 mod trainer;
 
 pub use bench::StepBench;
+pub use classify::logits;
 pub use config::{BnStats, Config, Init, MethodKind, Optimizer, Regulariser, RunRecord};
 pub use evaluate::{Evaluation, Evaluator, Rate};
 pub use run_directory::RunDirectory;

@@ -24,6 +24,17 @@ fn borders_are_continued_and_mirrored_images_are_cut_after_mirroring() {
     assert_eq!(shown[..12], [13, 13, 12, 11, 23, 23, 22, 21, 23, 23, 22, 21]);
 }
 
+#[test]
+fn the_middle_is_the_same_in_bytes_and_in_values() {
+    let root = smallbox::data::load("embedded", &smallbox::data::LoadOptions { crop: Some(21), ..Default::default() });
+    let split = root.unwrap().test;
+    let mut image = vec![0.0; 21 * 21];
+    split.write_view(5, View::middle(&split), &mut image);
+    let bytes: Vec<u8> = image.iter().map(|v| (v * 255.0).round() as u8).collect();
+    assert_eq!(split.middle_bytes(5), bytes);
+    assert_eq!(bytes[0], split.image(5)[3 * 28 + 3]);
+}
+
 /// Every offset and both directions come, about equally often, and depend on seed, epoch and sample, each alone.
 #[test]
 fn random_views_are_uniform_and_keyed_by_seed_epoch_and_sample() {

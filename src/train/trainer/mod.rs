@@ -57,10 +57,7 @@ struct Scheduled {
 
 /// The network of a configuration for a dataset.
 pub fn network_for(config: &Config, dataset: &Dataset) -> Result<Network> {
-    let (mean, deviation) = match &dataset.normalisation {
-        Some(n) => (n.mean.as_slice(), n.deviation.as_slice()),
-        None => (&[][..], &[][..]),
-    };
+    let (mean, deviation) = dataset.normalisation_constants();
     let (input, classes) = (dataset.input(), dataset.train.classes);
     let network = match &config.layers {
         Some(layers) => described(&config.arch, layers, input, classes, mean, deviation),
@@ -83,8 +80,10 @@ impl Trainer {
     ) -> Result<Trainer> {
         let network = network_for(config, &dataset)?;
         let mut trainer = Trainer::with_network(config, network, dataset, session, run)?;
-        let shi = trainer.config.init == Some(Init::Shi);
-        let parameters = initial_values(&trainer.network, shi, config.seed);
+        let parameters = match &config.import_weights {
+            Some(file) => checkpoint::import_tensors(file, &trainer.network)?,
+            None => initial_values(&trainer.network, config.init == Some(Init::Shi), config.seed),
+        };
         checkpoint::write_tensors(trainer.session.as_mut(), &trainer.network, &parameters)?;
         Ok(trainer)
     }

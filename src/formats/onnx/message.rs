@@ -1,0 +1,174 @@
+//! The protobuf messages of an ONNX file, as far as feed-forward networks use them. Names and field numbers are those of
+//! ONNX's onnx.proto; fields that are not listed are skipped in decoding. Repeated numbers are not packed, as proto2 has it.
+
+use prost::Message;
+
+/// A file.
+#[derive(Clone, PartialEq, Message)]
+pub struct ModelProto {
+    /// Version of the file format.
+    #[prost(int64, optional, tag = "1")]
+    pub ir_version: Option<i64>,
+    /// Program that wrote the file.
+    #[prost(string, optional, tag = "2")]
+    pub producer_name: Option<String>,
+    /// Its version.
+    #[prost(string, optional, tag = "3")]
+    pub producer_version: Option<String>,
+    /// A sentence for people.
+    #[prost(string, optional, tag = "6")]
+    pub doc_string: Option<String>,
+    /// The network.
+    #[prost(message, optional, tag = "7")]
+    pub graph: Option<GraphProto>,
+    /// Versions of the operator sets.
+    #[prost(message, repeated, tag = "8")]
+    pub opset_import: Vec<OperatorSetIdProto>,
+}
+
+/// An operator set.
+#[derive(Clone, PartialEq, Message)]
+pub struct OperatorSetIdProto {
+    /// Empty for ONNX's own operators.
+    #[prost(string, optional, tag = "1")]
+    pub domain: Option<String>,
+    /// Version.
+    #[prost(int64, optional, tag = "2")]
+    pub version: Option<i64>,
+}
+
+/// Nodes in an order in which they can be computed.
+#[derive(Clone, PartialEq, Message)]
+pub struct GraphProto {
+    /// The nodes.
+    #[prost(message, repeated, tag = "1")]
+    pub node: Vec<NodeProto>,
+    /// Name of the graph.
+    #[prost(string, optional, tag = "2")]
+    pub name: Option<String>,
+    /// Constants.
+    #[prost(message, repeated, tag = "5")]
+    pub initializer: Vec<TensorProto>,
+    /// What is fed.
+    #[prost(message, repeated, tag = "11")]
+    pub input: Vec<ValueInfoProto>,
+    /// What is read.
+    #[prost(message, repeated, tag = "12")]
+    pub output: Vec<ValueInfoProto>,
+}
+
+/// One application of an operator.
+#[derive(Clone, PartialEq, Message)]
+pub struct NodeProto {
+    /// Names of its operands.
+    #[prost(string, repeated, tag = "1")]
+    pub input: Vec<String>,
+    /// Names of its results.
+    #[prost(string, repeated, tag = "2")]
+    pub output: Vec<String>,
+    /// Name of the node.
+    #[prost(string, optional, tag = "3")]
+    pub name: Option<String>,
+    /// Name of the operator.
+    #[prost(string, optional, tag = "4")]
+    pub op_type: Option<String>,
+    /// Its settings.
+    #[prost(message, repeated, tag = "5")]
+    pub attribute: Vec<AttributeProto>,
+}
+
+/// One setting of a node.
+#[derive(Clone, PartialEq, Message)]
+pub struct AttributeProto {
+    /// Name.
+    #[prost(string, optional, tag = "1")]
+    pub name: Option<String>,
+    /// Value of type [`attribute_type::FLOAT`].
+    #[prost(float, optional, tag = "2")]
+    pub f: Option<f32>,
+    /// Value of type [`attribute_type::INT`].
+    #[prost(int64, optional, tag = "3")]
+    pub i: Option<i64>,
+    /// Value of type [`attribute_type::INTS`].
+    #[prost(int64, repeated, packed = "false", tag = "8")]
+    pub ints: Vec<i64>,
+    /// Which of the fields holds the value.
+    #[prost(int32, optional, tag = "20")]
+    pub r#type: Option<i32>,
+}
+
+/// Values of [`AttributeProto::type`](struct@AttributeProto).
+pub mod attribute_type {
+    /// One f32.
+    pub const FLOAT: i32 = 1;
+    /// One whole number.
+    pub const INT: i32 = 2;
+    /// A list of whole numbers.
+    pub const INTS: i32 = 7;
+}
+
+/// A constant.
+#[derive(Clone, PartialEq, Message)]
+pub struct TensorProto {
+    /// Extents.
+    #[prost(int64, repeated, packed = "false", tag = "1")]
+    pub dims: Vec<i64>,
+    /// Element type, [`ELEMENT_FLOAT`] here.
+    #[prost(int32, optional, tag = "2")]
+    pub data_type: Option<i32>,
+    /// Name.
+    #[prost(string, optional, tag = "8")]
+    pub name: Option<String>,
+    /// Elements, little endian.
+    #[prost(bytes = "vec", optional, tag = "9")]
+    pub raw_data: Option<Vec<u8>>,
+}
+
+/// Element type f32.
+pub const ELEMENT_FLOAT: i32 = 1;
+
+/// Name and type of an input or an output.
+#[derive(Clone, PartialEq, Message)]
+pub struct ValueInfoProto {
+    /// Name.
+    #[prost(string, optional, tag = "1")]
+    pub name: Option<String>,
+    /// Type.
+    #[prost(message, optional, tag = "2")]
+    pub r#type: Option<TypeProto>,
+}
+
+/// The type of a value: a tensor.
+#[derive(Clone, PartialEq, Message)]
+pub struct TypeProto {
+    /// The tensor type.
+    #[prost(message, optional, tag = "1")]
+    pub tensor_type: Option<TensorTypeProto>,
+}
+
+/// Element type and extents.
+#[derive(Clone, PartialEq, Message)]
+pub struct TensorTypeProto {
+    /// Element type, [`ELEMENT_FLOAT`] here.
+    #[prost(int32, optional, tag = "1")]
+    pub elem_type: Option<i32>,
+    /// Extents.
+    #[prost(message, optional, tag = "2")]
+    pub shape: Option<TensorShapeProto>,
+}
+
+/// Extents.
+#[derive(Clone, PartialEq, Message)]
+pub struct TensorShapeProto {
+    /// One per axis.
+    #[prost(message, repeated, tag = "1")]
+    pub dim: Vec<DimensionProto>,
+}
+
+/// The extent of one axis.
+#[derive(Clone, PartialEq, Message)]
+pub struct DimensionProto {
+    /// Known extent.
+    #[prost(int64, optional, tag = "1")]
+    pub dim_value: Option<i64>,
+}

@@ -1,0 +1,48 @@
+//! Logits of single images.
+
+use std::ops::Range;
+
+use super::step::input;
+use crate::data::{Split, View};
+use crate::device::{Session, read_f32};
+use crate::error::Result;
+use crate::graph::{Graph, Plan};
+use crate::nn::Network;
+use crate::shape::TensorType;
+
+/// Name of the program's output.
+const LOGITS: &str = "logits";
+
+/// Logits of the samples `range` of `split`, `[N,K]` row by row, `batch` images at once. The parameters of `network` are states of
+/// the session; batch norms use the running statistics.
+///
+/// # Panics
+/// If the range reaches beyond the split or `batch` is 0.
+pub async fn logits(
+    session: &mut dyn Session,
+    network: &Network,
+    split: &Split,
+    range: Range<usize>,
+    batch: usize,
+) -> Result<Vec<f32>> {
+    let mut graph = Graph::new();
+    let x = graph.input(input::X, TensorType::f32(network.batch_shape(batch)))?;
+    let bound = network.bind(&mut graph)?.folded(&mut graph)?;
+    let output = bound.forward(&mut graph, x)?;
+    graph.output(LOGITS, output);
+    let program = session.compile(&Plan::new(graph)?)?;
+    let mut images = vec![0.0; batch * split.pixels()];
+    let mut found = Vec::with_capacity(range.len() * network.classes);
+    for first in range.clone().step_by(batch) {
+        let count = batch.min(range.end - first);
+        // A last batch that is not full ends with images of the one before, whose logits are dropped.
+        for (image, index) in images.chunks_mut(split.pixels()).zip(first..first + count) {
+            split.write_view(index, View::middle(split), image);
+        }
+        session.run(program, &[(input::X, bytemuck::cast_slice(&images))])?;
+        let logits = read_f32(session, program, LOGITS).await?;
+        found.extend_from_slice(&logits[..count * network.classes]);
+    }
+    session.release(program);
+    Ok(found)
+}
