@@ -12,7 +12,7 @@ use smallbox::train::{Config, EVALUATION_BATCH, Evaluator, RunDirectory, checkpo
 use super::format::count;
 use super::options::{DataDir, DeviceOptions, SplitName};
 use super::progress::Meter;
-use super::{output, parse, report};
+use super::{accuracies, output, parse};
 
 /// Options of `eval`.
 #[derive(clap::Args)]
@@ -22,6 +22,9 @@ pub struct Args {
     /// Radius of the L∞ ball in pixels of `[0, 1]`, also as a fraction: 2/255 `[default: the run's]`
     #[arg(long, value_name = "E", value_parser = parse::number, allow_negative_numbers = true)]
     epsilon: Option<f64>,
+    /// The weights of the run's best epoch by its validation split, instead of the last ones
+    #[arg(long)]
+    best: bool,
     /// Which images
     #[arg(long, value_enum, default_value_t = SplitName::Test)]
     split: SplitName,
@@ -85,14 +88,14 @@ pub fn run(args: &Args) -> Result<()> {
     meter.finish();
     let evaluation = evaluation?;
 
-    let of = report::Evaluated {
+    let of = accuracies::Evaluated {
         model: &args.model,
         dataset: &model.dataset,
         split: args.split.name(),
         epsilon: model.epsilon,
     };
     if args.json {
-        return output::print_json(&report::document(&of, &evaluation));
+        return output::print_json(&accuracies::document(&of, &evaluation));
     }
     output::print(&format!(
         "{} on {}, ε = {}: {} {} images\n\n{}",
@@ -101,19 +104,24 @@ pub fn run(args: &Args) -> Result<()> {
         of.epsilon,
         count(evaluation.images as u64),
         of.split,
-        report::table(&evaluation, config.eval_attack_steps)
+        accuracies::table(&evaluation, config.eval_attack_steps)
     ))
 }
 
 fn find(args: &Args) -> Result<Model> {
     let (file, run) = if args.model.is_dir() {
         let (run, config) = RunDirectory::open(&args.model)?;
-        (run.model(), Some(config))
+        (if args.best { run.best() } else { run.model() }, Some(config))
+    } else if args.best {
+        return Err(Error::Usage(format!("{}: --best needs a run directory", args.model.display())));
     } else {
         (args.model.clone(), None)
     };
     if !file.is_file() {
         let message = match run {
+            Some(_) if args.best => {
+                "no such file: no epoch at the full ε has ended yet, or the run has no validation images to choose by"
+            }
             Some(_) => "no such file: this run has not come to its first checkpoint",
             None => "no such file: expected a run directory or a .safetensors file",
         };

@@ -3,6 +3,7 @@
 //! Results go to the standard output, with `--json` as one document; progress and the one line of an error go to the
 //! standard error. Each subcommand has a file of its own.
 
+mod accuracies;
 mod bench;
 mod data;
 mod devices;
@@ -16,7 +17,6 @@ mod options;
 mod output;
 mod parse;
 mod progress;
-mod report;
 mod self_test;
 mod settings;
 mod train;

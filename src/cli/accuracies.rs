@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use smallbox::train::{Config, Evaluation, MethodKind, Rate};
+use smallbox::train::{BestEpoch, Config, Evaluation, MethodKind, Rate};
 
 use super::format::{Side, count, table as lines};
 
@@ -64,5 +64,20 @@ pub fn document(of: &Evaluated<'_>, evaluation: &Evaluation) -> Value {
         "natural": evaluation.natural,
         "adversarial": evaluation.adversarial,
         "ibp": evaluation.ibp,
+    })
+}
+
+/// The key `best` of a run's result: the epoch whose weights `best.safetensors` holds, with its rates on the validation slice.
+pub fn best_document(best: &BestEpoch) -> Value {
+    let validation = best.validation();
+    json!({
+        "epoch": best.epoch,
+        "validation": {
+            "images": validation.images,
+            "natural": validation.natural,
+            "adversarial": validation.adversarial,
+            "ibp": validation.ibp,
+            "box": validation.small_box,
+        },
     })
 }
