@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// Modules, from the ground up: a module may use itself and those listed with it.
-const MAY_USE: [(&str, &[&str]); 13] = [
+const MAY_USE: [(&str, &[&str]); 16] = [
     ("error", &[]),
     ("shape", &["error"]),
     ("kernel", &["error", "shape"]),
@@ -17,9 +17,15 @@ const MAY_USE: [(&str, &[&str]); 13] = [
     ("data", &["error", "shape", "philox"]),
     ("formats", &["error", "shape"]),
     ("train", &["error", "shape", "philox", "kernel", "graph", "ops", "device", "interval", "nn", "data", "formats"]),
+    ("numbers", &[]),
+    ("figure", &["numbers"]),
+    ("report", &["error", "formats", "train", "numbers", "figure"]),
     (
         "cli",
-        &["error", "shape", "philox", "kernel", "graph", "ops", "device", "interval", "nn", "data", "formats", "train"],
+        &[
+            "error", "shape", "philox", "kernel", "graph", "ops", "device", "interval", "nn", "data", "formats",
+            "train", "numbers", "figure", "report",
+        ],
     ),
 ];
 

@@ -17,6 +17,7 @@ mod options;
 mod output;
 mod parse;
 mod progress;
+mod report;
 mod self_test;
 mod settings;
 mod train;
@@ -47,6 +48,8 @@ enum Command {
     Train(Box<train::Args>),
     /// Measure natural, adversarial and IBP-certified accuracy of a model
     Eval(Box<eval::Args>),
+    /// Compare runs on one HTML page: accuracies, curves, settings
+    Report(report::Args),
     /// List the devices that can be computed on, each with a numeric self-test
     Devices(devices::Args),
     /// List, download, check and look at datasets
@@ -87,6 +90,7 @@ fn parse_and_run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
         Ok(cli) => match cli.command {
             Command::Train(args) => train::run(&args),
             Command::Eval(args) => eval::run(&args),
+            Command::Report(args) => report::run(&args),
             Command::Devices(args) => devices::run(&args),
             Command::Data(command) => data::run(&command),
             Command::Bench(command) => bench::run(&command),

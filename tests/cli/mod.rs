@@ -7,6 +7,7 @@ mod errors;
 mod eval;
 mod help;
 mod interrupt;
+mod report;
 mod streams;
 mod train;
 

@@ -1,0 +1,84 @@
+//! `smallbox report`: runs side by side on one HTML page.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use smallbox::error::Result;
+use smallbox::formats::atomic::write_atomically;
+use smallbox::report::{ReportedRun, page, read_runs};
+
+use super::format::{Side, bytes, table};
+use super::output;
+
+/// Options of `report`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Run directories, finished or not
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+    /// The HTML file to write; an existing one is replaced
+    #[arg(long, value_name = "F.html")]
+    out: PathBuf,
+    /// Print what was compared as one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// Reads the runs, writes the page, says what is in it.
+pub fn run(args: &Args) -> Result<()> {
+    let runs = read_runs(&args.runs)?;
+    for note in runs.iter().filter_map(|run| run.history.note.as_ref()) {
+        output::note(note);
+    }
+    let html = page(&runs);
+    write_atomically(&args.out, html.as_bytes())?;
+    if args.json {
+        return output::print_json(&document(&args.out, html.len(), &runs));
+    }
+    let place = format!("{} ({})\n", args.out.display(), bytes(html.len() as u64));
+    output::print(&format!("{}\n{place}", summary(&runs)))
+}
+
+fn summary(runs: &[ReportedRun]) -> String {
+    let head = ["run", "method", "natural", "adversarial", "IBP-certified", "state"].map(String::from).to_vec();
+    let row = |run: &ReportedRun| {
+        let percent = |rate: Option<f64>| rate.map_or("–".into(), |rate| format!("{:.2} %", 100.0 * rate));
+        let test = run.result.as_ref().map(|result| &result.test);
+        vec![
+            run.label.clone(),
+            run.config.method.name().into(),
+            percent(test.map(|test| test.natural.rate)),
+            percent(test.map(|test| test.adversarial.rate)),
+            percent(test.map(|test| test.ibp.rate)),
+            run.status(),
+        ]
+    };
+    let rows: Vec<_> = std::iter::once(head).chain(runs.iter().map(row)).collect();
+    table(&[Side::Left, Side::Left, Side::Right, Side::Right, Side::Right, Side::Left], &rows)
+}
+
+fn document(out: &Path, length: usize, runs: &[ReportedRun]) -> Value {
+    let run = |run: &ReportedRun| {
+        let (c, result) = (&run.config, run.result.as_ref());
+        json!({
+            "run": run.path,
+            "label": run.label,
+            "method": c.method.name(),
+            "arch": c.arch,
+            "dataset": c.dataset,
+            "epsilon": c.epsilon,
+            "seed": c.seed,
+            "epochs": run.epochs(),
+            "configured_epochs": c.epochs,
+            "complete": run.complete(),
+            "state": run.status(),
+            "seconds": run.seconds(),
+            "samples_per_second": run.samples_per_second(),
+            "peak_bytes": result.map(|result| result.peak_bytes),
+            "test": result.map(|result| &result.test),
+            "best": result.and_then(|result| result.best.as_ref()),
+            "published": result.and_then(|result| result.published.as_ref()),
+        })
+    };
+    json!({ "out": out, "bytes": length, "runs": runs.iter().map(run).collect::<Vec<_>>() })
+}
