@@ -14,7 +14,8 @@
 //! # Modules, from the ground up
 //! [`error`], [`shape`], [`kernel`] (plain descriptions of device work) and [`philox`] (random numbers) → [`graph`] →
 //! [`ops`] and [`device`], side by side: they meet in the [`graph::Op`] trait and the kernel descriptions → [`interval`] →
-//! [`nn`] → [`train`] and [`export`] → the command line. [`data`] and [`formats`] stand apart on [`error`] and [`shape`].
+//! [`nn`] → [`train`] and [`export`] → [`report`] → the command line. [`data`] and [`formats`] stand apart on [`error`] and
+//! [`shape`], [`numbers`] and [`figure`] (charts) on nothing else.
 //! Nothing here prints; a test holds the `use crate::` lines against this order.
 //!
 //! # Letters
@@ -24,12 +25,15 @@ pub mod data;
 pub mod device;
 pub mod error;
 pub mod export;
+pub mod figure;
 pub mod formats;
 pub mod graph;
 pub mod interval;
 pub mod kernel;
 pub mod nn;
+pub mod numbers;
 pub mod ops;
 pub mod philox;
+pub mod report;
 pub mod shape;
 pub mod train;

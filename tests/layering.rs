@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// Modules, from the ground up: a module may use itself and those listed with it.
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 17] = [
     ("error", &[]),
     ("shape", &["error"]),
     ("kernel", &["error", "shape"]),
@@ -18,11 +18,14 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("formats", &["error", "shape"]),
     ("export", &["error", "shape", "nn", "formats"]),
     ("train", &["error", "shape", "philox", "kernel", "graph", "ops", "device", "interval", "nn", "data", "formats"]),
+    ("numbers", &[]),
+    ("figure", &["numbers"]),
+    ("report", &["error", "formats", "train", "numbers", "figure"]),
     (
         "cli",
         &[
             "error", "shape", "philox", "kernel", "graph", "ops", "device", "interval", "nn", "data", "formats",
-            "train", "export",
+            "train", "export", "numbers", "figure", "report",
         ],
     ),
 ];

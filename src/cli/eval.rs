@@ -4,11 +4,11 @@ use smallbox::error::Result;
 use smallbox::train::attack::AttackSpec;
 use smallbox::train::{EVALUATION_BATCH, Evaluator, checkpoint};
 
-use super::format::count;
+use super::format::{count, radius};
 use super::model::ModelOptions;
 use super::options::{DeviceOptions, SplitName};
 use super::progress::Meter;
-use super::{output, parse, report};
+use super::{accuracies, output, parse};
 
 /// Options of `eval`.
 #[derive(clap::Args)]
@@ -67,17 +67,18 @@ pub fn run(args: &Args) -> Result<()> {
     meter.finish();
     let evaluation = evaluation?;
 
-    let of = report::Evaluated { model: found.argument(), dataset: &dataset.name, split: args.split.name(), epsilon };
+    let of =
+        accuracies::Evaluated { model: found.argument(), dataset: &dataset.name, split: args.split.name(), epsilon };
     if args.json {
-        return output::print_json(&report::document(&of, &evaluation));
+        return output::print_json(&accuracies::document(&of, &evaluation));
     }
     output::print(&format!(
         "{} on {}, ε = {}: {} {} images\n\n{}",
         network.name,
         of.dataset,
-        of.epsilon,
+        radius(of.epsilon),
         count(evaluation.images as u64),
         of.split,
-        report::table(&evaluation, config.eval_attack_steps)
+        accuracies::table(&evaluation, config.eval_attack_steps)
     ))
 }

@@ -3,6 +3,7 @@
 //! Results go to the standard output, with `--json` as one document; progress and the one line of an error go to the
 //! standard error. Each subcommand has a file of its own.
 
+mod accuracies;
 mod bench;
 mod data;
 mod devices;
@@ -51,6 +52,8 @@ enum Command {
     Eval(Box<eval::Args>),
     /// Write a model as ONNX, and properties of images as VNN-LIB, for other verifiers
     Export(Box<export::Args>),
+    /// Compare runs on one HTML page: accuracies, curves, settings
+    Report(report::Args),
     /// List the devices that can be computed on, each with a numeric self-test
     Devices(devices::Args),
     /// List, download, check and look at datasets
@@ -92,6 +95,7 @@ fn parse_and_run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
             Command::Train(args) => train::run(&args),
             Command::Eval(args) => eval::run(&args),
             Command::Export(args) => export::run(&args),
+            Command::Report(args) => report::run(&args),
             Command::Devices(args) => devices::run(&args),
             Command::Data(command) => data::run(&command),
             Command::Bench(command) => bench::run(&command),

@@ -21,6 +21,9 @@ pub struct ModelOptions {
     /// Dataset `[default: the run's]`
     #[arg(long, value_name = "NAME")]
     dataset: Option<String>,
+    /// The weights of the run's best epoch by its validation split, instead of the last ones
+    #[arg(long)]
+    best: bool,
     #[command(flatten)]
     place: DataDir,
 }
@@ -37,12 +40,17 @@ impl ModelOptions {
     pub fn find(&self) -> Result<Found<'_>> {
         let (file, run) = if self.model.is_dir() {
             let (run, config) = RunDirectory::open(&self.model)?;
-            (run.model(), Some(config))
+            (if self.best { run.best() } else { run.model() }, Some(config))
+        } else if self.best {
+            return Err(Error::Usage(format!("{}: --best needs a run directory", self.model.display())));
         } else {
             (self.model.clone(), None)
         };
         if !file.is_file() {
             let message = match run {
+                Some(_) if self.best => {
+                    "no such file: no epoch at the full ε has ended yet, or the run has no validation images to choose by"
+                }
                 Some(_) => "no such file: this run has not come to its first checkpoint",
                 None => "no such file: expected a run directory or a .safetensors file",
             };

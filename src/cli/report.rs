@@ -1,68 +1,84 @@
-//! Accuracies as a table and as JSON.
+//! `smallbox report`: runs side by side on one HTML page.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use smallbox::train::{Config, Evaluation, MethodKind, Rate};
+use smallbox::error::Result;
+use smallbox::formats::atomic::write_atomically;
+use smallbox::report::{ReportedRun, page, read_runs};
 
-use super::format::{Side, count, table as lines};
+use super::format::{Side, bytes, table};
+use super::output;
 
-/// The method with the parameters that it has.
-pub fn method(config: &Config) -> String {
-    let name = config.method.name();
-    match config.method {
-        MethodKind::Sabr | MethodKind::Staps => format!("{name} with ε = {}, λ = {}", config.epsilon, config.lambda),
-        MethodKind::CcIbp | MethodKind::MtlIbp | MethodKind::ExpIbp => {
-            format!("{name} with ε = {}, α = {}", config.epsilon, config.alpha)
-        }
-        MethodKind::Std => format!("{name} (measured at ε = {})", config.epsilon),
-        MethodKind::Pgd | MethodKind::Ibp | MethodKind::Taps => format!("{name} with ε = {}", config.epsilon),
-    }
+/// Options of `report`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Run directories, finished or not
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+    /// The HTML file to write; an existing one is replaced
+    #[arg(long, value_name = "F.html")]
+    out: PathBuf,
+    /// Print what was compared as one JSON document
+    #[arg(long)]
+    json: bool,
 }
 
-/// Natural, adversarial and certified accuracy with their 95 % intervals.
-pub fn table(evaluation: &Evaluation, attack_steps: usize) -> String {
-    let row = |name: String, rate: &Rate| {
-        let percent = |share: f64| format!("{:.2}", 100.0 * share);
+/// Reads the runs, writes the page, says what is in it.
+pub fn run(args: &Args) -> Result<()> {
+    let runs = read_runs(&args.runs)?;
+    for note in runs.iter().filter_map(|run| run.history.note.as_ref()) {
+        output::note(note);
+    }
+    let html = page(&runs);
+    write_atomically(&args.out, html.as_bytes())?;
+    if args.json {
+        return output::print_json(&document(&args.out, html.len(), &runs));
+    }
+    let place = format!("{} ({})\n", args.out.display(), bytes(html.len() as u64));
+    output::print(&format!("{}\n{place}", summary(&runs)))
+}
+
+fn summary(runs: &[ReportedRun]) -> String {
+    let head = ["run", "method", "natural", "adversarial", "IBP-certified", "state"].map(String::from).to_vec();
+    let row = |run: &ReportedRun| {
+        let percent = |rate: Option<f64>| rate.map_or("–".into(), |rate| format!("{:.2} %", 100.0 * rate));
+        let test = run.result.as_ref().map(|result| &result.test);
         vec![
-            name,
-            format!("{}/{}", count(rate.count as u64), count(evaluation.images as u64)),
-            format!("{} %", percent(rate.rate)),
-            format!("{} to {} %", percent(rate.low), percent(rate.high)),
+            run.label.clone(),
+            run.config.method.name().into(),
+            percent(test.map(|test| test.natural.rate)),
+            percent(test.map(|test| test.adversarial.rate)),
+            percent(test.map(|test| test.ibp.rate)),
+            run.status(),
         ]
     };
-    let head = ["accuracy", "images", "rate", "95 % interval"].map(String::from).to_vec();
-    let rows = [
-        head,
-        row("natural".into(), &evaluation.natural),
-        row(format!("adversarial (PGD-{attack_steps})"), &evaluation.adversarial),
-        row("IBP-certified".into(), &evaluation.ibp),
-    ];
-    lines(&[Side::Left, Side::Right, Side::Right, Side::Right], &rows)
+    let rows: Vec<_> = std::iter::once(head).chain(runs.iter().map(row)).collect();
+    table(&[Side::Left, Side::Left, Side::Right, Side::Right, Side::Right, Side::Left], &rows)
 }
 
-/// What was evaluated.
-pub struct Evaluated<'a> {
-    /// Run directory or file.
-    pub model: &'a Path,
-    /// Name of the dataset.
-    pub dataset: &'a str,
-    /// Name of the split.
-    pub split: &'a str,
-    /// Radius.
-    pub epsilon: f64,
-}
-
-/// The keys of `eval --json`.
-pub fn document(of: &Evaluated<'_>, evaluation: &Evaluation) -> Value {
-    json!({
-        "model": of.model,
-        "dataset": of.dataset,
-        "split": of.split,
-        "epsilon": of.epsilon,
-        "images": evaluation.images,
-        "natural": evaluation.natural,
-        "adversarial": evaluation.adversarial,
-        "ibp": evaluation.ibp,
-    })
+fn document(out: &Path, length: usize, runs: &[ReportedRun]) -> Value {
+    let run = |run: &ReportedRun| {
+        let (c, result) = (&run.config, run.result.as_ref());
+        json!({
+            "run": run.path,
+            "label": run.label,
+            "method": c.method.name(),
+            "arch": c.arch,
+            "dataset": c.dataset,
+            "epsilon": c.epsilon,
+            "seed": c.seed,
+            "epochs": run.epochs(),
+            "configured_epochs": c.epochs,
+            "complete": run.complete(),
+            "state": run.status(),
+            "seconds": run.seconds(),
+            "samples_per_second": run.samples_per_second(),
+            "peak_bytes": result.map(|result| result.peak_bytes),
+            "test": result.map(|result| &result.test),
+            "best": result.and_then(|result| result.best.as_ref()),
+            "published": result.and_then(|result| result.published.as_ref()),
+        })
+    };
+    json!({ "out": out, "bytes": length, "runs": runs.iter().map(run).collect::<Vec<_>>() })
 }

@@ -9,13 +9,14 @@ use smallbox::data::{self, Dataset};
 use smallbox::device::{DeviceInfo, Session};
 use smallbox::error::{Error, Result};
 use smallbox::nn::Network;
+use smallbox::train::presets::published;
 use smallbox::train::{Config, Outcome, RunDirectory, Trainer, network_for};
 
 use super::format::{bytes, count};
 use super::options::{DataDir, DeviceOptions};
 use super::progress::TrainProgress;
 use super::settings::Settings;
-use super::{dry_run, interrupt, output, parse, report};
+use super::{accuracies, dry_run, interrupt, output, parse};
 
 /// Options of `train`.
 #[derive(clap::Args)]
@@ -145,7 +146,7 @@ fn announce(config: &Config, device: &DeviceInfo, network: &Network, dataset: &D
     ));
     output::note(&format!(
         "method   {}, {} epochs, batch {}, seed {}",
-        report::method(config),
+        accuracies::method(config),
         config.epochs,
         config.batch,
         config.seed
@@ -159,13 +160,25 @@ fn summary(config: &Config, path: &Path, outcome: &Outcome) -> String {
         "{} on {}, {}, {} epochs: {} test images",
         config.arch,
         config.dataset,
-        report::method(config),
+        accuracies::method(config),
         outcome.epochs,
         count(outcome.test.images as u64)
     );
+    let best = outcome.best.map_or(String::new(), |best| {
+        let rates = best.validation();
+        let percent = |rate: f64| format!("{:.1} %", 100.0 * rate);
+        let (adversarial, ibp) = (percent(rates.adversarial.rate), percent(rates.ibp.rate));
+        let rates = format!("adversarial {adversarial}, IBP-certified {ibp} of {} validation images", rates.images);
+        format!("best epoch {}: {rates}; eval --best evaluates it\n", best.epoch)
+    });
+    let published = published(config).map_or(String::new(), |theirs| {
+        let natural = theirs.natural.map_or(String::new(), |rate| format!("natural {:.2} %, ", 100.0 * rate));
+        let certified = format!("certified {:.2} % by {}", 100.0 * theirs.certified, theirs.verifier);
+        format!("published for cnn7 ({}): {natural}{certified}\n", theirs.source)
+    });
     format!(
-        "{title}\n\n{}\n{:.1} s, {} samples/s, peak device memory {}, run directory {}\n",
-        report::table(&outcome.test, config.eval_attack_steps),
+        "{title}\n\n{}\n{published}{best}{:.1} s, {} samples/s, peak device memory {}, run directory {}\n",
+        accuracies::table(&outcome.test, config.eval_attack_steps),
         outcome.seconds,
         count(outcome.samples_per_second.round() as u64),
         bytes(outcome.peak_bytes as u64),
@@ -174,7 +187,7 @@ fn summary(config: &Config, path: &Path, outcome: &Outcome) -> String {
 }
 
 fn document(config: &Config, device: &DeviceInfo, path: &Path, outcome: &Outcome) -> serde_json::Value {
-    let of = report::Evaluated { model: path, dataset: &config.dataset, split: "test", epsilon: config.epsilon };
+    let of = accuracies::Evaluated { model: path, dataset: &config.dataset, split: "test", epsilon: config.epsilon };
     json!({
         "run": path,
         "method": config.method.name(),
@@ -192,6 +205,8 @@ fn document(config: &Config, device: &DeviceInfo, path: &Path, outcome: &Outcome
         "device": device.id,
         "device_name": device.name,
         "loss": outcome.loss,
-        "test": report::document(&of, &outcome.test),
+        "best": outcome.best.as_ref().map(accuracies::best_document),
+        "published": published(config),
+        "test": accuracies::document(&of, &outcome.test),
     })
 }

@@ -94,6 +94,16 @@ mod tests {
         assert_eq!(crc32c::crc32c(b"123456789"), 0xe306_9283);
     }
 
+    /// What TensorBoard 2.21's own `RecordWriter` writes for these 8 bytes.
+    #[test]
+    fn a_record_is_what_tensorboard_writes() {
+        let mut ours = Vec::new();
+        record(b"smallbox", &mut ours);
+        let theirs =
+            [&8u64.to_le_bytes()[..], &[0xff, 0x86, 0x24, 0x0f], b"smallbox", &[0x30, 0xbd, 0x2f, 0x5d]].concat();
+        assert_eq!(ours, theirs);
+    }
+
     #[test]
     fn scalars_come_back_and_a_flipped_bit_is_seen() {
         let folder = tempfile::tempdir().unwrap();

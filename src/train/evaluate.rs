@@ -3,12 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::attack::{AttackSpec, attack};
+use super::config::{Config, MethodKind};
 use super::step::input;
 use crate::data::{Batches, Split};
 use crate::device::{Program, Session, read_f32};
 use crate::error::Result;
 use crate::graph::{Graph, Plan};
-use crate::interval::Bounds;
+use crate::interval::{Bounds, small_box};
 use crate::nn::Network;
 use crate::ops;
 use crate::philox::{key, purpose};
@@ -53,11 +54,33 @@ pub struct Evaluation {
     pub adversarial: Rate,
     /// All margins positive over the ε box.
     pub ibp: Rate,
+    /// All margins positive over the small box around the attacked point, where one was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub small_box: Option<Rate>,
+}
+
+/// The small box of a method, as an evaluation looks at it: radius λ·ε around the attacked point, slid into the ε ball.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SmallBox {
+    /// Subselection ratio λ ∈ (0, 1].
+    pub lambda: f64,
+    /// See [`Config::faithful_border`].
+    pub faithful_border: bool,
+}
+
+impl SmallBox {
+    /// The small box of the configured method; `None` for a method that has none.
+    pub fn of(config: &Config) -> Option<SmallBox> {
+        let has_one = matches!(config.method, MethodKind::Sabr | MethodKind::Staps);
+        has_one.then_some(SmallBox { lambda: config.lambda, faithful_border: config.faithful_border })
+    }
 }
 
 /// A program that evaluates batches of one size at one ε.
 pub struct Evaluator {
     program: Program,
+    /// Whether the program has the small box too.
+    small_box: bool,
     batch: usize,
     seed: u64,
     images: Vec<f32>,
@@ -70,9 +93,10 @@ const EVALUATION_RUNS: u32 = 1 << 30;
 const NATURAL: &str = "natural";
 const ADVERSARIAL: &str = "adversarial";
 const IBP: &str = "ibp";
+const SMALL_BOX: &str = "small_box";
 
 /// The plan of an evaluation of one batch.
-fn plan(network: &Network, epsilon: f64, spec: &AttackSpec, batch: usize) -> Result<Plan> {
+fn plan(network: &Network, epsilon: f64, spec: &AttackSpec, batch: usize, small: Option<SmallBox>) -> Result<Plan> {
     let mut g = Graph::new();
     let x = g.input(input::X, TensorType::f32(network.batch_shape(batch)))?;
     let labels = g.input(input::LABELS, TensorType::u32([batch]))?;
@@ -93,6 +117,16 @@ fn plan(network: &Network, epsilon: f64, spec: &AttackSpec, batch: usize) -> Res
     let certified = bound.certified(&mut g, margins)?;
     // A box contains its center: certified but misclassified can only be rounding.
     let ibp = ops::minimum(&mut g, natural, certified)?;
+    if let Some(small) = small {
+        // The box need not hold the clean image, so this is asked of the box alone. Its bounds are those of the network as it
+        // is, whatever the training shrinks.
+        let tau = ops::scale(&mut g, radius, small.lambda as f32)?;
+        let region = small_box(&mut g, attacked.point, ball, tau, small.faithful_border)?;
+        let propagated = bound.propagate(&mut g, region)?;
+        let margins = bound.margin_logits(&mut g, propagated.before_last, labels)?;
+        let certified = bound.certified(&mut g, margins)?;
+        g.output(SMALL_BOX, certified);
+    }
     g.output(NATURAL, natural);
     g.output(ADVERSARIAL, adversarial);
     g.output(IBP, ibp);
@@ -109,9 +143,23 @@ impl Evaluator {
         batch: usize,
         seed: u64,
     ) -> Result<Evaluator> {
-        let program = session.compile(&plan(network, epsilon, spec, batch)?)?;
+        Evaluator::with_small_box(session, network, epsilon, spec, batch, seed, None)
+    }
+
+    /// [`Evaluator::new`] that also counts the samples certified over the small box around the point that the attack found.
+    pub fn with_small_box(
+        session: &mut dyn Session,
+        network: &Network,
+        epsilon: f64,
+        spec: &AttackSpec,
+        batch: usize,
+        seed: u64,
+        small: Option<SmallBox>,
+    ) -> Result<Evaluator> {
+        let program = session.compile(&plan(network, epsilon, spec, batch, small)?)?;
         let pixels: usize = network.input.iter().product();
-        Ok(Evaluator { program, batch, seed, images: vec![0.0; batch * pixels], labels: vec![0; batch] })
+        let (images, labels) = (vec![0.0; batch * pixels], vec![0; batch]);
+        Ok(Evaluator { program, small_box: small.is_some(), batch, seed, images, labels })
     }
 
     /// Evaluates the first `limit` samples of `split` (all if `None`). `progress` hears (samples done, samples in all).
@@ -125,7 +173,7 @@ impl Evaluator {
         let samples = limit.map_or(split.len(), |limit| limit.min(split.len()));
         let mut batches = Batches::evaluation(split, self.batch)?;
         let (mut done, mut run) = (0, 0u32);
-        let (mut natural, mut adversarial, mut ibp) = (0, 0, 0);
+        let (mut natural, mut adversarial, mut ibp, mut small) = (0, 0, 0, 0);
         while done < samples {
             let Some(filled) = batches.next_into(&mut self.images, &mut self.labels)? else { break };
             let counted = filled.min(samples - done);
@@ -139,7 +187,11 @@ impl Evaluator {
                     (input::KEY, bytemuck::cast_slice(&words)),
                 ],
             )?;
-            for (name, sum) in [(NATURAL, &mut natural), (ADVERSARIAL, &mut adversarial), (IBP, &mut ibp)] {
+            let mut counted_flags = vec![(NATURAL, &mut natural), (ADVERSARIAL, &mut adversarial), (IBP, &mut ibp)];
+            if self.small_box {
+                counted_flags.push((SMALL_BOX, &mut small));
+            }
+            for (name, sum) in counted_flags {
                 let flags = read_f32(session, self.program, name).await?;
                 *sum += flags[..counted].iter().filter(|&&flag| flag > 0.5).count();
             }
@@ -151,6 +203,7 @@ impl Evaluator {
             natural: Rate::wilson(natural, done),
             adversarial: Rate::wilson(adversarial, done),
             ibp: Rate::wilson(ibp, done),
+            small_box: self.small_box.then(|| Rate::wilson(small, done)),
         })
     }
 

@@ -19,9 +19,9 @@ mod trainer;
 pub use bench::StepBench;
 pub use classify::logits;
 pub use config::{BnStats, Config, Init, MethodKind, Optimizer, Regulariser, RunRecord};
-pub use evaluate::{Evaluation, Evaluator, Rate};
+pub use evaluate::{Evaluation, Evaluator, Rate, SmallBox};
 pub use run_directory::RunDirectory;
 pub use trainer::{
-    DryRun, EVALUATION_BATCH, EpochMetrics, Observer, Outcome, PhaseInfo, Progress, SliceRates, Stop, Trainer,
-    network_for,
+    BestEpoch, DryRun, EVALUATION_BATCH, EpochMetrics, Observer, Outcome, PhaseInfo, Progress, SliceRates, Stop,
+    Trainer, network_for,
 };

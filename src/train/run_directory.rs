@@ -64,6 +64,11 @@ impl RunDirectory {
         self.path.join("model.safetensors")
     }
 
+    /// `best.safetensors`: the weights of the best epoch by the validation split.
+    pub fn best(&self) -> PathBuf {
+        self.path.join("best.safetensors")
+    }
+
     /// `state.safetensors`.
     pub fn state(&self) -> PathBuf {
         self.path.join("state.safetensors")

@@ -37,3 +37,23 @@ fn splits_and_tables() {
     let table = eval(&["--limit", "5", "--epsilon", "2/255", "--quiet"]);
     assert!(table.text().contains("adversarial (PGD-1)") && table.stderr.is_empty(), "{table:?}");
 }
+
+#[test]
+fn the_best_epoch_of_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let trained = train(folder.path(), &["--out", "run", "--validation", "64", "--json"]).json();
+    // Three epochs with ε full in the third: the only one that can be the best.
+    assert_eq!(trained["best"]["epoch"], 3);
+    for key in ["natural", "adversarial", "ibp", "box"] {
+        assert!(trained["best"]["validation"][key]["rate"].is_number(), "{key}: {trained}");
+    }
+    let eval = |more: &[&str]| smallbox(folder.path(), &[&["eval"], more, &["--limit", "64", "--json"]].concat());
+    assert_eq!(rates(&eval(&["run", "--best"]).json()), rates(&eval(&["run"]).json()));
+
+    std::fs::remove_file(folder.path().join("run/best.safetensors")).unwrap();
+    eval(&["run", "--best"]).assert_error(3, &["best.safetensors", "validation"]);
+    eval(&["run/model.safetensors", "--best"]).assert_error(2, &["model.safetensors", "--best", "run directory"]);
+    let without = train(folder.path(), &["--out", "none", "--validation", "0", "--json"]).json();
+    assert!(without["best"].is_null(), "{without}");
+    assert!(!folder.path().join("none/best.safetensors").exists());
+}

@@ -15,6 +15,7 @@ fn every_subcommand_has_help_on_the_standard_output() {
         &["train"],
         &["eval"],
         &["export"],
+        &["report"],
         &["devices"],
         &["data"],
         &["data", "list"],

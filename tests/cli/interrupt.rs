@@ -52,7 +52,7 @@ fn figures(run: &Path) -> Vec<Value> {
     let text = String::from_utf8(read(run.join("metrics.jsonl"))).unwrap();
     let row = |line: &str| {
         let mut row: Value = serde_json::from_str(line).unwrap();
-        row.as_object_mut().unwrap().retain(|key, _| !key.contains("seconds"));
+        row.as_object_mut().unwrap().retain(|key, _| !key.contains("second"));
         row
     };
     text.lines().map(row).collect()
@@ -76,6 +76,10 @@ fn a_signal_saves_and_the_run_that_goes_on_is_the_same_bit_for_bit() {
         assert!(
             read(run.join("model.safetensors")) == read(folder.path().join("whole/model.safetensors")),
             "the model differs: {last}"
+        );
+        assert!(
+            read(run.join("best.safetensors")) == read(folder.path().join("whole/best.safetensors")),
+            "the best epoch differs: {last}"
         );
         assert_eq!(figures(&run), figures(&folder.path().join("whole")));
     }

@@ -9,6 +9,7 @@ mod export;
 mod help;
 mod import;
 mod interrupt;
+mod report;
 mod streams;
 mod train;
 

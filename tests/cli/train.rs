@@ -48,7 +48,9 @@ fn a_run_leaves_its_directory_and_reports_in_json() {
     assert_evaluation(&result["test"]);
 
     let run = folder.path().join("runs/embedded-sabr-cnn3");
-    for name in ["config.toml", "metrics.csv", "metrics.jsonl", "model.safetensors", "state.safetensors"] {
+    for name in
+        ["config.toml", "metrics.csv", "metrics.jsonl", "model.safetensors", "best.safetensors", "state.safetensors"]
+    {
         assert!(names(&run).contains(&name.to_string()), "{name}: {:?}", names(&run));
     }
     assert_eq!(serde_json::from_slice::<Value>(&read(run.join("result.json"))).unwrap(), result);
@@ -63,6 +65,10 @@ fn a_run_leaves_its_directory_and_reports_in_json() {
             assert!(rows.iter().all(|row| row[format!("{split}_{rate}")].is_number()), "{split}_{rate}: {metrics}");
         }
     }
+    for split in ["train", "validation"] {
+        assert!(rows.iter().all(|row| row[format!("{split}_box")].is_number()), "sabr has a small box: {metrics}");
+    }
+    assert!(rows.iter().all(|row| row["samples_per_second"].as_f64().unwrap() > 0.0), "{metrics}");
     assert_eq!((&rows[0]["epsilon"], &rows[2]["epsilon"]), (&0.0.into(), &0.1.into()), "{metrics}");
 }
 

@@ -4,6 +4,7 @@ pub mod allocation;
 pub mod cases;
 pub mod close;
 pub mod device;
+pub mod html;
 pub mod oracle;
 pub mod random;
 pub mod run;

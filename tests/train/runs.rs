@@ -10,7 +10,8 @@ use smallbox::nn::{Layer, Network, initial_values, state_name};
 use smallbox::train::checkpoint::{load_tensors, write_tensors};
 use smallbox::train::step::{Phase, RECORD, input, plan_step};
 use smallbox::train::{
-    BnStats, Config, EpochMetrics, MethodKind, Observer, Outcome, Progress, RunDirectory, StepBench, Stop, Trainer,
+    BnStats, Config, EpochMetrics, MethodKind, Observer, Outcome, Progress, RunDirectory, SliceRates, SmallBox,
+    StepBench, Stop, Trainer,
 };
 
 use crate::common::device;
@@ -94,7 +95,9 @@ fn every_method_trains_and_repeats_bit_for_bit() {
 #[test]
 fn a_run_interrupted_in_the_middle_of_an_epoch_resumes_bit_for_bit() {
     let config = config(MethodKind::Sabr);
-    let (mut whole, outcome, _) = train(&config, Box::new(CpuSession::new())).expect("a run");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (mut whole, outcome, _) = recorded(&config, &folder.path().join("whole"));
+    let best = std::fs::read(folder.path().join("whole/best.safetensors")).expect("the best epoch's weights");
     for stop_at in [0, 1, 4, 8] {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("run");
@@ -112,12 +115,91 @@ fn a_run_interrupted_in_the_middle_of_an_epoch_resumes_bit_for_bit() {
         let again = pollster::block_on(resumed.run(&mut Watch::default())).expect("the run ends");
         assert_eq!(weights(&mut whole), weights(&mut resumed), "stopped before step {stop_at}");
         assert_eq!((outcome.loss.to_bits(), outcome.test), (again.loss.to_bits(), again.test));
+        assert!(outcome.best.is_some() && outcome.best == again.best, "{:?} and {:?}", outcome.best, again.best);
+        assert!(std::fs::read(path.join("best.safetensors")).expect("the best epoch's weights") == best);
         let lines = std::fs::read_to_string(path.join("metrics.jsonl")).expect("metrics");
         let epochs: Vec<u64> = lines
             .lines()
             .map(|l| serde_json::from_str::<serde_json::Value>(l).expect("JSON")["epoch"].as_u64().expect("a number"))
             .collect();
         assert_eq!(epochs, [1, 2, 3], "each epoch once");
+    }
+}
+
+/// A whole run that is recorded in the directory `path`.
+fn recorded(config: &Config, path: &std::path::Path) -> (Trainer, Outcome, Watch) {
+    let session = CpuSession::new();
+    let run = RunDirectory::create(path, config, session.device()).expect("a run directory");
+    let mut trainer = Trainer::new(config, dataset(), Box::new(session), Some(run)).expect("a trainer");
+    let mut watch = Watch::default();
+    let outcome = pollster::block_on(trainer.run(&mut watch)).expect("the run ends");
+    (trainer, outcome, watch)
+}
+
+/// A run whose learning rate falls to nothing keeps its best epoch when a worse one follows, across an interruption as well.
+#[test]
+fn the_best_epoch_is_chosen_by_the_validation_split_at_the_full_radius() {
+    const EPOCHS: u32 = 12;
+    let mut chosen = Vec::new();
+    for (method, figure) in [
+        (MethodKind::Ibp, (|rates: &SliceRates| rates.ibp) as fn(&SliceRates) -> f64),
+        (MethodKind::Pgd, |rates: &SliceRates| rates.adversarial),
+    ] {
+        let config = Config { epsilon: 0.02, epochs: EPOCHS, batch: 16, lr: 1e-2, ..config(method) };
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("run");
+        let (_, outcome, watch) = recorded(&config, &path);
+        let at_full: Vec<&EpochMetrics> = watch.epochs.iter().filter(|m| m.epsilon == config.epsilon).collect();
+        assert_eq!(at_full[0].epoch, 3, "epoch 3 is the first at the full radius");
+        let rate = |m: &EpochMetrics| figure(&m.validation.expect("validation images"));
+        let expected = at_full.iter().fold(at_full[0], |best, m| if rate(m) >= rate(best) { m } else { best });
+        let best = outcome.best.expect("a best epoch");
+        assert_eq!(best.epoch, expected.epoch, "{}", method.name());
+        chosen.push(best.epoch);
+        assert_eq!(SliceRates::from(best.validation()), expected.validation.expect("validation images"));
+
+        // The file holds the weights of that epoch: those of a run that ends with it.
+        let shorter = Config { epochs: best.epoch, ..config.clone() };
+        recorded(&shorter, &folder.path().join("shorter"));
+        let read = |name: &str| std::fs::read(folder.path().join(name)).expect("a model");
+        assert!(read("run/best.safetensors") == read("shorter/model.safetensors"), "{}", method.name());
+    }
+    assert!(chosen.iter().any(|&epoch| epoch < EPOCHS), "{chosen:?}: the last epoch is always the best here, no test");
+}
+
+#[test]
+fn without_validation_or_the_full_radius_there_is_no_best_epoch() {
+    let settings = config(MethodKind::Sabr);
+    let never_full = Config { epsilon_end_epoch: Some(4), ..settings.clone() };
+    let (_, outcome, _) = train(&never_full, Box::new(CpuSession::new())).expect("a run");
+    assert_eq!(outcome.best, None);
+
+    let options = LoadOptions { limit: Some(96), validation: Some(0), ..LoadOptions::default() };
+    let data = Arc::new(load("embedded", &options).expect("the embedded dataset needs no files"));
+    let mut trainer = Trainer::new(&settings, data, Box::new(CpuSession::new()), None).expect("a trainer");
+    let outcome = pollster::block_on(trainer.run(&mut Watch::default())).expect("the run ends");
+    assert_eq!(outcome.best, None);
+}
+
+/// A small box lies within the ε box, so no fewer samples are certified over it; with λ = 1 it is the ε box.
+#[test]
+fn the_small_box_is_certified_at_least_as_often_as_the_whole_one() {
+    let rates = |lambda| {
+        let settings = config(MethodKind::Sabr);
+        let config = Config { lambda, epsilon: 0.03, epochs: 10, batch: 16, lr: 5e-3, ..settings };
+        let (_, _, watch) = train(&config, Box::new(CpuSession::new())).expect("a run");
+        let last = watch.epochs.last().expect("epochs").clone();
+        [last.train, last.validation.expect("validation images")]
+    };
+    for rates in rates(0.05) {
+        assert!(rates.small_box.expect("sabr has a small box") > rates.ibp, "{rates:?}");
+    }
+    for rates in rates(1.0) {
+        assert!(rates.ibp > 0.0 && rates.small_box == Some(rates.ibp), "{rates:?}");
+    }
+    for method in MethodKind::ALL {
+        let has_one = matches!(method, MethodKind::Sabr | MethodKind::Staps);
+        assert_eq!(SmallBox::of(&config(method)).is_some(), has_one, "{}", method.name());
     }
 }
 

@@ -1,5 +1,6 @@
 //! The training loop: feeds steps, reads figures now and then, evaluates, saves.
 
+mod best;
 mod dry_run;
 mod position;
 mod watch;
@@ -7,13 +8,14 @@ mod watch;
 use std::sync::Arc;
 use std::time::Instant;
 
+pub use best::BestEpoch;
 pub use dry_run::{DryRun, PhaseInfo};
 use position::{Position, Sums};
 pub use watch::{EpochMetrics, Observer, Outcome, Progress, SliceRates, Stop};
 
 use super::checkpoint;
 use super::config::{Config, Init, MethodKind, Regulariser};
-use super::evaluate::{Evaluation, Evaluator};
+use super::evaluate::{Evaluation, Evaluator, SmallBox};
 use super::run_directory::RunDirectory;
 use super::schedule::{EpsilonSchedule, LinearSchedule, learning_rate};
 use super::step::{Phase, RECORD, RECORD_COLUMNS, RECORD_ROWS, input, plan_step};
@@ -134,7 +136,8 @@ impl Trainer {
                 format!("batch = {}: the training split has only {} images", config.batch, dataset.train.len());
             return Err(Error::Config(message));
         }
-        let position = Position { epoch: 1, batch: 0, step: 0, seconds: 0.0, sums: Sums::default(), last_loss: None };
+        let position =
+            Position { epoch: 1, batch: 0, step: 0, seconds: 0.0, sums: Sums::default(), last_loss: None, best: None };
         Ok(Trainer {
             config: config.clone(),
             network,
@@ -292,12 +295,13 @@ impl Trainer {
     }
 
     /// Rates on the first samples of the training and validation splits, by the training attack at the final ε.
-    async fn monitor(&mut self) -> Result<(SliceRates, Option<SliceRates>)> {
+    async fn monitor(&mut self) -> Result<(Evaluation, Option<Evaluation>)> {
         if self.monitor.is_none() {
             let (c, spec) = (&self.config, self.config.attack());
             let spec = super::attack::AttackSpec { project_start: true, ..spec };
+            let (session, small) = (self.session.as_mut(), SmallBox::of(c));
             let evaluator =
-                Evaluator::new(self.session.as_mut(), &self.network, c.epsilon, &spec, EVALUATION_BATCH, c.seed)?;
+                Evaluator::with_small_box(session, &self.network, c.epsilon, &spec, EVALUATION_BATCH, c.seed, small)?;
             self.monitor = Some(evaluator);
             self.peak_bytes = self.peak_bytes.max(self.session.memory().total());
         }
@@ -307,10 +311,18 @@ impl Trainer {
         let mut quiet = |_, _| {};
         let train = evaluator.run(session, &dataset.train, Some(MONITOR_SAMPLES), &mut quiet).await?;
         let validation = match &dataset.validation {
-            Some(split) => Some(evaluator.run(session, split, Some(MONITOR_SAMPLES), &mut quiet).await?.into()),
+            Some(split) => Some(evaluator.run(session, split, Some(MONITOR_SAMPLES), &mut quiet).await?),
             None => None,
         };
-        Ok((train.into(), validation))
+        Ok((train, validation))
+    }
+
+    /// The epoch that has just ended, if its weights are the best so far: chosen by the validation slice, among epochs at the
+    /// full ε, because before that every epoch certifies less than it will.
+    fn improvement(&self, metrics: &EpochMetrics, validation: Option<&Evaluation>) -> Option<BestEpoch> {
+        let ended = BestEpoch::new(metrics.epoch, validation?);
+        let full = metrics.epsilon >= self.config.final_epsilon();
+        (full && ended.replaces(self.position.best.as_ref(), &self.config)).then_some(ended)
     }
 
     async fn save(&mut self) -> Result<()> {
@@ -333,6 +345,7 @@ impl Trainer {
         'epochs: while self.position.epoch <= self.config.epochs {
             let epoch = self.position.epoch;
             let epoch_begun = Instant::now();
+            let first_of_epoch = self.position.step;
             let mut scheduled = self.scheduled(epoch, self.position.batch.min(per_epoch - 1));
             while self.position.batch < per_epoch {
                 let stop = observer.stop();
@@ -371,30 +384,37 @@ impl Trainer {
             trained += epoch_seconds;
             let (train, validation) = self.monitor().await?;
             let (loss, robust) = self.position.sums.means();
+            let epoch_samples = (self.position.step - first_of_epoch) as f64 * batch;
             let metrics = EpochMetrics {
                 epoch,
                 step: self.position.step,
                 seconds: earlier + begun.elapsed().as_secs_f64(),
                 epoch_seconds,
                 wait_seconds: loader.take_waited().as_secs_f64(),
+                samples_per_second: epoch_samples / epoch_seconds.max(f64::MIN_POSITIVE),
                 epsilon: scheduled.epsilon,
                 lr: scheduled.lr,
                 loss,
                 robust,
-                train,
-                validation,
+                train: train.into(),
+                validation: validation.map(SliceRates::from),
             };
+            let improved = self.improvement(&metrics, validation.as_ref());
             self.position = Position {
                 epoch: epoch + 1,
                 batch: 0,
                 seconds: metrics.seconds,
                 sums: Sums::default(),
                 last_loss: Some(loss),
+                best: improved.or(self.position.best),
                 ..self.position
             };
             // Metrics first: a resume drops the lines of epochs that its checkpoint has not seen.
             if let Some(run) = &self.run {
                 run.append(&metrics)?;
+                if improved.is_some() {
+                    checkpoint::save_model(&run.best(), &self.network, self.session.as_mut()).await?;
+                }
             }
             self.save().await?;
             observer.epoch(&metrics);
@@ -413,6 +433,7 @@ impl Trainer {
             loss: self.position.last_loss.unwrap_or(f64::NAN),
             peak_bytes: self.peak_bytes,
             complete,
+            best: self.position.best,
             test,
         })
     }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::best::BestEpoch;
+
 /// Where a run stands; with the session's states all that a resume needs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Position {
@@ -17,6 +19,9 @@ pub(super) struct Position {
     pub(super) sums: Sums,
     /// Mean loss of the last whole epoch.
     pub(super) last_loss: Option<f64>,
+    /// The best epoch so far; states of earlier versions have none.
+    #[serde(default)]
+    pub(super) best: Option<BestEpoch>,
 }
 
 /// Sums over an epoch's steps; kept as bits, since the text form of a resume must not round.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::best::BestEpoch;
 use crate::train::evaluate::Evaluation;
 
 /// What the loop is asked before each step.
@@ -58,7 +59,7 @@ pub struct Progress {
     pub seconds: f64,
 }
 
-/// Natural, adversarial and IBP-certified rates on a slice of a split, in 0..1.
+/// Natural, adversarial and certified rates on a slice of a split, in 0..1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SliceRates {
     /// Classified correctly.
@@ -67,11 +68,20 @@ pub struct SliceRates {
     pub adversarial: f64,
     /// Certified by interval bounds at the final ε.
     pub ibp: f64,
+    /// Certified by interval bounds over the method's own small box, around the attacked point at the final ε; `None` for a
+    /// method without one.
+    #[serde(rename = "box")]
+    pub small_box: Option<f64>,
 }
 
 impl From<Evaluation> for SliceRates {
     fn from(e: Evaluation) -> Self {
-        SliceRates { natural: e.natural.rate, adversarial: e.adversarial.rate, ibp: e.ibp.rate }
+        SliceRates {
+            natural: e.natural.rate,
+            adversarial: e.adversarial.rate,
+            ibp: e.ibp.rate,
+            small_box: e.small_box.map(|rate| rate.rate),
+        }
     }
 }
 
@@ -88,6 +98,8 @@ pub struct EpochMetrics {
     pub epoch_seconds: f64,
     /// Seconds of these that were spent waiting for a batch.
     pub wait_seconds: f64,
+    /// Training samples per second of this epoch's steps, of those that this process did.
+    pub samples_per_second: f64,
     /// ε of the last step.
     pub epsilon: f64,
     /// Learning rate.
@@ -112,6 +124,7 @@ impl EpochMetrics {
         put("seconds", self.seconds.into());
         put("epoch_seconds", self.epoch_seconds.into());
         put("wait_seconds", self.wait_seconds.into());
+        put("samples_per_second", self.samples_per_second.into());
         put("epsilon", self.epsilon.into());
         put("lr", self.lr.into());
         put("loss", self.loss.into());
@@ -120,6 +133,7 @@ impl EpochMetrics {
             put(&format!("{prefix}_natural"), rates.map(|r| r.natural).into());
             put(&format!("{prefix}_adversarial"), rates.map(|r| r.adversarial).into());
             put(&format!("{prefix}_ibp"), rates.map(|r| r.ibp).into());
+            put(&format!("{prefix}_box"), rates.and_then(|r| r.small_box).into());
         }
         row
     }
@@ -142,6 +156,8 @@ pub struct Outcome {
     pub peak_bytes: usize,
     /// All epochs were done.
     pub complete: bool,
-    /// On the test split.
+    /// The epoch whose weights `best.safetensors` holds; `None` without validation images or an epoch at the full ε.
+    pub best: Option<BestEpoch>,
+    /// On the test split, with the weights of the last epoch.
     pub test: Evaluation,
 }
