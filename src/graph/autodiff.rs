@@ -52,7 +52,7 @@ pub fn gradients(
             continue;
         }
         match graph.values[v].origin.clone() {
-            Origin::Alias { of, .. } if depends[of.0 as usize] => {
+            Origin::Alias { of, detached: false } if depends[of.0 as usize] => {
                 if let Some(g) = grads[v] {
                     let shape = graph.shape(of).clone();
                     let g = if *graph.shape(g) == shape { g } else { graph.reshape(g, shape)? };

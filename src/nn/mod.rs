@@ -204,6 +204,12 @@ impl TrainingPass {
         let batches = running.iter().zip(&self.statistics).zip(&self.positions);
         batches.map(|((&old, &new), &n)| norm::updated(graph, old, new, n)).collect()
     }
+
+    /// The average of the running statistics and this batch's with the weight `share` `[1]`: 1/k for the k-th batch of several.
+    pub fn average(&self, graph: &mut Graph, running: &[Statistics], share: Value) -> Result<Vec<Statistics>> {
+        let batches = running.iter().zip(&self.statistics).zip(&self.positions);
+        batches.map(|((&old, &new), &n)| norm::averaged(graph, old, new, n, share)).collect()
+    }
 }
 
 impl<'a> Bound<'a> {

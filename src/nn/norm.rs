@@ -20,6 +20,13 @@ pub struct Statistics {
     pub variance: Value,
 }
 
+impl Statistics {
+    /// The same as constants of differentiation.
+    pub fn detach(self, g: &mut Graph) -> Statistics {
+        Statistics { mean: g.detach(self.mean), variance: g.detach(self.variance) }
+    }
+}
+
 /// What a batch norm does to a point or a box.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Norm {
@@ -77,7 +84,6 @@ pub(super) fn of_batch(g: &mut Graph, x: Value) -> Result<Statistics> {
 /// Running statistics after a batch of `positions` values per channel with the statistics `batch`: nine tenths of the old ones,
 /// one tenth of the batch's mean and unbiased variance.
 pub(super) fn updated(g: &mut Graph, running: Statistics, batch: Statistics, positions: usize) -> Result<Statistics> {
-    let unbiased = positions as f32 / positions.saturating_sub(1).max(1) as f32;
     let mut mix = |old: Value, new: Value, factor: f32| {
         let kept = ops::scale(g, old, 1.0 - MOMENTUM)?;
         let added = ops::scale(g, new, MOMENTUM * factor)?;
@@ -85,8 +91,31 @@ pub(super) fn updated(g: &mut Graph, running: Statistics, batch: Statistics, pos
     };
     Ok(Statistics {
         mean: mix(running.mean, batch.mean, 1.0)?,
-        variance: mix(running.variance, batch.variance, unbiased)?,
+        variance: mix(running.variance, batch.variance, unbiased(positions))?,
     })
+}
+
+/// Running statistics with `share` `[1]` of the batch's mean and unbiased variance and the rest of the old ones: with 1/k for the k-th of
+/// several batches, their plain average.
+pub(super) fn averaged(
+    g: &mut Graph,
+    running: Statistics,
+    batch: Statistics,
+    positions: usize,
+    share: Value,
+) -> Result<Statistics> {
+    let variance = ops::scale(g, batch.variance, unbiased(positions))?;
+    let mut mix = |old: Value, new: Value| {
+        let difference = ops::sub(g, new, old)?;
+        let moved = ops::mul(g, difference, share)?;
+        ops::add(g, old, moved)
+    };
+    Ok(Statistics { mean: mix(running.mean, batch.mean)?, variance: mix(running.variance, variance)? })
+}
+
+/// Factor from the biased to the unbiased variance of n values.
+fn unbiased(n: usize) -> f32 {
+    n as f32 / n.saturating_sub(1).max(1) as f32
 }
 
 /// Values per channel of x `[N,C,…]`.

@@ -14,6 +14,8 @@ pub struct AttackSpec {
     /// Cut the random start to the region. The authors do so only from the first step on; an iterate that counts as an
     /// adversarial example must lie inside.
     pub project_start: bool,
+    /// Attacks from as many random starts, at least 1; the best of them counts.
+    pub restarts: usize,
 }
 
 impl AttackSpec {
@@ -21,12 +23,17 @@ impl AttackSpec {
     pub fn training(steps: usize, size: f64) -> AttackSpec {
         let drop_at = [5, 8, 9].map(|tenths| (steps * tenths).div_ceil(10));
         let length = |i: usize| size * 0.1f64.powi(drop_at.iter().filter(|&&at| i >= at).count() as i32);
-        AttackSpec { step_lengths: (0..steps).map(|i| length(i) as f32).collect(), project_start: false }
+        AttackSpec { step_lengths: (0..steps).map(|i| length(i) as f32).collect(), project_start: false, restarts: 1 }
     }
 
     /// An attack of constant step length whose every iterate lies in the region.
     pub fn evaluation(steps: usize, size: f64) -> AttackSpec {
-        AttackSpec { step_lengths: vec![size as f32; steps], project_start: true }
+        AttackSpec { step_lengths: vec![size as f32; steps], project_start: true, restarts: 1 }
+    }
+
+    /// The same from `restarts` random starts.
+    pub fn restarted(self, restarts: usize) -> AttackSpec {
+        AttackSpec { restarts, ..self }
     }
 }
 
@@ -34,17 +41,20 @@ impl AttackSpec {
 #[derive(Clone, Copy, Debug)]
 pub struct Attacked {
     /// Per sample: the latest iterate if any iterate was misclassified, else the one of the highest cross-entropy among all
-    /// but the last (the authors' rule); `[N,C,H,W]`.
+    /// but the last (the authors' rule); `[N,C,H,W]`. Of several restarts, that of the first which found one, else that of the
+    /// highest cross-entropy.
     pub point: Value,
+    /// The highest cross-entropy of any iterate but the last, `[N]`.
+    pub loss: Value,
     /// 1 where any iterate was misclassified, else 0; `[N]`.
     pub found: Value,
-    /// The last iterate; `[N,C,H,W]`.
+    /// The last iterate of the last restart; `[N,C,H,W]`.
     pub last: Value,
 }
 
 /// Attacks the network at x (only the shape of `region` matters for the start: x + U(−1/2, 1/2) · (upper − lower)).
 ///
-/// `key` (u32 `[4]`) and `stream` choose the random start. Steps are along the sign of the gradient of the cross-entropy, relative
+/// `key` (u32 `[4]`) and the streams from `stream` on, one a restart, choose the random starts. Steps are along the sign of the gradient of the cross-entropy, relative
 /// to R = the greatest half width of the region in the batch, and are cut to the region. When every sample of the batch has
 /// been misclassified the iterates stay where they are. Nothing here is differentiated by what comes after.
 pub fn attack(
@@ -57,8 +67,33 @@ pub fn attack(
     (key, stream): (Value, u32),
 ) -> Result<Attacked> {
     let shape = g.shape(x).clone();
-    let noise = ops::random(g, Distribution::Uniform { lower: -0.5, upper: 0.5 }, key, stream, shape)?;
-    attack_from(g, network, x, labels, region, spec, noise)
+    let mut chosen: Option<Attacked> = None;
+    for restart in 0..spec.restarts as u32 {
+        let uniform = Distribution::Uniform { lower: -0.5, upper: 0.5 };
+        let noise = ops::random(g, uniform, key, stream + restart, shape.clone())?;
+        let next = attack_from(g, network, x, labels, region, spec, noise)?;
+        chosen = Some(match chosen {
+            None => next,
+            Some(before) => better(g, before, next)?,
+        });
+    }
+    Ok(chosen.expect("at least one start"))
+}
+
+/// Per sample the result of the first attack that succeeded, else the one of the higher loss.
+fn better(g: &mut Graph, before: Attacked, next: Attacked) -> Result<Attacked> {
+    let open = ops::affine(g, before.found, -1.0, 1.0)?;
+    let higher = ops::greater(g, next.loss, before.loss)?;
+    let gains = ops::maximum(g, next.found, higher)?;
+    let take = ops::mul(g, open, gains)?;
+    let batch = g.shape(take)[0];
+    let per_sample = g.reshape(take, [batch, 1, 1, 1])?;
+    Ok(Attacked {
+        point: ops::select(g, per_sample, next.point, before.point)?,
+        loss: ops::maximum(g, before.loss, next.loss)?,
+        found: ops::maximum(g, before.found, next.found)?,
+        last: next.last,
+    })
 }
 
 /// [`attack`] with the noise of the start given, in `[−1/2, 1/2]`, of the shape of x.
@@ -100,7 +135,12 @@ pub fn attack_from(
             let keep = state.map_or(z, |(point, _, _)| point);
             let cond = per_sample(g, found)?;
             let point = ops::select(g, cond, z, keep)?;
-            return Ok(Attacked { point: g.detach(point), found: g.detach(found), last: g.detach(z) });
+            let loss = match state {
+                Some((_, _, best)) => best,
+                None => ops::cross_entropy(g, logits, labels)?,
+            };
+            let [point, loss, found, last] = [point, loss, found, z].map(|v| g.detach(v));
+            return Ok(Attacked { point, loss, found, last });
         };
         let loss = ops::cross_entropy(g, logits, labels)?;
         let (point, found, best) = match state {

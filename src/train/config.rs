@@ -178,6 +178,12 @@ pub struct Config {
     pub epochs: u32,
     /// Samples per step.
     pub batch: usize,
+    /// Pieces that the robust loss of a batch is computed in, one after the other, to save memory. The statistics of the batch norms stay
+    /// those of the whole batch, with gradients through them; the attack's end and the regulariser's means are those of a piece.
+    pub pieces: usize,
+    /// Recompute the running statistics of the batch norms over the whole training split after each epoch (CTBench,
+    /// Mao et al. 2025), instead of keeping those that moved along with the steps.
+    pub population_statistics: bool,
     /// Seed of everything random.
     pub seed: u64,
     /// Learning rate of Adam.
@@ -234,8 +240,12 @@ pub struct Config {
     /// Threshold c ∈ (0, 1] of the gradient connector: the share of the latent box's width, from either end, within which
     /// an attacked point moves that end.
     pub taps_threshold: f64,
+    /// Random starts of the training attack; the best of the attacks counts.
+    pub attack_restarts: usize,
     /// Gradient steps of the attack that measures adversarial accuracy.
     pub eval_attack_steps: usize,
+    /// Its random starts.
+    pub eval_attack_restarts: usize,
     /// Its step length relative to ε, constant.
     pub eval_attack_step_size: f64,
     /// Training images held back for validation; the dataset's default if `None`, 0 for none.
@@ -274,6 +284,8 @@ impl Default for Config {
             faithful_border: false,
             epochs: 20,
             batch: 128,
+            pieces: 1,
+            population_statistics: false,
             seed: 0,
             lr: 2e-3,
             lr_milestones: None,
@@ -292,6 +304,7 @@ impl Default for Config {
             relu_shrinkage: 1.0,
             attack_steps: 8,
             attack_step_size: 0.5,
+            attack_restarts: 1,
             taps_split: 1,
             taps_grad_scale: 5.0,
             taps_steps: 20,
@@ -300,6 +313,7 @@ impl Default for Config {
             taps_restarts: 1,
             taps_threshold: 0.5,
             eval_attack_steps: 40,
+            eval_attack_restarts: 1,
             eval_attack_step_size: 0.1,
             validation: None,
             limit: None,
@@ -388,6 +402,11 @@ impl Config {
         let boxes = self.method.propagates_boxes();
         self.init.get_or_insert(if boxes { Init::Shi } else { Init::Pytorch });
         self.regulariser.get_or_insert(if boxes { Regulariser::Bound } else { Regulariser::None });
+        if self.pieces > 1 && self.bn_stats == Some(BnStats::Adversarial) {
+            let message =
+                "pieces above 1 need bn_stats = \"clean\": attacked points have statistics only as a whole batch";
+            return Err(Error::Config(message.into()));
+        }
         if self.relu_shrinkage < 1.0 && !boxes {
             let name = self.method.name();
             return Err(Error::Config(format!("relu_shrinkage below 1 needs boxes; method {name} has none")));
@@ -439,6 +458,10 @@ impl Config {
                 format!("arch = \"{}\" names a built-in network; give the one of `layers` its own name", self.arch);
             return Err(Error::Config(message));
         }
+        if self.pieces > 0 && self.batch % self.pieces != 0 {
+            let message = format!("pieces = {}: expected a divisor of the batch, {}", self.pieces, self.batch);
+            return Err(Error::Config(message));
+        }
         if self.layers.is_some() && self.width != 1.0 {
             return Err(Error::Config("width scales a named architecture; write the widths into `layers`".into()));
         }
@@ -463,6 +486,9 @@ impl Config {
             ("batch", self.batch),
             ("attack_steps", self.attack_steps),
             ("eval_attack_steps", self.eval_attack_steps),
+            ("attack_restarts", self.attack_restarts),
+            ("eval_attack_restarts", self.eval_attack_restarts),
+            ("pieces", self.pieces),
             ("limit", self.limit.unwrap_or(1)),
         ] {
             if value == 0 {
@@ -494,7 +520,7 @@ impl Config {
 
     /// The attack of training.
     pub fn attack(&self) -> AttackSpec {
-        AttackSpec::training(self.attack_steps, self.attack_step_size)
+        AttackSpec::training(self.attack_steps, self.attack_step_size).restarted(self.attack_restarts)
     }
 
     /// What TAPS and STAPS do behind the split.
@@ -511,7 +537,7 @@ impl Config {
 
     /// The attack that measures adversarial accuracy in reports.
     pub fn eval_attack(&self) -> AttackSpec {
-        AttackSpec::evaluation(self.eval_attack_steps, self.eval_attack_step_size)
+        AttackSpec::evaluation(self.eval_attack_steps, self.eval_attack_step_size).restarted(self.eval_attack_restarts)
     }
 }
 

@@ -9,6 +9,8 @@ mod config;
 mod evaluate;
 pub mod latent;
 pub mod methods;
+mod objective;
+mod population;
 pub mod presets;
 pub mod regulariser;
 mod run_directory;

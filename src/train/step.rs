@@ -1,12 +1,11 @@
 //! One training step as a graph: attack, loss, gradients and Adam, queued back to back.
 
 use super::clip::clip_gradients;
-use super::config::{BnStats, Config, Regulariser};
-use super::methods::{Batch, RobustLoss, method};
-use super::regulariser::{WARM_UP_RADIUS, bound_regulariser, l1_penalty};
+use super::config::{BnStats, Config, MethodKind};
+use super::methods::Batch;
+use super::objective::{Weights, objective};
 use crate::error::Result;
 use crate::graph::{Graph, Plan, Value};
-use crate::interval::Bounds;
 use crate::nn::Network;
 use crate::ops::{self, AdamSpec};
 use crate::shape::TensorType;
@@ -52,6 +51,11 @@ pub mod input {
     pub const KEY: &str = "key";
     /// Row of the record that the step writes, u32 `[1]`.
     pub const ROW: &str = "row";
+
+    /// Name of a piece of [`X`] or [`LABELS`], where a step computes in pieces; the whole is an input beside them.
+    pub fn piece(name: &str, index: usize) -> String {
+        format!("{name}/{index}")
+    }
 }
 
 /// State that holds the figures of the latest steps, [[`RECORD_ROWS`], [`RECORD_COLUMNS`]].
@@ -105,58 +109,16 @@ pub fn plan_step(network: &Network, config: &Config, phase: Phase) -> Result<Pla
         faithful_border: config.faithful_border,
         attack: &attack,
         annealing: phase.annealing,
+        piece: 0,
         taps: &taps,
     };
-
-    let zero = ops::fill(&mut g, 0.0, [1])?;
-    let (mut natural_loss, mut robust_loss, mut regulariser, mut rate) = (zero, zero, zero, zero);
-    let mut terms: Vec<Value> = Vec::new();
-    if phase.natural {
-        let losses = ops::cross_entropy(&mut g, clean.logits, labels)?;
-        natural_loss = ops::mean_all(&mut g, losses)?;
-        let correct = bound.correct(&mut g, clean.logits, labels)?;
-        rate = ops::mean_all(&mut g, correct)?;
-        terms.push(if phase.robust { ops::mul(&mut g, natural_loss, kappa)? } else { natural_loss });
-    }
-    let mut propagated = None;
-    if phase.robust {
-        let robust: RobustLoss = method(config.method).robust_loss(&mut g, &batch)?;
-        (robust_loss, rate, propagated) = (robust.loss, robust.rate, robust.propagated);
-        terms.push(if phase.natural {
-            let weight = ops::affine(&mut g, kappa, -1.0, 1.0)?;
-            ops::mul(&mut g, robust_loss, weight)?
-        } else {
-            robust_loss
-        });
-    }
-    if phase.annealing && config.regulariser == Some(Regulariser::Bound) {
-        let boxes = match propagated {
-            Some(boxes) => boxes,
-            None => {
-                // While ε is 0 a tiny box around the clean batch shows how boxes grow.
-                let radius = g.constant(&[WARM_UP_RADIUS], [1])?;
-                let region = Bounds::ball(&mut g, x, radius)?.interval(&mut g)?.detach(&mut g);
-                trained.propagate(&mut g, region)?
-            }
-        };
-        regulariser = bound_regulariser(&mut g, &boxes, fade, config.regulariser_weight as f32)?;
-        terms.push(regulariser);
-    }
-    if config.l1 > 0.0 {
-        terms.push(l1_penalty(&mut g, bound.values(), config.l1 as f32)?);
-    }
-    let mut loss = terms[0];
-    for &term in &terms[1..] {
-        loss = ops::add(&mut g, loss, term)?;
-    }
-    let mut grads = Vec::with_capacity(bound.values().len());
-    for (&value, grad) in bound.values().iter().zip(ops::gradients(&mut g, loss, bound.values())?) {
-        let shape = g.shape(value).clone();
-        grads.push(match grad {
-            Some(grad) => grad,
-            None => ops::fill(&mut g, 0.0, shape)?,
-        });
-    }
+    let pieces = match piece_inputs(&mut g, network, config)? {
+        pieces if pieces.is_empty() => vec![(x, labels)],
+        pieces => pieces,
+    };
+    let weights = Weights { kappa, fade };
+    let of = objective(&mut g, config, phase, weights, &bound, &clean, &batch, &pieces)?;
+    let mut grads = of.gradient;
     if let Some(limit) = config.grad_clip {
         grads = clip_gradients(&mut g, &grads, limit as f32)?;
     }
@@ -171,7 +133,20 @@ pub fn plan_step(network: &Network, config: &Config, phase: Phase) -> Result<Pla
         ops::assign(&mut g, old.variance, new.variance)?;
     }
     let record = g.state(RECORD, TensorType::f32([RECORD_ROWS, RECORD_COLUMNS]))?;
-    let figures = ops::concat(&mut g, &[loss, natural_loss, robust_loss, regulariser, rate])?;
+    let figures = ops::concat(&mut g, &[of.loss, of.natural, of.robust, of.regulariser, of.rate])?;
     ops::record_row(&mut g, record, figures, row)?;
     Plan::new(g)
+}
+
+/// Images and labels of each piece, where the robust loss is computed in several; a method without attack or boxes has none.
+fn piece_inputs(g: &mut Graph, network: &Network, config: &Config) -> Result<Vec<(Value, Value)>> {
+    if config.pieces == 1 || config.method == MethodKind::Std {
+        return Ok(Vec::new());
+    }
+    let n = config.batch / config.pieces;
+    let mut piece = |index: usize| {
+        let x = g.input(&input::piece(input::X, index), TensorType::f32(network.batch_shape(n)))?;
+        Ok((x, g.input(&input::piece(input::LABELS, index), TensorType::u32([n]))?))
+    };
+    (0..config.pieces).map(&mut piece).collect()
 }

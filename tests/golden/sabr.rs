@@ -87,7 +87,7 @@ fn every_attack_step_from_its_stored_iterate() {
 fn the_whole_attack() {
     let Some(golden) = Golden::open("sabr") else { return };
     let network = golden.network();
-    let spec = AttackSpec { step_lengths: steps(&golden), project_start: false };
+    let spec = AttackSpec { step_lengths: steps(&golden), project_start: false, restarts: 1 };
     device::each(|session| {
         let got = run(session, |c| {
             let parameters = golden.parameters(c, &network, "param");

@@ -82,6 +82,22 @@ fn detach_cuts_one_use_only() {
     });
 }
 
+/// The gradient with respect to a detached use is that of this use, and goes no further: y = x² · detach(x), by both.
+#[test]
+fn a_detached_use_has_a_gradient_of_its_own() {
+    device::each(|session| {
+        let got = run(session, |c| {
+            let x = c.input(&Tensor::new([2], vec![3.0, -4.0]));
+            let cut = c.graph.detach(x);
+            let square = ops::mul(&mut c.graph, x, x)?;
+            let y = ops::mul(&mut c.graph, square, cut)?;
+            c.gradients(&[y], &[ones(&[2])], &[x, cut])
+        });
+        assert_eq!(got.tensor("grad0").data, [18.0, 32.0]);
+        assert_eq!(got.tensor("grad1").data, [9.0, 16.0]);
+    });
+}
+
 #[test]
 fn gradients_pass_through_reshapes() {
     let random = &mut Random::new(1);

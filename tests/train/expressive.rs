@@ -37,6 +37,7 @@ fn batch<'a>(
         relu_shrinkage: 1.0,
         attack,
         annealing: true,
+        piece: 0,
         taps,
     }
 }

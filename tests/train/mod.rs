@@ -2,6 +2,7 @@
 
 mod attack;
 mod expressive;
+mod pieces;
 mod region;
 mod runs;
 mod taps;

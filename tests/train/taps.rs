@@ -386,6 +386,7 @@ fn losses(case: &mut Case, network: &Network, epsilon: f64) -> Result<()> {
                 relu_shrinkage: 1.0,
                 attack: &attack,
                 annealing,
+                piece: 0,
                 taps: &taps,
             };
             let robust = method(kind).robust_loss(&mut case.graph, &batch)?;

@@ -20,6 +20,9 @@ use crate::interval::Bounds;
 use crate::nn::{Bound, Propagated};
 use crate::ops;
 
+/// Random streams that a piece may use: the first half for the attack on the images, one a restart, the rest for a latent one.
+pub const STREAMS: u32 = 1 << 16;
+
 /// What a method sees of a batch.
 #[derive(Clone, Copy)]
 pub struct Batch<'a> {
@@ -35,6 +38,8 @@ pub struct Batch<'a> {
     pub x: Value,
     /// Labels u32 `[N]`.
     pub labels: Value,
+    /// Number of the piece, where a step computes in several: each draws its own random numbers.
+    pub piece: u32,
     /// Current radius ε, f32 `[1]`.
     pub epsilon: Value,
     /// Key of the random numbers of this step, u32 `[4]`.
@@ -63,12 +68,17 @@ impl<'a> Batch<'a> {
         Bounds::ball(g, self.x, self.epsilon)
     }
 
+    /// The random stream `index` of this piece; below [`STREAMS`].
+    fn stream(&self, index: u32) -> u32 {
+        self.piece * STREAMS + index
+    }
+
     /// Attacks the network as it is evaluated, in the ball of the attack's own radius.
     fn attack(&self, g: &mut Graph) -> Result<Attacked> {
         let radius =
             if self.attack_radius == 1.0 { self.epsilon } else { ops::scale(g, self.epsilon, self.attack_radius)? };
         let region = Bounds::ball(g, self.x, radius)?;
-        attack(g, self.evaluated, self.x, self.labels, region, self.attack, (self.key, 0))
+        attack(g, self.evaluated, self.x, self.labels, region, self.attack, (self.key, self.stream(0)))
     }
 
     /// Logits of attacked `points`, and the network with the statistics that its batch norms use there.

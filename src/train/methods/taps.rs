@@ -1,14 +1,14 @@
 //! TAPS: the bounds of IBP times an attack on the last layers within the box of the first (Mao et al. 2023).
 
-use super::{Batch, Method, RobustLoss, box_loss, box_margins};
+use super::{Batch, Method, RobustLoss, STREAMS, box_loss, box_margins};
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::interval::Interval;
 use crate::ops;
 use crate::train::latent::{estimated_margins, product_loss};
 
-/// First random stream of the attack in the latent box; the attack on the images has 0.
-const STREAM: u32 = 1;
+/// First random stream of the attack in the latent box; the attack on the images has those before it.
+const STREAM: u32 = STREAMS / 2;
 
 /// The product of losses over the ε box.
 pub(super) struct Estimated;
@@ -30,7 +30,7 @@ pub(super) fn estimated_loss(g: &mut Graph, batch: &Batch<'_>, region: Interval)
     let (taps, network) = (batch.taps, batch.network);
     let bounds = box_margins(g, batch, region)?;
     let latent = bounds.propagated.before_layer[network.network().split_layer(taps.split)?];
-    let estimated = estimated_margins(g, network, latent, batch.labels, taps, (batch.key, STREAM))?;
+    let estimated = estimated_margins(g, network, latent, batch.labels, taps, (batch.key, batch.stream(STREAM)))?;
     let loss = product_loss(g, estimated, bounds.margins, batch.labels, taps.grad_scale)?;
     let certified = network.certified(g, estimated)?;
     Ok(RobustLoss { loss, rate: ops::mean_all(g, certified)?, propagated: Some(bounds.propagated) })

@@ -16,11 +16,12 @@ pub use watch::{EpochMetrics, Observer, Outcome, Progress, SliceRates, Stop};
 use super::checkpoint;
 use super::config::{Config, Init, MethodKind, Regulariser};
 use super::evaluate::{Evaluation, Evaluator, SmallBox};
+use super::population::Population;
 use super::run_directory::RunDirectory;
 use super::schedule::{EpsilonSchedule, LinearSchedule, learning_rate};
 use super::step::{Phase, RECORD, RECORD_COLUMNS, RECORD_ROWS, input, plan_step};
 use crate::data::{Dataset, Loader, LoaderOptions, Split, TrainingBatch};
-use crate::device::{Program, Session, read_state_f32};
+use crate::device::{Feed, Program, Session, read_state_f32};
 use crate::error::{Error, Result};
 use crate::nn::{Network, described, initial_values, scaled_architecture, state_name};
 use crate::philox::{key, purpose};
@@ -44,6 +45,7 @@ pub struct Trainer {
     position: Position,
     program: Option<(Phase, Program)>,
     monitor: Option<Evaluator>,
+    population: Option<Population>,
     /// Steps queued since the record was read.
     unread: usize,
     peak_bytes: usize,
@@ -146,6 +148,7 @@ impl Trainer {
             position,
             program: None,
             monitor: None,
+            population: None,
             unread: 0,
             peak_bytes: 0,
             dataset,
@@ -223,20 +226,35 @@ impl Trainer {
         let words = [low, high, p.step as u32, purpose::DEVICE_DRAW | (p.step >> 32) as u32];
         let last = self.config.final_epsilon();
         let fade = if last > 0.0 { 1.0 - s.epsilon / last } else { 0.0 };
+        let [epsilon, kappa, fade] = [s.epsilon, s.kappa, fade].map(|v| v as f32);
         let row = self.unread as u32;
-        self.session.run(
-            program,
-            &[
-                (input::X, bytemuck::cast_slice(&batch.images)),
-                (input::LABELS, bytemuck::cast_slice(&batch.labels)),
-                (input::EPSILON, bytemuck::bytes_of(&(s.epsilon as f32))),
-                (input::KAPPA, bytemuck::bytes_of(&(s.kappa as f32))),
-                (input::FADE, bytemuck::bytes_of(&(fade as f32))),
-                (input::RATES, bytemuck::cast_slice(&rates)),
-                (input::KEY, bytemuck::cast_slice(&words)),
-                (input::ROW, bytemuck::bytes_of(&row)),
-            ],
-        )?;
+        let pieces = match self.config.method {
+            MethodKind::Std => 1,
+            _ => self.config.pieces,
+        };
+        let names: Vec<[String; 2]> = match pieces {
+            1 => Vec::new(),
+            _ => (0..pieces).map(|i| [input::X, input::LABELS].map(|name| input::piece(name, i))).collect(),
+        };
+        let (images, labels) = (batch.images.len() / pieces, batch.labels.len() / pieces);
+        let of_pieces = names.iter().enumerate().flat_map(|(i, [x, y])| {
+            [
+                (x.as_str(), bytemuck::cast_slice(&batch.images[i * images..][..images])),
+                (y.as_str(), bytemuck::cast_slice(&batch.labels[i * labels..][..labels])),
+            ]
+        });
+        let mut feeds: Vec<Feed<'_>> = of_pieces.collect();
+        feeds.extend([
+            (input::X, bytemuck::cast_slice(&batch.images)),
+            (input::LABELS, bytemuck::cast_slice(&batch.labels)),
+            (input::EPSILON, bytemuck::bytes_of(&epsilon)),
+            (input::KAPPA, bytemuck::bytes_of(&kappa)),
+            (input::FADE, bytemuck::bytes_of(&fade)),
+            (input::RATES, bytemuck::cast_slice(&rates)),
+            (input::KEY, bytemuck::cast_slice(&words)),
+            (input::ROW, bytemuck::bytes_of(&row)),
+        ]);
+        self.session.run(program, &feeds)?;
         self.position.step += 1;
         self.position.batch += 1;
         self.unread += 1;
@@ -325,6 +343,20 @@ impl Trainer {
         (full && ended.replaces(self.position.best.as_ref(), &self.config)).then_some(ended)
     }
 
+    /// Where the settings ask for it, puts the statistics of the whole training split into the batch norms.
+    fn recompute_statistics(&mut self) -> Result<()> {
+        if !self.config.population_statistics || self.network.buffers().is_empty() {
+            return Ok(());
+        }
+        let session = self.session.as_mut();
+        let population = match &mut self.population {
+            Some(population) => population,
+            None => self.population.insert(Population::new(session, &self.network, self.config.batch)?),
+        };
+        self.peak_bytes = self.peak_bytes.max(session.memory().total());
+        population.run(session, &self.dataset.train)
+    }
+
     async fn save(&mut self) -> Result<()> {
         let Some(run) = self.run.clone() else { return Ok(()) };
         checkpoint::save_model(&run.model(), &self.network, self.session.as_mut()).await?;
@@ -382,6 +414,7 @@ impl Trainer {
             }
             let epoch_seconds = epoch_begun.elapsed().as_secs_f64();
             trained += epoch_seconds;
+            self.recompute_statistics()?;
             let (train, validation) = self.monitor().await?;
             let (loss, robust) = self.position.sums.means();
             let epoch_samples = (self.position.step - first_of_epoch) as f64 * batch;
