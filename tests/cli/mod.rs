@@ -3,12 +3,14 @@
 
 mod bench;
 mod data;
+mod described;
 mod errors;
 mod eval;
 mod export;
 mod help;
 mod import;
 mod interrupt;
+mod killed;
 mod report;
 mod streams;
 mod train;
