@@ -55,4 +55,9 @@ impl Population {
         }
         Ok(())
     }
+
+    /// Frees the program.
+    pub(super) fn release(self, session: &mut dyn Session) {
+        session.release(self.program);
+    }
 }

@@ -63,7 +63,8 @@ fn a_run_killed_at_any_moment_ends_in_the_same_bytes() {
             // Before the first checkpoint there is nothing to go on from, and --resume says so.
             early += 1;
             if path.is_dir() {
-                let refused = command(folder.path()).args(["train", "--resume", &out]).envs(environment.clone()).output();
+                let refused =
+                    command(folder.path()).args(["train", "--resume", &out]).envs(environment.clone()).output();
                 assert_eq!(refused.as_ref().unwrap().status.code(), Some(3), "{refused:?}");
                 std::fs::remove_dir_all(&path).unwrap();
             }

@@ -14,7 +14,7 @@ pub struct DryRun {
     pub phases: Vec<PhaseInfo>,
     /// Trainable scalars.
     pub parameters: usize,
-    /// Greatest device memory of any phase.
+    /// Greatest device memory of any phase and of the evaluations.
     pub peak_bytes: usize,
 }
 
@@ -42,7 +42,7 @@ pub struct PhaseInfo {
 }
 
 impl Trainer {
-    /// Compiles each phase's program and describes it; trains nothing.
+    /// Compiles each phase's program and describes it, and those of the evaluations for their memory; trains nothing.
     pub fn dry_run(&mut self) -> Result<DryRun> {
         let mut phases: Vec<(Phase, PhaseInfo)> = Vec::new();
         let per_epoch = self.steps_per_epoch();
@@ -73,6 +73,8 @@ impl Trainer {
                 phases.push((phase, info));
             }
         }
+        self.monitor_evaluator()?.release(self.session.as_mut());
+        self.final_evaluator()?.release(self.session.as_mut());
         Ok(DryRun {
             phases: phases.into_iter().map(|(_, info)| info).collect(),
             parameters: self.network.parameter_count(),

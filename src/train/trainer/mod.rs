@@ -44,8 +44,6 @@ pub struct Trainer {
     run: Option<RunDirectory>,
     position: Position,
     program: Option<(Phase, Program)>,
-    monitor: Option<Evaluator>,
-    population: Option<Population>,
     /// Steps queued since the record was read.
     unread: usize,
     peak_bytes: usize,
@@ -147,8 +145,6 @@ impl Trainer {
             run,
             position,
             program: None,
-            monitor: None,
-            population: None,
             unread: 0,
             peak_bytes: 0,
             dataset,
@@ -314,17 +310,8 @@ impl Trainer {
 
     /// Rates on the first samples of the training and validation splits, by the training attack at the final ε.
     async fn monitor(&mut self) -> Result<(Evaluation, Option<Evaluation>)> {
-        if self.monitor.is_none() {
-            let (c, spec) = (&self.config, self.config.attack());
-            let spec = super::attack::AttackSpec { project_start: true, ..spec };
-            let (session, small) = (self.session.as_mut(), SmallBox::of(c));
-            let evaluator =
-                Evaluator::with_small_box(session, &self.network, c.epsilon, &spec, EVALUATION_BATCH, c.seed, small)?;
-            self.monitor = Some(evaluator);
-            self.peak_bytes = self.peak_bytes.max(self.session.memory().total());
-        }
+        let mut evaluator = self.monitor_evaluator()?;
         let dataset = self.dataset.clone();
-        let evaluator = self.monitor.as_mut().expect("made above");
         let session = self.session.as_mut();
         let mut quiet = |_, _| {};
         let train = evaluator.run(session, &dataset.train, Some(MONITOR_SAMPLES), &mut quiet).await?;
@@ -332,7 +319,36 @@ impl Trainer {
             Some(split) => Some(evaluator.run(session, split, Some(MONITOR_SAMPLES), &mut quiet).await?),
             None => None,
         };
+        evaluator.release(session);
         Ok((train, validation))
+    }
+
+    /// The program of [`Trainer::monitor`]. That of the steps is freed for it and compiled anew afterwards, which is cheap: no two
+    /// programs hold work buffers at a time.
+    fn monitor_evaluator(&mut self) -> Result<Evaluator> {
+        self.free_program();
+        let (c, spec) = (&self.config, self.config.attack());
+        let spec = super::attack::AttackSpec { project_start: true, ..spec };
+        let (session, small) = (self.session.as_mut(), SmallBox::of(c));
+        let evaluator =
+            Evaluator::with_small_box(session, &self.network, c.epsilon, &spec, EVALUATION_BATCH, c.seed, small)?;
+        self.peak_bytes = self.peak_bytes.max(self.session.memory().total());
+        Ok(evaluator)
+    }
+
+    /// The program of the evaluation at the end.
+    fn final_evaluator(&mut self) -> Result<Evaluator> {
+        self.free_program();
+        let (c, session) = (&self.config, self.session.as_mut());
+        let evaluator = Evaluator::new(session, &self.network, c.epsilon, &c.eval_attack(), EVALUATION_BATCH, c.seed)?;
+        self.peak_bytes = self.peak_bytes.max(session.memory().total());
+        Ok(evaluator)
+    }
+
+    fn free_program(&mut self) {
+        if let Some((_, program)) = self.program.take() {
+            self.session.release(program);
+        }
     }
 
     /// The epoch that has just ended, if its weights are the best so far: chosen by the validation slice, among epochs at the
@@ -348,13 +364,13 @@ impl Trainer {
         if !self.config.population_statistics || self.network.buffers().is_empty() {
             return Ok(());
         }
+        self.free_program();
         let session = self.session.as_mut();
-        let population = match &mut self.population {
-            Some(population) => population,
-            None => self.population.insert(Population::new(session, &self.network, self.config.batch)?),
-        };
+        let mut population = Population::new(session, &self.network, self.config.batch)?;
         self.peak_bytes = self.peak_bytes.max(session.memory().total());
-        population.run(session, &self.dataset.train)
+        population.run(session, &self.dataset.train)?;
+        population.release(session);
+        Ok(())
     }
 
     async fn save(&mut self) -> Result<()> {
@@ -472,14 +488,8 @@ impl Trainer {
     }
 
     async fn evaluate(&mut self, split: &Split, observer: &mut dyn Observer) -> Result<Evaluation> {
-        if let Some((_, program)) = self.program.take() {
-            self.session.release(program);
-        }
-        let c = &self.config;
+        let mut evaluator = self.final_evaluator()?;
         let session = self.session.as_mut();
-        let mut evaluator =
-            Evaluator::new(session, &self.network, c.epsilon, &c.eval_attack(), EVALUATION_BATCH, c.seed)?;
-        self.peak_bytes = self.peak_bytes.max(session.memory().total());
         let evaluation = evaluator.run(session, split, None, &mut |done, of| observer.evaluating(done, of)).await;
         evaluator.release(self.session.as_mut());
         evaluation
