@@ -204,6 +204,7 @@ mod tests {
             step: 30,
             seconds: 9.0,
             epoch_seconds: 3.0,
+            wait_seconds: 0.0,
             samples_per_second: 12345.0,
             epsilon: 0.05,
             lr: 2e-3,

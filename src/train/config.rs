@@ -458,7 +458,7 @@ impl Config {
                 format!("arch = \"{}\" names a built-in network; give the one of `layers` its own name", self.arch);
             return Err(Error::Config(message));
         }
-        if self.pieces > 0 && self.batch % self.pieces != 0 {
+        if self.pieces > 0 && !self.batch.is_multiple_of(self.pieces) {
             let message = format!("pieces = {}: expected a divisor of the batch, {}", self.pieces, self.batch);
             return Err(Error::Config(message));
         }

@@ -28,9 +28,10 @@ pub(super) struct Objective {
     pub(super) gradient: Vec<Value>,
 }
 
-/// Scalars of a step that the objective reads.
+/// Which terms a step has, and their weights.
 #[derive(Clone, Copy)]
 pub(super) struct Weights {
+    pub(super) phase: Phase,
     /// κ, `[1]`.
     pub(super) kappa: Value,
     /// 1 − ε/ε_end, `[1]`.
@@ -51,7 +52,6 @@ struct Part {
 pub(super) fn objective(
     g: &mut Graph,
     config: &Config,
-    phase: Phase,
     weights: Weights,
     bound: &Bound<'_>,
     clean: &TrainingPass,
@@ -63,19 +63,19 @@ pub(super) fn objective(
     let (mut natural, mut rate) = (zero, zero);
     // What depends on the parameters and the whole batch, not on a piece.
     let mut terms = Vec::new();
-    if phase.natural {
+    if weights.phase.natural {
         let losses = ops::cross_entropy(g, clean.logits, whole.labels)?;
         natural = ops::mean_all(g, losses)?;
         let correct = bound.correct(g, clean.logits, whole.labels)?;
         rate = ops::mean_all(g, correct)?;
-        terms.push(if phase.robust { ops::mul(g, natural, weights.kappa)? } else { natural });
+        terms.push(if weights.phase.robust { ops::mul(g, natural, weights.kappa)? } else { natural });
     }
     if config.l1 > 0.0 {
         terms.push(l1_penalty(g, parameters, config.l1 as f32)?);
     }
 
     if let &[_] = pieces {
-        let part = part(g, config, phase, weights, whole)?;
+        let part = part(g, config, weights, whole)?;
         terms.extend(part.term);
         let loss = sum(g, &terms)?;
         let gradient = gradients_or_zeros(g, loss, parameters)?;
@@ -99,7 +99,7 @@ pub(super) fn objective(
     let (mut losses, mut robusts, mut regularisers, mut rates) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (index, &(x, labels)) in pieces.iter().enumerate() {
         let batch = Batch { network: &trained, x, labels, piece: index as u32, ..*whole };
-        let part = part(g, config, phase, weights, &batch)?;
+        let part = part(g, config, weights, &batch)?;
         robusts.extend(part.robust);
         regularisers.extend(part.regulariser);
         rates.extend(part.rate);
@@ -151,21 +151,21 @@ pub(super) fn objective(
 }
 
 /// (1 − κ) · robust + regulariser of a batch or piece.
-fn part(g: &mut Graph, config: &Config, phase: Phase, weights: Weights, batch: &Batch<'_>) -> Result<Part> {
+fn part(g: &mut Graph, config: &Config, weights: Weights, batch: &Batch<'_>) -> Result<Part> {
     let mut part = Part { term: None, robust: None, regulariser: None, rate: None };
     let mut terms = Vec::new();
     let mut propagated = None;
-    if phase.robust {
+    if weights.phase.robust {
         let robust = method(config.method).robust_loss(g, batch)?;
         (part.robust, part.rate, propagated) = (Some(robust.loss), Some(robust.rate), robust.propagated);
-        terms.push(if phase.natural {
+        terms.push(if weights.phase.natural {
             let weight = ops::affine(g, weights.kappa, -1.0, 1.0)?;
             ops::mul(g, robust.loss, weight)?
         } else {
             robust.loss
         });
     }
-    if phase.annealing && config.regulariser == Some(Regulariser::Bound) {
+    if weights.phase.annealing && config.regulariser == Some(Regulariser::Bound) {
         let boxes = match propagated {
             Some(boxes) => boxes,
             None => {

@@ -116,8 +116,8 @@ pub fn plan_step(network: &Network, config: &Config, phase: Phase) -> Result<Pla
         pieces if pieces.is_empty() => vec![(x, labels)],
         pieces => pieces,
     };
-    let weights = Weights { kappa, fade };
-    let of = objective(&mut g, config, phase, weights, &bound, &clean, &batch, &pieces)?;
+    let weights = Weights { phase, kappa, fade };
+    let of = objective(&mut g, config, weights, &bound, &clean, &batch, &pieces)?;
     let mut grads = of.gradient;
     if let Some(limit) = config.grad_clip {
         grads = clip_gradients(&mut g, &grads, limit as f32)?;
