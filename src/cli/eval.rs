@@ -1,7 +1,6 @@
 //! `smallbox eval`: accuracies of a trained model.
 
 use smallbox::error::Result;
-use smallbox::train::attack::AttackSpec;
 use smallbox::train::{EVALUATION_BATCH, Evaluator, checkpoint};
 
 use super::format::{count, radius};
@@ -59,8 +58,7 @@ pub fn run(args: &Args) -> Result<()> {
     let mut session = args.device.open_or(None)?;
     let session = session.as_mut();
     checkpoint::write_tensors(session, &network, &parameters)?;
-    let attack = AttackSpec::evaluation(config.eval_attack_steps, config.eval_attack_step_size);
-    let mut evaluator = Evaluator::new(session, &network, epsilon, &attack, args.batch, config.seed)?;
+    let mut evaluator = Evaluator::new(session, &network, epsilon, &config.eval_attack(), args.batch, config.seed)?;
     let mut meter = Meter::new(args.quiet);
     let mut progress = |done: usize, of: usize| meter.set("images", done as u64, of as u64, "");
     let evaluation = pollster::block_on(evaluator.run(session, split, args.limit, &mut progress));

@@ -1,12 +1,11 @@
 //! A training step to be timed: full ε, random images.
 
-use super::config::Config;
+use super::config::{Config, Optimizer};
 use super::step::{Phase, input, plan_step};
 use crate::device::{Program, Session, read_state_f32, write_state_f32};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::Cost;
-use crate::nn::{architecture, initial_values, state_name};
-use crate::ops::AdamSpec;
+use crate::nn::{described, initial_values, scaled_architecture, state_name};
 use crate::philox::{Stream, key, purpose};
 use crate::train::step::RECORD;
 
@@ -22,6 +21,7 @@ pub struct StepBench {
     labels: Vec<u32>,
     epsilon: f32,
     lr: f64,
+    optimizer: Optimizer,
     seed: u64,
     steps: u64,
 }
@@ -29,7 +29,13 @@ pub struct StepBench {
 impl StepBench {
     /// Compiles the step of `config` in its last phase and fills the parameters.
     pub fn new(session: &mut dyn Session, config: &Config) -> Result<StepBench> {
-        let network = architecture(&config.arch, INPUT, CLASSES, &[0.0], &[1.0])?;
+        if config.step_pieces() > 1 {
+            return Err(Error::Config("a step in pieces is not timed; expected pieces = 1".into()));
+        }
+        let network = match &config.layers {
+            Some(layers) => described(&config.arch, layers, INPUT, CLASSES, &[], &[])?,
+            None => scaled_architecture(&config.arch, config.width, INPUT, CLASSES, &[], &[])?,
+        };
         let plan = plan_step(&network, config, Phase { natural: false, robust: true, annealing: false })?;
         let program = session.compile(&plan)?;
         for (name, values) in initial_values(&network, false, config.seed) {
@@ -45,6 +51,7 @@ impl StepBench {
             labels,
             epsilon: config.final_epsilon() as f32,
             lr: config.lr,
+            optimizer: config.optimizer,
             seed: config.seed,
             steps: 0,
         })
@@ -63,7 +70,7 @@ impl StepBench {
     /// Queues one step.
     pub fn queue(&mut self, session: &mut dyn Session) -> Result<()> {
         self.steps += 1;
-        let rates = AdamSpec::default().rates(self.lr, self.steps);
+        let rates = self.optimizer.rates(self.lr, self.steps);
         let [low, high] = key(self.seed);
         let words = [low, high, self.steps as u32, purpose::DEVICE_DRAW];
         session.run(

@@ -518,6 +518,11 @@ impl Config {
         }
     }
 
+    /// Pieces that a step computes the robust loss in: one for a method without attack or boxes.
+    pub fn step_pieces(&self) -> usize {
+        if self.method == MethodKind::Std { 1 } else { self.pieces }
+    }
+
     /// The attack of training.
     pub fn attack(&self) -> AttackSpec {
         AttackSpec::training(self.attack_steps, self.attack_step_size).restarted(self.attack_restarts)

@@ -1,7 +1,7 @@
 //! One training step as a graph: attack, loss, gradients and Adam, queued back to back.
 
 use super::clip::clip_gradients;
-use super::config::{BnStats, Config, MethodKind};
+use super::config::{BnStats, Config};
 use super::methods::Batch;
 use super::objective::{Weights, objective};
 use crate::error::Result;
@@ -140,13 +140,14 @@ pub fn plan_step(network: &Network, config: &Config, phase: Phase) -> Result<Pla
 
 /// Images and labels of each piece, where the robust loss is computed in several; a method without attack or boxes has none.
 fn piece_inputs(g: &mut Graph, network: &Network, config: &Config) -> Result<Vec<(Value, Value)>> {
-    if config.pieces == 1 || config.method == MethodKind::Std {
+    let pieces = config.step_pieces();
+    if pieces == 1 {
         return Ok(Vec::new());
     }
-    let n = config.batch / config.pieces;
+    let n = config.batch / pieces;
     let mut piece = |index: usize| {
         let x = g.input(&input::piece(input::X, index), TensorType::f32(network.batch_shape(n)))?;
         Ok((x, g.input(&input::piece(input::LABELS, index), TensorType::u32([n]))?))
     };
-    (0..config.pieces).map(&mut piece).collect()
+    (0..pieces).map(&mut piece).collect()
 }

@@ -224,10 +224,7 @@ impl Trainer {
         let fade = if last > 0.0 { 1.0 - s.epsilon / last } else { 0.0 };
         let [epsilon, kappa, fade] = [s.epsilon, s.kappa, fade].map(|v| v as f32);
         let row = self.unread as u32;
-        let pieces = match self.config.method {
-            MethodKind::Std => 1,
-            _ => self.config.pieces,
-        };
+        let pieces = self.config.step_pieces();
         let names: Vec<[String; 2]> = match pieces {
             1 => Vec::new(),
             _ => (0..pieces).map(|i| [input::X, input::LABELS].map(|name| input::piece(name, i))).collect(),
