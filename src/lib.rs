@@ -21,6 +21,7 @@
 //! # Letters
 //! N batch, C/O channels in and out, H W, KH KW, F/G features in and out, K classes.
 
+pub mod certify;
 pub mod data;
 pub mod device;
 pub mod error;

@@ -81,6 +81,13 @@ pub fn conv2d_backward_weight(
     graph.push1(Conv2dBackwardWeight { spec, kernel }, &[x, grad_y])
 }
 
+/// Extents `[O,OH,OW]` of the convolution of one image `[C,H,W]` by a weight `[O,C,KH,KW]`.
+pub fn conv2d_shape(image: &Shape, weight: &Shape, spec: Conv2dSpec) -> Result<Shape> {
+    let input = [image[1], image[2]];
+    let geometry = Geometry::new("conv2d_forward", 1, image[0], input, weight, spec)?;
+    Ok([geometry.features, geometry.output[0], geometry.output[1]].into())
+}
+
 /// Gradient with respect to a bias `[O]`: the sum of grad_y `[N,O,…]` over everything but O.
 pub(crate) fn bias_gradient(graph: &mut Graph, grad_y: Value) -> Result<Value> {
     let shape = graph.shape(grad_y).clone();
