@@ -5,4 +5,5 @@
 //! slopes, multipliers, splits. Only the native checker, which derives every number again, proves.
 
 pub mod network;
+pub mod proof;
 pub mod property;
