@@ -1,0 +1,3 @@
+//! Certification: networks and properties as verifiers see them.
+
+mod network;
