@@ -1,4 +1,5 @@
-//! Certification: networks as verifiers see them, proofs and certificates.
+//! Certification: networks and properties as verifiers see them, proofs and certificates.
 
 mod nets;
+mod network;
 mod proof;
