@@ -22,27 +22,27 @@ use serde_json::Value;
 
 /// What a finished program left behind.
 #[derive(Debug)]
-struct Ran {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
+pub struct Ran {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
 }
 
 impl Ran {
     /// The standard output as one JSON document, of a program that ended well.
-    fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         assert_eq!(self.code, Some(0), "{self:?}");
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     /// Of a program that ended well: its standard output.
-    fn text(&self) -> &str {
+    pub fn text(&self) -> &str {
         assert_eq!(self.code, Some(0), "{self:?}");
         &self.stdout
     }
 
     /// Holds that the program ended with `code`, nothing on the standard output and one line of error that has all `parts`.
-    fn assert_error(&self, code: i32, parts: &[&str]) {
+    pub fn assert_error(&self, code: i32, parts: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:?}");
         assert_eq!(self.stdout, "", "{self:?}");
         let lines: Vec<&str> = self.stderr.lines().collect();
@@ -61,7 +61,7 @@ fn command(folder: &Path) -> Command {
 }
 
 /// Runs the program in `folder`.
-fn smallbox(folder: &Path, arguments: &[&str]) -> Ran {
+pub fn smallbox(folder: &Path, arguments: &[&str]) -> Ran {
     let output = command(folder).args(arguments).output().expect("the program starts");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the program writes UTF-8");
     Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
@@ -86,7 +86,7 @@ const TINY: [&str; 14] = [
 ];
 
 /// `smallbox train` with [`TINY`] and `more`.
-fn train(folder: &Path, more: &[&str]) -> Ran {
+pub fn train(folder: &Path, more: &[&str]) -> Ran {
     smallbox(folder, &[&["train"], &TINY[..], more].concat())
 }
 
