@@ -4,5 +4,6 @@
 //! file) and a [`property::Property`] (a box of inputs and what a counter-example would do there). Devices propose: bounds,
 //! slopes, multipliers, splits. Only the native checker, which derives every number again, proves.
 
+pub mod bounds;
 pub mod network;
 pub mod property;

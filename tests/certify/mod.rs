@@ -1,0 +1,5 @@
+//! Certification: bounds on devices.
+
+mod bounds;
+mod golden;
+mod oracle;
