@@ -5,6 +5,7 @@
 //! slopes, multipliers, splits. Only the native checker, which derives every number again, proves.
 
 pub mod bounds;
+pub mod branch;
 pub mod network;
 pub mod proof;
 pub mod property;

@@ -177,6 +177,18 @@ impl Region {
         Region::new(prover, lower, upper, &Arc::new(Slopes::none(prover)), Derivation::Crown(Vec::new()))
     }
 
+    /// The same bounds with another table of slopes, for leaves that give slopes.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a table of another network, or where starts were given by the old one.
+    pub fn with_slopes(&self, slopes: &Arc<Slopes>) -> Result<Region> {
+        let starts = matches!(&*self.derivation, Derivation::Crown(starts) if !starts.is_empty());
+        if starts || !slopes.is_of(&self.prover) {
+            return Err(Error::Config("a table of slopes that the bounds were not derived with".into()));
+        }
+        Ok(Region { slopes: Arc::clone(slopes), ..self.clone() })
+    }
+
     /// The bounds under `splits`, all that hold there: those of the split neurons are cut at 0, those of later layers derived again and
     /// cut with the old ones. `None` if no point of the box is left. The result holds for points that obey the splits and no others.
     ///
