@@ -1,7 +1,8 @@
-//! Certification: networks as verifiers see them, bounds on devices, proofs and certificates.
+//! Certification: networks and properties as verifiers see them, bounds on devices, proofs and certificates.
 
 mod bounds;
 mod golden;
 mod nets;
+mod network;
 mod oracle;
 mod proof;
