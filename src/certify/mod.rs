@@ -6,6 +6,7 @@
 
 pub mod bounds;
 pub mod branch;
+pub mod cascade;
 pub mod network;
 pub mod proof;
 pub mod property;

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use super::backward::{self, Reach};
+use super::forward;
 use super::objective::{Leaf, Objective, Side, Slopes, Split, Start};
 use super::prover::{Prover, Step};
 use super::rounding::{UNDERFLOW, UNIT};
-use super::{backward, forward};
 use crate::error::{Error, Result};
 
 /// Ends of each element, `[H,W,C]`.
@@ -317,7 +318,16 @@ impl Region {
         }
         objectives.iter().try_for_each(|objective| objective.check(&self.prover))?;
         leaves.iter().try_for_each(|leaf| leaf.check(&self.prover, &self.slopes))?;
-        Ok(backward::objectives(self, objectives, leaves))
+        Ok(backward::objectives(self, objectives, leaves, Reach::Either))
+    }
+
+    /// Lower bound of each objective by the interval bounds of what enters the last affine map.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for objectives that do not fit.
+    pub fn interval_lower_bounds(&self, objectives: &[Objective]) -> Result<Vec<f64>> {
+        objectives.iter().try_for_each(|objective| objective.check(&self.prover))?;
+        Ok(backward::objectives(self, objectives, &vec![Leaf::default(); objectives.len()], Reach::Interval))
     }
 
     /// Bounds of the inputs of ReLU layer `layer`, in row-major order.
