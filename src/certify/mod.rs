@@ -10,3 +10,4 @@ pub mod cascade;
 pub mod network;
 pub mod proof;
 pub mod property;
+pub mod record;
