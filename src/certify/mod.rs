@@ -7,6 +7,7 @@
 pub mod bounds;
 pub mod branch;
 pub mod cascade;
+pub mod certificate;
 pub mod network;
 pub mod proof;
 pub mod property;

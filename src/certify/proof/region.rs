@@ -107,6 +107,9 @@ pub enum Derivation {
     /// By backward passes for the neurons that interval arithmetic leaves unstable, with slopes of their own for these starts and
     /// the default ones else.
     Crown(Vec<Start>),
+    /// By backward passes alone, for every neuron, as CROWN was published (Zhang et al. 2018): for comparisons. Slower than
+    /// [`Derivation::Crown`] and mostly looser.
+    Backward,
 }
 
 /// A network over a box with sound bounds of every ReLU's input.
@@ -268,25 +271,29 @@ impl Region {
             changed[node] = true;
             self.bounds[node] = Arc::new(bounds);
         }
-        if affected && let Derivation::Crown(starts) = &*Arc::clone(&self.derivation) {
-            let Some(crown) = self.backward_bounds(layer, starts) else { return true };
-            let mut bounds = (*self.bounds[node]).clone();
-            if !bounds.intersect(&crown) {
-                return false;
-            }
-            self.bounds[node] = Arc::new(bounds);
+        let derivation = Arc::clone(&self.derivation);
+        let starts: &[Start] = match &*derivation {
+            Derivation::Crown(starts) if affected => starts,
+            Derivation::Backward if affected => &[],
+            _ => return true,
+        };
+        let all = *derivation == Derivation::Backward;
+        let Some(mut crown) = self.backward_bounds(layer, starts, all) else { return true };
+        if (!all || old.is_some()) && !crown.intersect(&self.bounds[node]) {
+            return false;
         }
+        self.bounds[node] = Arc::new(crown);
         true
     }
 
-    /// Bounds of the unstable inputs of `layer` by backward passes; ±∞ for the others. `None` if there are none.
-    fn backward_bounds(&self, layer: usize, starts: &[Start]) -> Option<Bounds> {
+    /// Bounds of the unstable inputs of `layer`, or of all, by backward passes; ±∞ for the others. `None` if there are none.
+    fn backward_bounds(&self, layer: usize, starts: &[Start], all: bool) -> Option<Bounds> {
         let node = self.prover.before(layer);
         let place = &self.prover.nodes[node];
         let known = &self.bounds[node];
         let unstable = |&neuron: &usize| {
             let element = place.element(neuron);
-            known.lower[element] < 0.0 && known.upper[element] > 0.0
+            all || known.lower[element] < 0.0 && known.upper[element] > 0.0
         };
         let neurons: Vec<usize> = (0..place.elements()).filter(unstable).collect();
         if neurons.is_empty() {
@@ -317,7 +324,7 @@ impl Region {
             return Err(Error::Config(format!("{n} objectives and {m} leaves: expected one for each")));
         }
         objectives.iter().try_for_each(|objective| objective.check(&self.prover))?;
-        leaves.iter().try_for_each(|leaf| leaf.check(&self.prover, &self.slopes))?;
+        leaves.iter().try_for_each(|leaf| leaf.validate(&self.prover, &self.slopes))?;
         Ok(backward::objectives(self, objectives, leaves, Reach::Either))
     }
 
