@@ -6,4 +6,5 @@
 
 pub mod bounds;
 pub mod network;
+pub mod proof;
 pub mod property;

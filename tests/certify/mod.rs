@@ -1,5 +1,7 @@
-//! Certification: bounds on devices.
+//! Certification: bounds on devices, proofs and certificates.
 
 mod bounds;
 mod golden;
+mod nets;
 mod oracle;
+mod proof;

@@ -39,7 +39,7 @@ struct Golden {
 }
 
 /// The folder of the vectors; `None`, with a line that says so, where the variable is not set.
-fn folder() -> Option<PathBuf> {
+pub fn folder() -> Option<PathBuf> {
     let folder = std::env::var_os("SMALLBOX_GOLDEN_DIR").map(PathBuf::from);
     if folder.is_none() {
         println!("skipped: SMALLBOX_GOLDEN_DIR is not set");

@@ -1,0 +1,4 @@
+//! The checker's bounds: against auto_LiRPA's, against sampled points, against exact minima, and where rounding bites.
+
+mod golden;
+mod sampled;
