@@ -1,7 +1,8 @@
-//! Certification: bounds on devices, proofs and certificates.
+//! Certification: networks and properties as verifiers see them, bounds on devices, attacks, proofs.
 
 mod bounds;
 mod golden;
 mod nets;
+mod network;
 mod oracle;
 mod proof;

@@ -16,14 +16,14 @@ use crate::common::random::Random;
 use crate::common::tensor::Tensor;
 
 /// A network with its tensors, in its order.
-struct Model {
-    network: Network,
-    tensors: Vec<(String, Vec<f32>)>,
+pub struct Model {
+    pub network: Network,
+    pub tensors: Vec<(String, Vec<f32>)>,
 }
 
 impl Model {
     /// Random weights of a size that keeps activations near 1, and running statistics far from those of a new network.
-    fn new(network: Network) -> Model {
+    pub fn new(network: Network) -> Model {
         let mut random = Random::new(7);
         let mut tensors = Vec::new();
         for p in network.parameters() {
@@ -43,7 +43,7 @@ impl Model {
         Model { network, tensors }
     }
 
-    fn named(arch: &str, input: [usize; 3], mean: &[f32], deviation: &[f32]) -> Model {
+    pub fn named(arch: &str, input: [usize; 3], mean: &[f32], deviation: &[f32]) -> Model {
         Model::new(architecture(arch, input, 10, mean, deviation).expect("a known architecture"))
     }
 
@@ -62,7 +62,7 @@ impl Model {
 }
 
 /// Plain, with normalisation before a padded convolution, and with batch norms behind convolutions and linear layers.
-fn models() -> [(&'static str, Model); 3] {
+pub fn models() -> [(&'static str, Model); 3] {
     [
         ("cnn3", Model::named("cnn3", [1, 28, 28], &[], &[])),
         ("normalised cnn3", Model::named("cnn3", [3, 16, 16], &[0.49, 0.48, 0.45], &[0.25, 0.24, 0.26])),
@@ -71,7 +71,7 @@ fn models() -> [(&'static str, Model); 3] {
 }
 
 /// Batch norms that no layer before can take in: behind a ReLU and behind flattening.
-fn lonely_norms() -> Model {
+pub fn lonely_norms() -> Model {
     let layers = vec![
         Layer::Conv2d { features: 4, kernel: 3, stride: 2, padding: 1 },
         Layer::Relu,

@@ -5,6 +5,13 @@
 //! Batch norms are taken into the maps before them, and whatever scales the input is kept apart as [`Entry`], so that bounds meet
 //! nothing but convolutions, matrices, ReLUs and sums.
 
+mod diagonal;
+mod evaluate;
+mod forward;
+pub mod hash;
+mod model;
+mod rounded;
+
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
