@@ -1,4 +1,4 @@
-//! Certification: networks and properties as verifiers see them, bounds on devices, proofs and certificates.
+//! Certification: networks and properties as verifiers see them, bounds on devices, attacks, proofs and certificates.
 
 mod bounds;
 mod golden;
