@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use serde_json::{Value, json};
+use smallbox::certify::attack::AttackSpec;
 use smallbox::certify::cascade::{Cascade, Claim, Method, Settings, Stage, Verdict};
+use smallbox::certify::certificate::About;
 use smallbox::certify::network::ReluNetwork;
 use smallbox::certify::property::Property;
 use smallbox::certify::record::{Counts, Job, Log, Record};
@@ -50,6 +52,18 @@ pub struct Args {
     /// File that gets one line of JSON for each image as soon as it is decided; an existing one of the same job is continued
     #[arg(long, value_name = "F.jsonl")]
     out: Option<PathBuf>,
+    /// Folder that gets a certificate for each certified image, NNNNN.certificate, to be checked by `smallbox check`
+    #[arg(long, value_name = "DIR")]
+    certificates: Option<PathBuf>,
+    /// Steps of the attack that comes first; 0: no attack
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    attack_steps: usize,
+    /// Starts of the attack for each other class
+    #[arg(long, value_name = "N", value_parser = parse::positive, default_value_t = 1)]
+    attack_restarts: usize,
+    /// Seed of the attack's starts
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
     /// Images that go through the first stages together
     #[arg(long, value_name = "N", value_parser = parse::positive)]
     batch: Option<usize>,
@@ -81,6 +95,8 @@ pub fn run(args: &Args) -> Result<()> {
 
     let mut settings = Settings { method, timeout: args.timeout, ..Settings::default() };
     settings.batch = args.batch.unwrap_or(settings.batch);
+    settings.attack = (args.attack_steps > 0).then(|| AttackSpec::pgd(args.attack_steps, args.attack_restarts));
+    settings.seed = args.seed;
     let job = Job {
         model: network.digest(),
         dataset: dataset.name.clone(),
@@ -88,8 +104,11 @@ pub fn run(args: &Args) -> Result<()> {
         epsilon,
         method: args.method.clone(),
         timeout: args.timeout.as_secs_f64(),
-        attack: "none".to_string(),
+        attack: settings.attack.map_or("none".to_string(), |spec| spec.describe(args.seed)),
     };
+    if let Some(folder) = &args.certificates {
+        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    }
     let mut log = args.out.as_deref().map(|path| Log::open(path, &job)).transpose()?;
     let wanted: HashSet<usize> = indices.clone().collect();
     let mut records: Vec<Record> = match &mut log {
@@ -120,8 +139,19 @@ pub fn run(args: &Args) -> Result<()> {
             return Err(Error::Interrupted(kept.to_string()));
         }
         let claims: Vec<Claim> = chunk.iter().map(|&index| claim(split, index, epsilon)).collect();
-        let outcomes = pollster::block_on(cascade.run(session, &claims, None))?;
-        for (&index, outcome) in chunk.iter().zip(&outcomes) {
+        let outcomes = pollster::block_on(cascade.run(session, &claims))?;
+        for ((&index, claim), outcome) in chunk.iter().zip(&claims).zip(&outcomes) {
+            if let (Some(folder), Some(proof)) = (&args.certificates, &outcome.proof) {
+                let about = About {
+                    dataset: Some(job.dataset.clone()),
+                    split: Some(job.split.clone()),
+                    index: Some(index),
+                    label: Some(usize::from(split.labels[index])),
+                    epsilon: Some(epsilon.to_string()),
+                };
+                let certificate = proof.certificate(&network, &claim.property, about);
+                certificate.write(&folder.join(format!("{index:05}.certificate")))?;
+            }
             let record = Record::new(index, usize::from(split.labels[index]), outcome, &adapter, &job);
             if let Some((log, _)) = &mut log {
                 log.append(&record)?;

@@ -6,10 +6,11 @@
 //! Stages run on batches; the last one claim by claim. A claim is `certified` when the native prover confirms it for real arithmetic,
 //! and `falsified` when a point of the box breaks it in real arithmetic, also confirmed natively.
 
+mod proof;
 mod run;
 mod settings;
 
-pub use run::{Attack, Cascade, Claim};
+pub use run::{Cascade, Claim};
 pub use settings::{Method, Settings};
 
 use serde::{Deserialize, Serialize};

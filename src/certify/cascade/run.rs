@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::settings::{Method, Settings};
 use super::{Open, Outcome, Proof, Stage, Verdict};
+use crate::certify::attack::{self, Attacker};
 use crate::certify::bounds::{Ascent, Bounds, Boxes, Objective, Relaxer};
 use crate::certify::branch::{Leaf, Neurons, Node, Root, Search, Statistics, Stopped, Task, Tree};
 use crate::certify::network::ReluNetwork;
@@ -22,15 +23,12 @@ pub struct Claim {
     pub point: Option<Vec<f64>>,
 }
 
-/// A search for counter-examples: takes the session and properties, gives a point for each that it broke. What it gives is
-/// confirmed natively before it counts.
-pub type Attack<'a> = dyn FnMut(&mut dyn Session, &[&Property]) -> Result<Vec<Option<Vec<f64>>>> + 'a;
-
 /// Everything that is kept from batch to batch.
 pub struct Cascade<'a> {
     network: &'a ReluNetwork,
     prover: Arc<Prover>,
     settings: Settings,
+    attacker: Option<Attacker<'a>>,
     relaxer: Relaxer<'a>,
     ascent: Option<Ascent>,
     search: Search<'a>,
@@ -135,9 +133,12 @@ impl<'a> Cascade<'a> {
     /// [`Error::Config`](crate::error::Error::Config) for a network that the native prover refuses.
     pub fn new(session: &mut dyn Session, network: &'a ReluNetwork, settings: Settings) -> Result<Cascade<'a>> {
         let prover = Arc::new(Prover::new(network)?);
+        let rows = attack::rows_that_fit(network);
+        let attacker =
+            settings.attack.map(|spec| Attacker::new(network, Arc::clone(&prover), spec, rows)).transpose()?;
         let relaxer = Relaxer::new(session, network, settings.batch)?;
         let search = Search::new(network, settings.batch, settings.search);
-        Ok(Cascade { network, prover, settings, relaxer, ascent: None, search })
+        Ok(Cascade { network, prover, settings, attacker, relaxer, ascent: None, search })
     }
 
     /// The native prover.
@@ -149,21 +150,14 @@ impl<'a> Cascade<'a> {
     ///
     /// # Panics
     /// If there are too many.
-    pub async fn run(
-        &mut self,
-        session: &mut dyn Session,
-        claims: &[Claim],
-        attack: Option<&mut Attack<'_>>,
-    ) -> Result<Vec<Outcome>> {
+    pub async fn run(&mut self, session: &mut dyn Session, claims: &[Claim]) -> Result<Vec<Outcome>> {
         assert!(claims.len() <= self.settings.batch, "{} claims for batches of {}", claims.len(), self.settings.batch);
         let mut pending: Vec<Pending<'_>> = claims.iter().map(Pending::new).collect();
         for claim in claims {
             claim.property.check(self.network.input().elements(), self.network.outputs())?;
         }
         timed(&mut pending, |open| self.natural(open))?;
-        if let Some(attack) = attack {
-            timed(&mut pending, |open| self.attack(session, open, attack))?;
-        }
+        self.attack(session, &mut pending).await?;
         timed(&mut pending, |open| self.intervals(open))?;
         if self.settings.method >= Method::CrownIbp {
             timed(&mut pending, |open| self.crown_ibp(open))?;
@@ -196,13 +190,17 @@ impl<'a> Cascade<'a> {
         Ok(())
     }
 
-    /// Counter-examples that an attack finds.
-    fn attack(&self, session: &mut dyn Session, open: &mut [&mut Pending<'_>], attack: &mut Attack<'_>) -> Result<()> {
-        let properties: Vec<&Property> = open.iter().map(|p| &p.claim.property).collect();
-        for (pending, found) in open.iter_mut().zip(attack(session, &properties)?) {
-            if let Some(point) = found
-                && self.prover.refutes(&pending.claim.property, &point)?
-            {
+    /// Counter-examples that an attack finds; it confirms them itself.
+    async fn attack(&mut self, session: &mut dyn Session, pending: &mut [Pending<'_>]) -> Result<()> {
+        let mut open: Vec<&mut Pending<'_>> = pending.iter_mut().filter(|p| p.decided.is_none()).collect();
+        let (Some(attacker), false) = (&mut self.attacker, open.is_empty()) else { return Ok(()) };
+        let start = Instant::now();
+        let properties: Vec<Property> = open.iter().map(|p| p.claim.property.clone()).collect();
+        let deadline = start + self.settings.timeout * open.len() as u32;
+        let found = attacker.run(session, &properties, self.settings.seed, Some(deadline)).await?;
+        share(&mut open, start);
+        for (pending, found) in open.iter_mut().zip(found) {
+            if let Some(point) = found.counterexample {
                 pending.falsified(Stage::Attack, point);
             }
         }
@@ -415,6 +413,9 @@ impl<'a> Cascade<'a> {
 
     /// Frees what is on the device.
     pub fn release(self, session: &mut dyn Session) {
+        if let Some(attacker) = self.attacker {
+            attacker.release(session);
+        }
         self.relaxer.release(session);
         self.search.release(session);
         if let Some(ascent) = self.ascent {

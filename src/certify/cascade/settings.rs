@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Stage;
+use crate::certify::attack::AttackSpec;
 use crate::certify::bounds::Schedule;
 use crate::certify::branch::{self, Branching};
 
@@ -49,6 +50,10 @@ pub struct Settings {
     pub batch: usize,
     /// Time for one claim.
     pub timeout: Duration,
+    /// The search for counter-examples that comes before any bound; `None`: none.
+    pub attack: Option<AttackSpec>,
+    /// Seed of its starts.
+    pub seed: u64,
     /// The ascent of α-CROWN.
     pub ascent: Schedule,
     /// Rows of that ascent.
@@ -70,6 +75,8 @@ impl Default for Settings {
             method: Method::Bab,
             batch: 16,
             timeout: Duration::from_secs(30),
+            attack: Some(AttackSpec::pgd(100, 1)),
+            seed: 0,
             ascent: schedule(30, 0.25, 0.0),
             ascent_rows: 128,
             search: branch::Settings {
