@@ -1,6 +1,7 @@
 //! Certification: networks and properties as verifiers see them, bounds on devices, attacks, proofs and certificates.
 
 mod bounds;
+mod branch;
 mod golden;
 mod nets;
 mod network;
