@@ -129,7 +129,10 @@ fn tiny_networks_are_decided_as_they_are() {
                 assert!(least - slack <= 0.0, "case {case}: falsified, but the margin stays above {}", least - slack);
             }
             // Domains with every neuron split are left to ascent alone, which need not come to its end.
-            _ => assert!(outcome.open.is_some_and(|open| open.reason.starts_with("every neuron is split")), "case {case}"),
+            _ => assert!(
+                outcome.open.is_some_and(|open| open.reason.starts_with("every neuron is split")),
+                "case {case}"
+            ),
         }
     }
     assert!(certified > 10 && by_search > 3 && falsified > 10, "{certified} {by_search} {falsified}");

@@ -319,17 +319,14 @@ impl<'a> Cascade<'a> {
         undecided.iter_mut().for_each(|p| p.seconds += each);
         for (sample, pending) in open.iter_mut().enumerate().filter(|(_, p)| p.decided.is_none()) {
             let start = Instant::now();
-            let spent = Duration::from_secs_f64(pending.seconds);
-            let deadline = start + self.settings.timeout.saturating_sub(spent);
             let (table, roots) = (&tables[sample], std::mem::take(&mut roots[sample]));
-            self.prove(session, bounds, sample, pending, table, roots, deadline).await?;
+            self.prove(session, bounds, sample, pending, table, roots).await?;
             pending.seconds += start.elapsed().as_secs_f64();
         }
         Ok(())
     }
 
     /// Proves one claim with slopes from its roots, and by branch-and-bound what those leave open.
-    #[allow(clippy::too_many_arguments)]
     async fn prove(
         &mut self,
         session: &mut dyn Session,
@@ -338,8 +335,9 @@ impl<'a> Cascade<'a> {
         pending: &mut Pending<'_>,
         neurons: &Neurons,
         roots: Vec<Root>,
-        deadline: Instant,
     ) -> Result<()> {
+        let spent = Duration::from_secs_f64(pending.seconds);
+        let deadline = Instant::now() + self.settings.timeout.saturating_sub(spent);
         let net: Vec<f32> = roots.iter().map(|r| r.lower).collect();
         let proved = pending.note(&net);
         if !proved && self.settings.method < Method::Bab {

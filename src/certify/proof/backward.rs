@@ -31,14 +31,20 @@ pub(super) fn single(region: &Region, layer: usize, rows: &[(usize, Side)], star
         extras.slopes.iter_mut().zip(batch).for_each(|(own, row)| *own = slopes(row));
         let rows = Rows::single(&region.prover.nodes[node], &neurons, &signs);
         let sums = Sums { constant: [0.0; LANES], error: [0.0; LANES] };
-        let lower = Pass { region, extras: &extras, start: node, reach: Reach::Box }.run(rows, sums);
+        let lower = Pass { region, extras: &extras, start: node, reach: Reach::Box, rigorous: true }.run(rows, sums);
         lower[..batch.len()].to_vec()
     };
     rows.par_chunks(LANES).flat_map_iter(bounds).collect()
 }
 
-/// Lower bounds of objectives on the output.
-pub(super) fn objectives(region: &Region, objectives: &[Objective], leaves: &[Leaf<'_>], reach: Reach) -> Vec<f64> {
+/// Lower bounds of objectives on the output; without error terms unless `rigorous`.
+pub(super) fn objectives(
+    region: &Region,
+    objectives: &[Objective],
+    leaves: &[Leaf<'_>],
+    reach: Reach,
+    rigorous: bool,
+) -> Vec<f64> {
     let prover = &region.prover;
     let start = prover.nodes.len() - 1;
     let (node, known) = (&prover.nodes[start], &region.bounds[start]);
@@ -62,7 +68,7 @@ pub(super) fn objectives(region: &Region, objectives: &[Objective], leaves: &[Le
             extras.splits[lane] = leaf.splits;
             extras.multipliers[lane] = leaf.multipliers;
         }
-        let lower = Pass { region, extras: &extras, start, reach }.run(rows, sums);
+        let lower = Pass { region, extras: &extras, start, reach, rigorous }.run(rows, sums);
         lower[..objectives.len()].to_vec()
     };
     objectives.par_chunks(LANES).zip(leaves.par_chunks(LANES)).flat_map_iter(bounds).collect()
@@ -85,6 +91,8 @@ struct Pass<'a> {
     extras: &'a Extras<'a>,
     start: usize,
     reach: Reach,
+    /// Whether error terms count.
+    rigorous: bool,
 }
 
 impl Pass<'_> {
@@ -134,7 +142,10 @@ impl Pass<'_> {
         kernels::concretise(&rows.data, &self.region.bounds[node], self.region.prover.gamma_all, &mut sums);
         for (lane, best) in best.iter_mut().enumerate() {
             let error = sums.error[lane] * INFLATE + self.region.underflow;
-            let bound = (sums.constant[lane] - error).next_down();
+            let bound = match self.rigorous {
+                true => (sums.constant[lane] - error).next_down(),
+                false => sums.constant[lane],
+            };
             // NaN proves nothing.
             if bound > *best {
                 *best = bound;

@@ -319,13 +319,26 @@ impl Region {
     /// # Errors
     /// [`Error::Config`] for numbers that prove nothing: slopes outside [0, 1], negative multipliers, splits of no neuron.
     pub fn lower_bounds(&self, objectives: &[Objective], leaves: &[Leaf<'_>]) -> Result<Vec<f64>> {
+        self.passes(objectives, leaves, true)
+    }
+
+    /// [`Region::lower_bounds`] without the error terms: what plain f64 arithmetic would claim. Proves nothing; the difference is
+    /// what rounding may cost.
+    ///
+    /// # Errors
+    /// As [`Region::lower_bounds`].
+    pub fn estimates(&self, objectives: &[Objective], leaves: &[Leaf<'_>]) -> Result<Vec<f64>> {
+        self.passes(objectives, leaves, false)
+    }
+
+    fn passes(&self, objectives: &[Objective], leaves: &[Leaf<'_>], rigorous: bool) -> Result<Vec<f64>> {
         if objectives.len() != leaves.len() {
             let (n, m) = (objectives.len(), leaves.len());
             return Err(Error::Config(format!("{n} objectives and {m} leaves: expected one for each")));
         }
         objectives.iter().try_for_each(|objective| objective.check(&self.prover))?;
         leaves.iter().try_for_each(|leaf| leaf.validate(&self.prover, &self.slopes))?;
-        Ok(backward::objectives(self, objectives, leaves, Reach::Either))
+        Ok(backward::objectives(self, objectives, leaves, Reach::Either, rigorous))
     }
 
     /// Lower bound of each objective by the interval bounds of what enters the last affine map.
@@ -334,7 +347,8 @@ impl Region {
     /// [`Error::Config`] for objectives that do not fit.
     pub fn interval_lower_bounds(&self, objectives: &[Objective]) -> Result<Vec<f64>> {
         objectives.iter().try_for_each(|objective| objective.check(&self.prover))?;
-        Ok(backward::objectives(self, objectives, &vec![Leaf::default(); objectives.len()], Reach::Interval))
+        let leaves = vec![Leaf::default(); objectives.len()];
+        Ok(backward::objectives(self, objectives, &leaves, Reach::Interval, true))
     }
 
     /// Bounds of the inputs of ReLU layer `layer`, in row-major order.
