@@ -1,6 +1,6 @@
 // adam: one step of Adam (Kingma & Ba 2015), in place. g = grad + WEIGHT_DECAY·p; m ← BETA_1·m + (1 − BETA_1)·g;
 // v ← BETA_2·v + (1 − BETA_2)·g²; p ← p − rates[0]·m / (√v·rates[1] + EPSILON). REST_1 and REST_2 are 1 − BETA_1 and 1 − BETA_2.
-// p, m, v, grad [COUNT], rates [2]. One invocation computes one element;
+// With CUT the new p is cut to [LEAST, GREATEST]. p, m, v, grad [COUNT], rates [2]. One invocation computes one element;
 // grid: ceil(COUNT / 256) groups, folded into x and y.
 
 override BETA_1: f32;
@@ -9,6 +9,9 @@ override BETA_2: f32;
 override REST_2: f32;
 override EPSILON: f32;
 override WEIGHT_DECAY: f32;
+override LEAST: f32;
+override GREATEST: f32;
+override CUT: bool;
 override COUNT: u32;
 
 @group(0) @binding(0) var<storage, read> grad: array<f32>;
@@ -32,5 +35,7 @@ fn main(
     let second = BETA_2 * v[i] + REST_2 * (g * g);
     m[i] = first;
     v[i] = second;
-    p[i] -= rates[0] * first / (sqrt(second) * rates[1] + EPSILON);
+    let moved = p[i] - rates[0] * first / (sqrt(second) * rates[1] + EPSILON);
+    let raised = select(moved, LEAST, moved < LEAST);
+    p[i] = select(moved, select(raised, GREATEST, raised > GREATEST), CUT);
 }

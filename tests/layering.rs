@@ -165,9 +165,11 @@ fn leaning(part: &str, depth: usize, text: &str) -> Vec<String> {
     let allowed = CHECKER.iter().find(|(name, _)| *name == part).expect("a part of the checker").1;
     let inside = |path: &str| {
         let own = part.replace('/', "::");
-        allowed.iter().copied().chain([own.as_str()]).any(|a| {
-            path == a || path.strip_prefix(a).is_some_and(|rest| rest.starts_with("::"))
-        })
+        allowed
+            .iter()
+            .copied()
+            .chain([own.as_str()])
+            .any(|a| path == a || path.strip_prefix(a).is_some_and(|rest| rest.starts_with("::")))
     };
     let mut paths: Vec<String> = uses(text);
     // In the part's mod.rs `super` is `certify`, in its other files `super::super` is.

@@ -4,7 +4,12 @@
 //! file) and a [`property::Property`] (a box of inputs and what a counter-example would do there). Devices propose: bounds,
 //! slopes, multipliers, splits. Only the native checker, which derives every number again, proves.
 
+pub mod attack;
+pub mod bounds;
+pub mod branch;
+pub mod cascade;
 pub mod certificate;
 pub mod network;
 pub mod proof;
 pub mod property;
+pub mod record;

@@ -5,6 +5,7 @@
 
 mod accuracies;
 mod bench;
+mod certify;
 mod check;
 mod data;
 mod devices;
@@ -51,6 +52,8 @@ enum Command {
     Train(Box<train::Args>),
     /// Measure natural, adversarial and IBP-certified accuracy of a model
     Eval(Box<eval::Args>),
+    /// Certify that a model keeps its answer on a whole box around each image
+    Certify(Box<certify::Args>),
     /// Prove certificates again, independently of the search that found them
     Check(Box<check::Args>),
     /// Write a model as ONNX, and properties of images as VNN-LIB, for other verifiers
@@ -97,6 +100,7 @@ fn parse_and_run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
         Ok(cli) => match cli.command {
             Command::Train(args) => train::run(&args),
             Command::Eval(args) => eval::run(&args),
+            Command::Certify(args) => certify::run(&args),
             Command::Check(args) => check::run(&args),
             Command::Export(args) => export::run(&args),
             Command::Report(args) => report::run(&args),

@@ -9,6 +9,9 @@ mod native;
 pub mod shaders;
 pub mod simd;
 mod support;
+mod window;
+
+pub use window::{ROW_WORDS, Window};
 
 macro_rules! ops {
     ($($name:ident),* $(,)?) => {
@@ -27,11 +30,14 @@ ops! {
     bound_statistics,
     compare_labels,
     concat,
+    concretize,
     conv2d,
     conv2d_interval,
     cross_entropy,
+    embed_window,
     expand,
     fill,
+    gather_rows,
     label_margin,
     linear,
     linear_interval,
@@ -42,6 +48,7 @@ ops! {
     reduce,
     relu,
     relu_interval,
+    relu_relaxation,
     select,
     transpose,
     unary,

@@ -39,6 +39,10 @@ shaders! {
     COMPARE_LABELS = "compare_labels" [a: Read, b: Read, y: Write],
     /// See `shaders/concat.wgsl`.
     CONCAT = "concat" [x0: Read, x1: Read, x2: Read, x3: Read, x4: Read, x5: Read, x6: Read, y: Write],
+    /// See `shaders/concretize.wgsl`.
+    CONCRETIZE = "concretize" [coefficients: Read, region: Read, rows: Read, y: Write],
+    /// See `shaders/concretize_backward.wgsl`.
+    CONCRETIZE_BACKWARD = "concretize_backward" [coefficients: Read, region: Read, rows: Read, grad: Read, result: Write],
     /// See `shaders/conv2d_backward_weight.wgsl`.
     CONV2D_BACKWARD_WEIGHT = "conv2d_backward_weight" [x: Read, g: Read, w: Read, out: Write],
     /// See `shaders/conv2d_backward_weight_plain.wgsl`.
@@ -61,10 +65,14 @@ shaders! {
     CROSS_ENTROPY_BACKWARD = "cross_entropy_backward" [z: Read, labels: Read, grad: Read, out: Write],
     /// See `shaders/cross_entropy_forward.wgsl`.
     CROSS_ENTROPY_FORWARD = "cross_entropy_forward" [z: Read, labels: Read, y: Write],
+    /// See `shaders/embed_window.wgsl`.
+    EMBED_WINDOW = "embed_window" [x: Read, rows: Read, y: Write],
     /// See `shaders/expand.wgsl`.
     EXPAND = "expand" [x: Read, y: Write],
     /// See `shaders/fill.wgsl`.
     FILL = "fill" [y: Write],
+    /// See `shaders/gather_rows.wgsl`.
+    GATHER_ROWS = "gather_rows" [w: Read, rows: Read, y: Write],
     /// See `shaders/label_margin.wgsl`.
     LABEL_MARGIN = "label_margin" [z: Read, labels: Read, y: Write],
     /// See `shaders/margin_radius_backward_input.wgsl`.
@@ -97,6 +105,12 @@ shaders! {
     RELU_INTERVAL_BACKWARD = "relu_interval_backward" [m: Read, r: Read, grad_m: Read, grad_r: Read, out_m: Write, out_r: Write],
     /// See `shaders/relu_interval_forward.wgsl`.
     RELU_INTERVAL_FORWARD = "relu_interval_forward" [m: Read, r: Read, out_m: Write, out_r: Write],
+    /// See `shaders/relu_relaxation.wgsl`.
+    RELU_RELAXATION = "relu_relaxation" [coefficients: Read, bounds: Read, rows: Read, alpha: Read, splits: Read, multipliers: Read, result: Write, summand: Write],
+    /// See `shaders/relu_relaxation_backward.wgsl`.
+    RELU_RELAXATION_BACKWARD = "relu_relaxation_backward" [coefficients: Read, bounds: Read, rows: Read, alpha: Read, splits: Read, grad: Read, grad_summand: Read, result: Write],
+    /// See `shaders/relu_relaxation_backward_slopes.wgsl`.
+    RELU_RELAXATION_BACKWARD_SLOPES = "relu_relaxation_backward_slopes" [coefficients: Read, bounds: Read, rows: Read, splits: Read, grad: Read, grad_summand: Read, result: Write],
     /// See `shaders/select.wgsl`.
     SELECT = "select" [cond: Read, a: Read, b: Read, y: Write],
     /// See `shaders/sum_partials.wgsl`.

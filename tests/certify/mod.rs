@@ -1,6 +1,11 @@
-//! Certification: networks and properties as verifiers see them, proofs and certificates.
+//! Certification: networks and properties as verifiers see them, bounds on devices, attacks, proofs and certificates.
 
+mod attack;
+mod bounds;
+mod branch;
 mod certificate;
+mod golden;
 mod nets;
 mod network;
+mod oracle;
 mod proof;

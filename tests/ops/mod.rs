@@ -13,4 +13,5 @@ mod loss;
 mod pgd_step;
 mod random;
 mod regularizer;
+mod relaxation;
 mod states;

@@ -11,6 +11,30 @@ use crate::common::run::{run, run_times};
 use crate::common::tensor::Tensor;
 
 #[test]
+fn a_projected_step_of_adam_stays_in_its_range() {
+    device::each(|session| {
+        for n in LENGTHS {
+            let spec = AdamSpec::default();
+            let random = &mut Random::new(n as u64);
+            let [p, m, grad] = [(); 3].map(|()| random.tensor([n], -1.0, 1.0));
+            let v = random.tensor([n], 0.0, 1.0);
+            let rates = spec.rates(0.5, 1);
+            let got = run(session, |c| {
+                let states = [c.state("p", &p), c.state("m", &m), c.state("v", &v)];
+                let grad = c.input(&grad);
+                let rates = c.input(&Tensor::new([2], rates.map(f64::from).into()));
+                ops::adam_within(&mut c.graph, spec, [0.0, 0.5], states, grad, rates)
+            });
+            let [mut want, first, second] = optimizer::adam(spec, [&p, &m, &v, &grad], rates.map(f64::from));
+            want.value = want.value.map(|p| p.clamp(0.0, 0.5));
+            for (name, want) in [("p", want), ("m", first), ("v", second)] {
+                assert_close(&format!("{name} of {n}"), &got.state(name), &want, Closeness::Rounded);
+            }
+        }
+    });
+}
+
+#[test]
 fn adam() {
     device::each(|session| {
         for n in LENGTHS {

@@ -316,7 +316,9 @@ impl Reader<'_> {
                         while path.last() == Some(&true) {
                             path.pop();
                         }
-                        path.last_mut().map(|second| *second = true);
+                        if let Some(second) = path.last_mut() {
+                            *second = true;
+                        }
                         leaf
                     }
                     [1, layer, neuron] => {

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use super::backward::{self, Reach};
+use super::forward;
 use super::objective::{Leaf, Objective, Side, Slopes, Split, Start};
 use super::prover::{Prover, Step};
 use super::rounding::{UNDERFLOW, UNIT};
-use super::{backward, forward};
 use crate::error::{Error, Result};
 
 /// Ends of each element, `[H,W,C]`.
@@ -180,6 +181,18 @@ impl Region {
         Region::new(prover, lower, upper, &Arc::new(Slopes::none(prover)), Derivation::Crown(Vec::new()))
     }
 
+    /// The same bounds with another table of slopes, for leaves that give slopes.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a table of another network, or where starts were given by the old one.
+    pub fn with_slopes(&self, slopes: &Arc<Slopes>) -> Result<Region> {
+        let starts = matches!(&*self.derivation, Derivation::Crown(starts) if !starts.is_empty());
+        if starts || !slopes.is_of(&self.prover) {
+            return Err(Error::Config("a table of slopes that the bounds were not derived with".into()));
+        }
+        Ok(Region { slopes: Arc::clone(slopes), ..self.clone() })
+    }
+
     /// The bounds under `splits`, all that hold there: those of the split neurons are cut at 0, those of later layers derived again and
     /// cut with the old ones. `None` if no point of the box is left. The result holds for points that obey the splits and no others.
     ///
@@ -325,7 +338,17 @@ impl Region {
         }
         objectives.iter().try_for_each(|objective| objective.check(&self.prover))?;
         leaves.iter().try_for_each(|leaf| leaf.validate(&self.prover, &self.slopes))?;
-        Ok(backward::objectives(self, objectives, leaves, rigorous))
+        Ok(backward::objectives(self, objectives, leaves, Reach::Either, rigorous))
+    }
+
+    /// Lower bound of each objective by the interval bounds of what enters the last affine map.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for objectives that do not fit.
+    pub fn interval_lower_bounds(&self, objectives: &[Objective]) -> Result<Vec<f64>> {
+        objectives.iter().try_for_each(|objective| objective.check(&self.prover))?;
+        let leaves = vec![Leaf::default(); objectives.len()];
+        Ok(backward::objectives(self, objectives, &leaves, Reach::Interval, true))
     }
 
     /// Bounds of the inputs of ReLU layer `layer`, in row-major order.

@@ -8,14 +8,20 @@ use crate::kernel::NativeCall;
 use crate::ops::simd::{CHUNK, vectorised};
 
 pub(super) fn call(op: &Adam) -> Result<NativeCall> {
-    let spec = op.spec;
+    let (spec, range) = (op.spec, op.range);
+    let [least, greatest] = op.ends();
     Ok(NativeCall::new("adam", move |args| {
         let (grad, rates) = (args.input(3), args.input(4));
         let (p, m, v) = (args.output(0), args.output(1), args.output(2));
         let states = (p.par_chunks_mut(CHUNK), m.par_chunks_mut(CHUNK), v.par_chunks_mut(CHUNK));
         (states.0, states.1, states.2, grad.par_chunks(CHUNK))
             .into_par_iter()
-            .for_each(|(p, m, v, grad)| step(spec, rates[0], rates[1], p, m, v, grad));
+            .for_each(|(p, m, v, grad)| {
+                step(spec, rates[0], rates[1], p, m, v, grad);
+                if range.is_some() {
+                    cut(least, greatest, p);
+                }
+            });
     }))
 }
 
@@ -29,6 +35,15 @@ vectorised! {
             m[i] = kept1 * m[i] + added1 * g;
             v[i] = kept2 * v[i] + added2 * (g * g);
             p[i] -= rate * m[i] / (v[i].sqrt() * root + spec.epsilon);
+        }
+    }
+}
+
+vectorised! {
+    fn cut(least: f32, greatest: f32, p: &mut [f32]) {
+        for p in p {
+            let raised = if *p < least { least } else { *p };
+            *p = if raised > greatest { greatest } else { raised };
         }
     }
 }

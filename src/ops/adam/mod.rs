@@ -1,7 +1,7 @@
 //! One step of Adam (Kingma & Ba 2015), updating parameter and moments in place.
 //!
 //! g ← grad + weight_decay · p;  m ← β₁m + (1 − β₁)g;  v ← β₂v + (1 − β₂)g²;
-//! p ← p − (lr / (1 − β₁ᵗ)) · m / (√v / √(1 − β₂ᵗ) + ε), the order PyTorch uses.
+//! p ← p − (lr / (1 − β₁ᵗ)) · m / (√v / √(1 − β₂ᵗ) + ε), the order PyTorch uses; then p is cut to a range if there is one.
 //! The two factors that change with the step t are fed: `rates` = `[lr / (1 − β₁ᵗ), 1 / √(1 − β₂ᵗ)]`.
 
 mod cpu;
@@ -71,16 +71,41 @@ impl AdamSpec {
 #[derive(Debug)]
 struct Adam {
     spec: AdamSpec,
+    /// The new parameter is cut to this range.
+    range: Option<[f32; 2]>,
 }
 
 /// Steps the state `p` with its moments `m`, `v` (states of the same shape) along `grad`, and declares the updates.
 /// `rates` is f32 `[2]`, see [`AdamSpec::rates`].
-pub fn adam(graph: &mut Graph, spec: AdamSpec, [p, m, v]: [Value; 3], grad: Value, rates: Value) -> Result<()> {
-    let new = graph.push(Adam { spec }, &[p, m, v, grad, rates])?;
+pub fn adam(graph: &mut Graph, spec: AdamSpec, states: [Value; 3], grad: Value, rates: Value) -> Result<()> {
+    step(graph, Adam { spec, range: None }, states, grad, rates)
+}
+
+/// [`adam`] with the new parameter cut to `range` = (least, greatest): a projected step.
+pub fn adam_within(
+    graph: &mut Graph,
+    spec: AdamSpec,
+    range: [f32; 2],
+    states: [Value; 3],
+    grad: Value,
+    rates: Value,
+) -> Result<()> {
+    step(graph, Adam { spec, range: Some(range) }, states, grad, rates)
+}
+
+fn step(graph: &mut Graph, op: Adam, [p, m, v]: [Value; 3], grad: Value, rates: Value) -> Result<()> {
+    let new = graph.push(op, &[p, m, v, grad, rates])?;
     for (state, new) in [p, m, v].into_iter().zip(new) {
         graph.update(state, new);
     }
     Ok(())
+}
+
+impl Adam {
+    /// The range, f32's own where there is none.
+    fn ends(&self) -> [f32; 2] {
+        self.range.unwrap_or([f32::MIN, f32::MAX])
+    }
 }
 
 impl Op for Adam {

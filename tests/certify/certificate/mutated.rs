@@ -173,7 +173,8 @@ fn counter_example(network: &ReluNetwork, property: &Property, random: &mut Rand
         let holds = |c: &smallbox::certify::property::Constraint| {
             c.coefficients.iter().zip(&y).map(|(c, y)| c * y).sum::<f64>() <= c.bound
         };
-        if property.clauses.iter().any(|clause| clause.iter().all(holds)) && refutes(network, property, &x).expect("fits")
+        if property.clauses.iter().any(|clause| clause.iter().all(holds))
+            && refutes(network, property, &x).expect("fits")
         {
             return Some(x);
         }

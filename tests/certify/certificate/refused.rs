@@ -42,7 +42,10 @@ fn a_tree_too_deep_is_refused_without_overflow() {
         let mut deep = made.certificate.clone();
         let step = |i: usize| if refine { Part::Refine } else { Part::Split { layer: i, neuron: 0 } };
         deep.trees[0] = Tree { parts: (0..2_000_000).map(step).collect() };
-        assert!(deep.to_bytes().and_then(|b| Certificate::from_bytes(&b).map_err(smallbox::error::Error::Config)).is_err() || refine);
+        assert!(
+            deep.to_bytes().and_then(|b| Certificate::from_bytes(&b).map_err(smallbox::error::Error::Config)).is_err()
+                || refine
+        );
         let error = check(&deep, &made.network).expect_err("too deep").to_string();
         assert!(error.contains(&format!("deeper than {MOST_DEPTH}")), "{error}");
     }

@@ -81,7 +81,10 @@ fn pieces(network: &ReluNetwork, polygon: Vec<[f64; 2]>, objective: &[f64]) -> V
                         let zero = ([0.0; 2], 0.0);
                         let values = values.iter().zip(&active).map(|(v, &on)| if on { *v } else { zero }).collect();
                         let active = [&piece.active[..], &[active]].concat();
-                        next.push((Piece { polygon, active, inputs: piece.inputs.clone(), objective: ([0.0; 2], 0.0) }, values));
+                        next.push((
+                            Piece { polygon, active, inputs: piece.inputs.clone(), objective: ([0.0; 2], 0.0) },
+                            values,
+                        ));
                     }
                 }
                 _ => panic!("a chain of matrices and ReLUs"),

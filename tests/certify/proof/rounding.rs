@@ -11,7 +11,7 @@ use crate::common::random::Random;
 
 /// A whole number of 24 bits: exact in f32, and products of four need 96 bits.
 fn odd(random: &mut Random) -> f32 {
-    (random.below(1 << 23) + (1 << 23) | 1) as f32
+    ((random.below(1 << 23) + (1 << 23)) | 1) as f32
 }
 
 fn push(network: &mut ReluNetwork, shape: [usize; 2], weight: &[f32]) {
@@ -56,7 +56,6 @@ fn no_margin_is_made_of_rounding() {
             fooled += usize::from(region.estimates(&both, &leaves).expect("fits").iter().any(|&bound| bound > 0.0));
         }
     }
-    // Many orders of four factors round alike.
     assert!(fooled > 50, "plain f64 was fooled {fooled} times: the test has no teeth");
 }
 
@@ -67,8 +66,10 @@ fn whole_numbers_are_enclosed() {
     let mut fooled = 0;
     for _ in 0..200 {
         let (n, m) = (2 + random.below(20), 2 + random.below(20));
-        let first: Vec<f32> = (0..n * m).map(|_| odd(&mut random) * if random.below(2) == 0 { 1.0 } else { -1.0 }).collect();
-        let second: Vec<f32> = (0..m).map(|_| odd(&mut random) * if random.below(2) == 0 { 1.0 } else { -1.0 }).collect();
+        let first: Vec<f32> =
+            (0..n * m).map(|_| odd(&mut random) * if random.below(2) == 0 { 1.0 } else { -1.0 }).collect();
+        let second: Vec<f32> =
+            (0..m).map(|_| odd(&mut random) * if random.below(2) == 0 { 1.0 } else { -1.0 }).collect();
         let x: Vec<f64> = (0..n).map(|_| f64::from(odd(&mut random))).collect();
         let hidden = first.chunks(n).map(|row| row.iter().zip(&x).map(|(w, x)| *w as i128 * *x as i128).sum::<i128>());
         let y: i128 = hidden.zip(&second).map(|(h, w)| h.max(0) * *w as i128).sum();
@@ -160,6 +161,10 @@ fn counter_examples_hold_beyond_doubt() {
     assert!(!refutes(&network, &property(2.0), &[0.25]).unwrap(), "too short");
     // Equality in exact arithmetic is not beyond doubt in a network that rounds.
     let network = cancelling(&mut Random::new(3));
-    let tie = Property { lower: vec![1.0], upper: vec![1.0], clauses: vec![vec![Constraint { coefficients: vec![1.0], bound: 0.0 }]] };
+    let tie = Property {
+        lower: vec![1.0],
+        upper: vec![1.0],
+        clauses: vec![vec![Constraint { coefficients: vec![1.0], bound: 0.0 }]],
+    };
     assert!(!refutes(&network, &tie, &[1.0]).unwrap());
 }

@@ -12,6 +12,7 @@ pub mod linear;
 pub mod loss;
 pub mod optimizer;
 pub mod regularizer;
+pub mod relaxation;
 
 use super::random::Random;
 use super::tensor::Tensor;

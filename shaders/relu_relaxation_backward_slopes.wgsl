@@ -1,0 +1,67 @@
+// relu_relaxation_backward_slopes: gradient of relu_relaxation with respect to the slopes, a·(grad + grad_summand·ẑ) at unstable
+// unsplit neurons with a > 0, else 0; with MULTIPLIERS 1 with respect to the multipliers, −σ·(grad + grad_summand·ẑ).
+// MODE, splits, bounds, rows as there; coefficients, grad, out [COUNT, window], grad_summand [COUNT].
+// Images [CHANNELS,IMAGE_H,IMAGE_W], windows [CHANNELS,EXTENT_H,EXTENT_W] whose corner is STRIDE · (i, j) + OFFSET; elements outside
+// the image are 0. One workgroup does one row; grid: COUNT groups, folded into x and y.
+
+override CHANNELS: u32;
+override EXTENT_H: u32;
+override EXTENT_W: u32;
+override IMAGE_H: u32;
+override IMAGE_W: u32;
+override STRIDE_H: u32;
+override STRIDE_W: u32;
+override OFFSET_H: i32;
+override OFFSET_W: i32;
+override COUNT: u32;
+override MODE: u32;
+override MULTIPLIERS: u32;
+
+@group(0) @binding(0) var<storage, read> coefficients: array<f32>;
+@group(0) @binding(1) var<storage, read> bounds: array<f32>;
+@group(0) @binding(2) var<storage, read> rows: array<u32>;
+@group(0) @binding(3) var<storage, read> splits: array<f32>;
+@group(0) @binding(4) var<storage, read> grad: array<f32>;
+@group(0) @binding(5) var<storage, read> grad_summand: array<f32>;
+@group(0) @binding(6) var<storage, read_write> result: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let r = group.y * groups.x + group.x;
+    if r >= COUNT {
+        return;
+    }
+    let window = CHANNELS * EXTENT_H * EXTENT_W;
+    let pixels = CHANNELS * IMAGE_H * IMAGE_W;
+    let sample = rows[4u * r] * 3u * pixels;
+    let top = i32(STRIDE_H * rows[4u * r + 2u]) + OFFSET_H;
+    let left = i32(STRIDE_W * rows[4u * r + 3u]) + OFFSET_W;
+    for (var e = local; e < window; e += 64u) {
+        let y = i32(e / EXTENT_W % EXTENT_H) + top;
+        let x = i32(e % EXTENT_W) + left;
+        let i = r * window + e;
+        if y < 0 || x < 0 || y >= i32(IMAGE_H) || x >= i32(IMAGE_W) {
+            result[i] = 0.0;
+            continue;
+        }
+        let p = (e / (EXTENT_H * EXTENT_W) * IMAGE_H + u32(y)) * IMAGE_W + u32(x);
+        let a = coefficients[i];
+        let l = bounds[sample + p];
+        let u = bounds[sample + pixels + p];
+        let z = bounds[sample + 2u * pixels + p];
+        var split = 0.0;
+        if MODE > 1u {
+            split = splits[i];
+        }
+        let slope = grad[i] + grad_summand[r] * z;
+        if MULTIPLIERS > 0u {
+            result[i] = -split * slope;
+        } else {
+            result[i] = select(0.0, a * slope, l < 0.0 && u > 0.0 && a > 0.0 && split == 0.0);
+        }
+    }
+}

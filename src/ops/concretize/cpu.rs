@@ -1,0 +1,62 @@
+//! Native kernels: rows are independent of each other.
+
+use rayon::prelude::*;
+
+use super::Concretize;
+use crate::error::Result;
+use crate::graph::Signature;
+use crate::kernel::NativeCall;
+use crate::ops::simd::vectorised;
+use crate::ops::window::{LANES, Place, runs, summed};
+
+vectorised! {
+    /// Least value of one row.
+    fn least(place: Place<'_>, coefficients: &[f32]) -> f32 {
+        let pixels = place.placement.pixels();
+        let mut lanes = [0.0f32; LANES];
+        runs!(place, |w, p, n| {
+            let (a, below, above) = (&coefficients[w..][..n], &place.sample[p..][..n], &place.sample[pixels + p..][..n]);
+            summed!(lanes, n, |i| a[i] * if a[i] > 0.0 { below[i] } else { above[i] });
+        });
+        lanes.iter().sum()
+    }
+}
+
+vectorised! {
+    /// The corner at which one row is least, times the gradient.
+    fn corner(place: Place<'_>, coefficients: &[f32], grad: f32, out: &mut [f32]) {
+        let pixels = place.placement.pixels();
+        runs!(place, |w, p, n| {
+            let (a, below, above) = (&coefficients[w..][..n], &place.sample[p..][..n], &place.sample[pixels + p..][..n]);
+            let out = &mut out[w..][..n];
+            for i in 0..n {
+                out[i] = grad * if a[i] > 0.0 { below[i] } else { above[i] };
+            }
+        });
+    }
+}
+
+pub(super) fn forward(op: &Concretize, signature: &Signature) -> Result<NativeCall> {
+    let placement = op.placement(&signature.inputs[0], &signature.inputs[1])?;
+    let n = placement.elements();
+    Ok(NativeCall::new("concretize", move |args| {
+        let (a, region, records) = (args.input(0), args.input(1), args.input_u32(2));
+        args.output(0).par_iter_mut().enumerate().for_each(|(r, d)| {
+            *d = least(Place::new(&placement, 2, region, records, r), &a[r * n..][..n]);
+        });
+    }))
+}
+
+pub(super) fn backward(op: &Concretize, signature: &Signature) -> Result<NativeCall> {
+    let placement = op.placement(&signature.inputs[0], &signature.inputs[1])?;
+    let n = placement.elements();
+    Ok(NativeCall::new("concretize_backward", move |args| {
+        let (a, region, records, grad) = (args.input(0), args.input(1), args.input_u32(2), args.input(3));
+        args.output(0).par_chunks_mut(n).enumerate().for_each(|(r, out)| {
+            if !placement.is_whole() {
+                out.fill(0.0);
+            }
+            corner(Place::new(&placement, 2, region, records, r), &a[r * n..][..n], grad[r], out);
+        });
+    }))
+}

@@ -1,0 +1,24 @@
+//! Native kernel: a copy of each row of the window.
+
+use rayon::prelude::*;
+
+use super::EmbedWindow;
+use crate::error::Result;
+use crate::graph::Signature;
+use crate::kernel::NativeCall;
+use crate::ops::window::{Place, runs};
+
+pub(super) fn call(op: &EmbedWindow, signature: &Signature) -> Result<NativeCall> {
+    let placement = op.placement(&signature.inputs[0])?;
+    Ok(NativeCall::new("embed_window", move |args| {
+        let (x, records) = (args.input(0), args.input_u32(1));
+        let windows = x.par_chunks(placement.elements());
+        args.output(0).par_chunks_mut(placement.pixels()).zip(windows).enumerate().for_each(|(r, (y, x))| {
+            y.fill(0.0);
+            let place = Place { placement: &placement, sample: &[], record: &records[4 * r..][..4] };
+            runs!(place, |w, p, n| {
+                y[p..p + n].copy_from_slice(&x[w..w + n]);
+            });
+        });
+    }))
+}
