@@ -153,6 +153,66 @@ fn an_arrow_upwards_is_noticed() {
     assert!(violations("graph", clean).is_empty());
 }
 
+/// What may prove: the checker of certificates must not rest on the search, on devices or on training.
+const CHECKER: [(&str, &[&str]); 2] = [
+    ("certify/proof", &["error", "shape", "ops::Conv2dSpec", "ops::simd", "certify::network", "certify::property"]),
+    ("certify/certificate", &["error", "formats", "certify::network", "certify::property", "certify::proof"]),
+];
+
+/// Paths of the crate in a file of a part of the checker that it may not use. `super::` stays within `certify`: it must be spelled
+/// `crate::certify::`, or lead to what is allowed.
+fn leaning(part: &str, depth: usize, text: &str) -> Vec<String> {
+    let allowed = CHECKER.iter().find(|(name, _)| *name == part).expect("a part of the checker").1;
+    let inside = |path: &str| {
+        let own = part.replace('/', "::");
+        allowed
+            .iter()
+            .copied()
+            .chain([own.as_str()])
+            .any(|a| path == a || path.strip_prefix(a).is_some_and(|rest| rest.starts_with("::")))
+    };
+    let mut paths: Vec<String> = uses(text);
+    // In the part's mod.rs `super` is `certify`, in its other files `super::super` is.
+    let up = format!("{}::", vec!["super"; depth].join("::"));
+    let code = code(text);
+    for (at, _) in code.match_indices(&up) {
+        let before = code[..at].chars().next_back();
+        if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':') {
+            continue;
+        }
+        let rest = &code[at + up.len()..];
+        let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_' || *c == ':').collect();
+        paths.push(format!("certify::{name}"));
+    }
+    paths.retain(|path| !path.starts_with(char::is_uppercase) && !inside(path.trim_end_matches(':')));
+    paths
+}
+
+#[test]
+fn the_checker_stands_alone() {
+    let mut seen = 0;
+    for (part, _) in CHECKER {
+        let folder = root().join(part);
+        for file in files(&folder) {
+            let text = std::fs::read_to_string(&file).expect("readable");
+            let depth = file.strip_prefix(&folder).expect("inside").components().count();
+            let depth = if file.file_name().is_some_and(|name| name == "mod.rs") { depth } else { depth + 1 };
+            let wrong = leaning(part, depth, &text);
+            assert!(wrong.is_empty(), "{}: {wrong:?}", file.display());
+            seen += uses(&text).len();
+        }
+    }
+    assert!(seen > 10, "only {seen} uses were found");
+    // It must notice.
+    assert_eq!(leaning("certify/proof", 2, "use crate::device::Session;"), ["device::Session"]);
+    assert_eq!(leaning("certify/proof", 2, "use crate::ops::relu;"), ["ops::relu"]);
+    assert_eq!(leaning("certify/proof", 2, "use super::super::search::go;"), ["certify::search::go"]);
+    assert_eq!(leaning("certify/certificate", 1, "use super::search::go;"), ["certify::search::go"]);
+    assert_eq!(leaning("certify/certificate", 1, "use super::proof::Leaf;"), Vec::<String>::new());
+    assert_eq!(leaning("certify/proof", 1, "use crate::certify::certificate::Part;").len(), 1);
+    assert_eq!(leaning("certify/proof", 2, "use super::rows::LANES; use crate::Error;"), Vec::<String>::new());
+}
+
 /// Text that the library would write to the terminal.
 fn prints(text: &str) -> bool {
     let code = code(text);

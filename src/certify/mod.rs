@@ -6,6 +6,10 @@
 
 pub mod attack;
 pub mod bounds;
+pub mod branch;
+pub mod cascade;
+pub mod certificate;
 pub mod network;
 pub mod proof;
 pub mod property;
+pub mod record;

@@ -5,6 +5,8 @@
 
 mod accuracies;
 mod bench;
+mod certify;
+mod check;
 mod data;
 mod devices;
 mod dry_run;
@@ -50,6 +52,10 @@ enum Command {
     Train(Box<train::Args>),
     /// Measure natural, adversarial and IBP-certified accuracy of a model
     Eval(Box<eval::Args>),
+    /// Certify that a model keeps its answer on a whole box around each image
+    Certify(Box<certify::Args>),
+    /// Prove certificates again, independently of the search that found them
+    Check(Box<check::Args>),
     /// Write a model as ONNX, and properties of images as VNN-LIB, for other verifiers
     Export(Box<export::Args>),
     /// Compare runs on one HTML page: accuracies, curves, settings
@@ -94,6 +100,8 @@ fn parse_and_run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
         Ok(cli) => match cli.command {
             Command::Train(args) => train::run(&args),
             Command::Eval(args) => eval::run(&args),
+            Command::Certify(args) => certify::run(&args),
+            Command::Check(args) => check::run(&args),
             Command::Export(args) => export::run(&args),
             Command::Report(args) => report::run(&args),
             Command::Devices(args) => devices::run(&args),

@@ -36,6 +36,11 @@ pub struct Found<'a> {
 }
 
 impl ModelOptions {
+    /// The same from a subcommand's own options.
+    pub fn named(model: &Path, arch: Option<String>, dataset: Option<String>, best: bool, place: DataDir) -> Self {
+        ModelOptions { model: model.to_path_buf(), arch, dataset, best, place }
+    }
+
     /// Looks for the file of weights.
     pub fn find(&self) -> Result<Found<'_>> {
         let (file, run) = if self.model.is_dir() {

@@ -79,9 +79,7 @@ pub struct DeviceOptions {
 impl DeviceOptions {
     /// Sets the number of threads; to be called before any work is done on them.
     pub fn set_threads(&self) -> Result<()> {
-        let Some(threads) = self.threads else { return Ok(()) };
-        let made = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
-        made.map_err(|error| Error::device("cpu", format!("{threads} threads: {error}")))
+        set_threads(self.threads)
     }
 
     /// Opens the device that was asked for, else `fallback`, else the best one.
@@ -90,4 +88,11 @@ impl DeviceOptions {
         let options = OpenOptions { shader_checks: self.shader_checks, portable: self.portable };
         pollster::block_on(device::open(choice, options))
     }
+}
+
+/// Sets the number of threads of native work, if it is given; to be called before any is done.
+pub fn set_threads(threads: Option<usize>) -> Result<()> {
+    let Some(threads) = threads else { return Ok(()) };
+    let made = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    made.map_err(|error| Error::device("cpu", format!("{threads} threads: {error}")))
 }

@@ -26,6 +26,12 @@ pub fn range(text: &str) -> Result<Range<usize>, String> {
     ends.filter(|range| !range.is_empty()).ok_or_else(|| "expected A..B, whole numbers with A below B".to_string())
 }
 
+/// Part I of N, as `I/N`, counted from 1.
+pub fn shard(text: &str) -> Result<(usize, usize), String> {
+    let ends = text.split_once('/').and_then(|(i, n)| Some((i.trim().parse().ok()?, n.trim().parse().ok()?)));
+    ends.filter(|(i, n)| (1..=*n).contains(i)).ok_or_else(|| "expected I/N with I from 1 to N, such as 2/4".to_string())
+}
+
 /// Units of time, longest first, in seconds.
 const UNITS: [(&str, f64); 5] = [("d", 86_400.0), ("h", 3_600.0), ("ms", 1e-3), ("m", 60.0), ("s", 1.0)];
 
@@ -80,6 +86,14 @@ mod tests {
         assert_eq!(range("3..12"), Ok(3..12));
         for wrong in ["", "3", "3..", "..3", "3..3", "5..3", "-1..3", "1..2..3", "a..b"] {
             assert!(range(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn shards() {
+        assert_eq!(shard("2/4"), Ok((2, 4)));
+        for wrong in ["", "0/4", "5/4", "1", "1/0", "a/b", "-1/2"] {
+            assert!(shard(wrong).is_err(), "{wrong}");
         }
     }
 

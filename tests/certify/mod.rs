@@ -1,7 +1,9 @@
-//! Certification: networks and properties as verifiers see them, bounds on devices, attacks, proofs.
+//! Certification: networks and properties as verifiers see them, bounds on devices, attacks, proofs and certificates.
 
 mod attack;
 mod bounds;
+mod branch;
+mod certificate;
 mod golden;
 mod nets;
 mod network;

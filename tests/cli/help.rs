@@ -14,6 +14,7 @@ fn every_subcommand_has_help_on_the_standard_output() {
         &[][..],
         &["train"],
         &["eval"],
+        &["check"],
         &["export"],
         &["report"],
         &["devices"],

@@ -31,14 +31,20 @@ pub(super) fn single(region: &Region, layer: usize, rows: &[(usize, Side)], star
         extras.slopes.iter_mut().zip(batch).for_each(|(own, row)| *own = slopes(row));
         let rows = Rows::single(&region.prover.nodes[node], &neurons, &signs);
         let sums = Sums { constant: [0.0; LANES], error: [0.0; LANES] };
-        let lower = Pass { region, extras: &extras, start: node, interval: false }.run(rows, sums);
+        let lower = Pass { region, extras: &extras, start: node, reach: Reach::Box, rigorous: true }.run(rows, sums);
         lower[..batch.len()].to_vec()
     };
     rows.par_chunks(LANES).flat_map_iter(bounds).collect()
 }
 
-/// Lower bounds of objectives on the output.
-pub(super) fn objectives(region: &Region, objectives: &[Objective], leaves: &[Leaf<'_>]) -> Vec<f64> {
+/// Lower bounds of objectives on the output; without error terms unless `rigorous`.
+pub(super) fn objectives(
+    region: &Region,
+    objectives: &[Objective],
+    leaves: &[Leaf<'_>],
+    reach: Reach,
+    rigorous: bool,
+) -> Vec<f64> {
     let prover = &region.prover;
     let start = prover.nodes.len() - 1;
     let (node, known) = (&prover.nodes[start], &region.bounds[start]);
@@ -62,10 +68,21 @@ pub(super) fn objectives(region: &Region, objectives: &[Objective], leaves: &[Le
             extras.splits[lane] = leaf.splits;
             extras.multipliers[lane] = leaf.multipliers;
         }
-        let lower = Pass { region, extras: &extras, start, interval: true }.run(rows, sums);
+        let lower = Pass { region, extras: &extras, start, reach, rigorous }.run(rows, sums);
         lower[..objectives.len()].to_vec()
     };
     objectives.par_chunks(LANES).zip(leaves.par_chunks(LANES)).flat_map_iter(bounds).collect()
+}
+
+/// Where a pass may end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// At the box.
+    Box,
+    /// At the box or right below the last affine map, whichever bound is better.
+    Either,
+    /// Right below the last affine map: interval arithmetic with that map elided.
+    Interval,
 }
 
 /// One batch on its way.
@@ -73,8 +90,9 @@ struct Pass<'a> {
     region: &'a Region,
     extras: &'a Extras<'a>,
     start: usize,
-    /// Whether to take the interval bounds below the last affine map into account.
-    interval: bool,
+    reach: Reach,
+    /// Whether error terms count.
+    rigorous: bool,
 }
 
 impl Pass<'_> {
@@ -83,8 +101,11 @@ impl Pass<'_> {
         let mut best = [f64::NEG_INFINITY; LANES];
         let mut pending: Vec<Option<Rows>> = (0..=self.start).map(|_| None).collect();
         pending[self.start] = Some(rows);
-        if self.interval && !prover.nodes[self.start].is_affine() {
+        if self.reach != Reach::Box && !prover.nodes[self.start].is_affine() {
             self.improve(&mut best, pending[self.start].as_ref(), self.start, sums);
+            if self.reach == Reach::Interval {
+                return best;
+            }
         }
         for index in (0..=self.start).rev() {
             let Some(mut rows) = pending[index].take() else { continue };
@@ -93,8 +114,11 @@ impl Pass<'_> {
                 Step::Input => self.improve(&mut best, Some(&rows.whole(node)), index, sums),
                 Step::Affine(affine) => {
                     let below = self.affine(affine, index, rows, &mut sums);
-                    if self.interval && index == self.start {
+                    if self.reach != Reach::Box && index == self.start {
                         self.improve(&mut best, Some(&below), node.inputs[0], sums);
+                        if self.reach == Reach::Interval {
+                            return best;
+                        }
                     }
                     self.push(&mut pending, node.inputs[0], below, &mut sums);
                 }
@@ -118,7 +142,10 @@ impl Pass<'_> {
         kernels::concretise(&rows.data, &self.region.bounds[node], self.region.prover.gamma_all, &mut sums);
         for (lane, best) in best.iter_mut().enumerate() {
             let error = sums.error[lane] * INFLATE + self.region.underflow;
-            let bound = (sums.constant[lane] - error).next_down();
+            let bound = match self.rigorous {
+                true => (sums.constant[lane] - error).next_down(),
+                false => sums.constant[lane],
+            };
             // NaN proves nothing.
             if bound > *best {
                 *best = bound;

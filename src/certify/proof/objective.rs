@@ -205,7 +205,11 @@ pub struct Leaf<'a> {
 }
 
 impl Leaf<'_> {
-    pub(super) fn check(&self, prover: &Prover, slopes: &Slopes) -> Result<()> {
+    /// Refuses what proves nothing: slopes outside [0, 1], negative multipliers, splits of no neuron or of one neuron twice.
+    ///
+    /// # Errors
+    /// [`Error::Config`].
+    pub fn validate(&self, prover: &Prover, slopes: &Slopes) -> Result<()> {
         if let Some(given) = self.slopes {
             in_unit(given, slopes.entries.len())?;
         }
@@ -216,13 +220,11 @@ impl Leaf<'_> {
         if let Some(beta) = self.multipliers.iter().find(|beta| !(**beta >= 0.0 && beta.is_finite())) {
             return Err(Error::Config(format!("a multiplier of {beta}: expected a finite number from 0")));
         }
-        for (i, split) in self.splits.iter().enumerate() {
-            split.check(prover)?;
-            let same = |other: &Split| (other.layer, other.neuron) == (split.layer, split.neuron);
-            if self.splits[..i].iter().any(same) {
-                let Split { layer, neuron, .. } = split;
-                return Err(Error::Config(format!("neuron {neuron} of ReLU layer {layer} is split twice")));
-            }
+        self.splits.iter().try_for_each(|split| split.check(prover))?;
+        let mut neurons: Vec<(usize, usize)> = self.splits.iter().map(|split| (split.layer, split.neuron)).collect();
+        neurons.sort_unstable();
+        if let Some(&[(layer, neuron), _]) = neurons.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(Error::Config(format!("neuron {neuron} of ReLU layer {layer} is split twice")));
         }
         Ok(())
     }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use super::backward::{self, Reach};
+use super::forward;
 use super::objective::{Leaf, Objective, Side, Slopes, Split, Start};
 use super::prover::{Prover, Step};
 use super::rounding::{UNDERFLOW, UNIT};
-use super::{backward, forward};
 use crate::error::{Error, Result};
 
 /// Ends of each element, `[H,W,C]`.
@@ -106,6 +107,9 @@ pub enum Derivation {
     /// By backward passes for the neurons that interval arithmetic leaves unstable, with slopes of their own for these starts and
     /// the default ones else.
     Crown(Vec<Start>),
+    /// By backward passes alone, for every neuron, as CROWN was published (Zhang et al. 2018): for comparisons. Slower than
+    /// [`Derivation::Crown`] and mostly looser.
+    Backward,
 }
 
 /// A network over a box with sound bounds of every ReLU's input.
@@ -175,6 +179,18 @@ impl Region {
     /// As [`Region::new`].
     pub fn crown(prover: &Arc<Prover>, lower: &[f64], upper: &[f64]) -> Result<Region> {
         Region::new(prover, lower, upper, &Arc::new(Slopes::none(prover)), Derivation::Crown(Vec::new()))
+    }
+
+    /// The same bounds with another table of slopes, for leaves that give slopes.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a table of another network, or where starts were given by the old one.
+    pub fn with_slopes(&self, slopes: &Arc<Slopes>) -> Result<Region> {
+        let starts = matches!(&*self.derivation, Derivation::Crown(starts) if !starts.is_empty());
+        if starts || !slopes.is_of(&self.prover) {
+            return Err(Error::Config("a table of slopes that the bounds were not derived with".into()));
+        }
+        Ok(Region { slopes: Arc::clone(slopes), ..self.clone() })
     }
 
     /// The bounds under `splits`, all that hold there: those of the split neurons are cut at 0, those of later layers derived again and
@@ -255,25 +271,29 @@ impl Region {
             changed[node] = true;
             self.bounds[node] = Arc::new(bounds);
         }
-        if affected && let Derivation::Crown(starts) = &*Arc::clone(&self.derivation) {
-            let Some(crown) = self.backward_bounds(layer, starts) else { return true };
-            let mut bounds = (*self.bounds[node]).clone();
-            if !bounds.intersect(&crown) {
-                return false;
-            }
-            self.bounds[node] = Arc::new(bounds);
+        let derivation = Arc::clone(&self.derivation);
+        let starts: &[Start] = match &*derivation {
+            Derivation::Crown(starts) if affected => starts,
+            Derivation::Backward if affected => &[],
+            _ => return true,
+        };
+        let all = *derivation == Derivation::Backward;
+        let Some(mut crown) = self.backward_bounds(layer, starts, all) else { return true };
+        if (!all || old.is_some()) && !crown.intersect(&self.bounds[node]) {
+            return false;
         }
+        self.bounds[node] = Arc::new(crown);
         true
     }
 
-    /// Bounds of the unstable inputs of `layer` by backward passes; ±∞ for the others. `None` if there are none.
-    fn backward_bounds(&self, layer: usize, starts: &[Start]) -> Option<Bounds> {
+    /// Bounds of the unstable inputs of `layer`, or of all, by backward passes; ±∞ for the others. `None` if there are none.
+    fn backward_bounds(&self, layer: usize, starts: &[Start], all: bool) -> Option<Bounds> {
         let node = self.prover.before(layer);
         let place = &self.prover.nodes[node];
         let known = &self.bounds[node];
         let unstable = |&neuron: &usize| {
             let element = place.element(neuron);
-            known.lower[element] < 0.0 && known.upper[element] > 0.0
+            all || known.lower[element] < 0.0 && known.upper[element] > 0.0
         };
         let neurons: Vec<usize> = (0..place.elements()).filter(unstable).collect();
         if neurons.is_empty() {
@@ -299,13 +319,36 @@ impl Region {
     /// # Errors
     /// [`Error::Config`] for numbers that prove nothing: slopes outside [0, 1], negative multipliers, splits of no neuron.
     pub fn lower_bounds(&self, objectives: &[Objective], leaves: &[Leaf<'_>]) -> Result<Vec<f64>> {
+        self.passes(objectives, leaves, true)
+    }
+
+    /// [`Region::lower_bounds`] without the error terms: what plain f64 arithmetic would claim. Proves nothing; the difference is
+    /// what rounding may cost.
+    ///
+    /// # Errors
+    /// As [`Region::lower_bounds`].
+    pub fn estimates(&self, objectives: &[Objective], leaves: &[Leaf<'_>]) -> Result<Vec<f64>> {
+        self.passes(objectives, leaves, false)
+    }
+
+    fn passes(&self, objectives: &[Objective], leaves: &[Leaf<'_>], rigorous: bool) -> Result<Vec<f64>> {
         if objectives.len() != leaves.len() {
             let (n, m) = (objectives.len(), leaves.len());
             return Err(Error::Config(format!("{n} objectives and {m} leaves: expected one for each")));
         }
         objectives.iter().try_for_each(|objective| objective.check(&self.prover))?;
-        leaves.iter().try_for_each(|leaf| leaf.check(&self.prover, &self.slopes))?;
-        Ok(backward::objectives(self, objectives, leaves))
+        leaves.iter().try_for_each(|leaf| leaf.validate(&self.prover, &self.slopes))?;
+        Ok(backward::objectives(self, objectives, leaves, Reach::Either, rigorous))
+    }
+
+    /// Lower bound of each objective by the interval bounds of what enters the last affine map.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for objectives that do not fit.
+    pub fn interval_lower_bounds(&self, objectives: &[Objective]) -> Result<Vec<f64>> {
+        objectives.iter().try_for_each(|objective| objective.check(&self.prover))?;
+        let leaves = vec![Leaf::default(); objectives.len()];
+        Ok(backward::objectives(self, objectives, &leaves, Reach::Interval, true))
     }
 
     /// Bounds of the inputs of ReLU layer `layer`, in row-major order.

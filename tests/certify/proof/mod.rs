@@ -1,4 +1,7 @@
 //! The checker's bounds: against auto_LiRPA's, against sampled points, against exact minima, and where rounding bites.
 
+mod exact;
 mod golden;
+mod rounding;
 mod sampled;
+mod speed;

@@ -1,0 +1,94 @@
+//! The tree of splits that a search leaves: what its certificate is made of.
+
+use crate::certify::proof::Split;
+
+/// One domain of a tree.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Node {
+    /// Not proved.
+    Open,
+    /// Cut at a neuron.
+    Split {
+        /// ReLU layer.
+        layer: usize,
+        /// Neuron in row-major order.
+        neuron: usize,
+        /// Index of the part where its input is ≥ 0.
+        active: usize,
+        /// Index of the part where its input is ≤ 0.
+        inactive: usize,
+    },
+    /// Proved.
+    Leaf(Leaf),
+}
+
+/// What proves a domain.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Leaf {
+    /// Constraint of the clause that can't hold there.
+    pub constraint: usize,
+    /// Slopes of the neurons of the search's table.
+    pub slopes: Vec<f32>,
+    /// Multipliers, one for each split from the root on.
+    pub multipliers: Vec<f32>,
+    /// The bound that the native prover found.
+    pub lower: f64,
+}
+
+/// Splits of one clause; node 0 is the root.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tree {
+    /// Nodes; children come after their parents.
+    pub nodes: Vec<Node>,
+}
+
+impl Tree {
+    /// A root that is not proved.
+    pub fn new() -> Tree {
+        Tree { nodes: vec![Node::Open] }
+    }
+
+    /// Cuts `node` at a neuron; returns the indices of both parts, the active one first.
+    pub(super) fn split(&mut self, node: usize, layer: usize, neuron: usize) -> [usize; 2] {
+        let [active, inactive] = [self.nodes.len(), self.nodes.len() + 1];
+        self.nodes[node] = Node::Split { layer, neuron, active, inactive };
+        self.nodes.extend([Node::Open, Node::Open]);
+        [active, inactive]
+    }
+
+    /// Closes `node`.
+    pub(super) fn close(&mut self, node: usize, leaf: Leaf) {
+        self.nodes[node] = Node::Leaf(leaf);
+    }
+
+    /// Whether nothing is open.
+    pub fn is_proved(&self) -> bool {
+        !self.nodes.contains(&Node::Open)
+    }
+
+    /// The leaves with the splits that lead to them.
+    pub fn leaves(&self) -> Vec<(Vec<Split>, &Leaf)> {
+        let mut found = Vec::new();
+        let mut stack = vec![(0, Vec::new())];
+        while let Some((node, path)) = stack.pop() {
+            match &self.nodes[node] {
+                Node::Open => {}
+                Node::Leaf(leaf) => found.push((path, leaf)),
+                &Node::Split { layer, neuron, active, inactive } => {
+                    for (child, is_active) in [(inactive, false), (active, true)] {
+                        let mut path = path.clone();
+                        path.push(Split { layer, neuron, active: is_active });
+                        stack.push((child, path));
+                    }
+                }
+            }
+        }
+        found
+    }
+}
+
+impl Default for Tree {
+    fn default() -> Tree {
+        Tree::new()
+    }
+}
