@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use smallbox::certify::attack::{AttackSpec, Attacked, Attacker, Loss, Method, in_ball, rows_that_fit};
+use smallbox::certify::attack::{Adversarial, AttackSpec, Attacked, Attacker, Loss, Method, in_ball, rows_that_fit};
 use smallbox::certify::network::{Entry, Operation, ReluNetwork, Weights};
 use smallbox::certify::proof::Prover;
 use smallbox::certify::property::{Constraint, Property};
@@ -337,4 +337,64 @@ fn a_deadline_ends_an_attack() {
     assert!(found[0].counterexample.is_none() && found[0].margins[0].is_finite());
     let before = pollster::block_on(attacker.run(session, &properties, 0, Some(std::time::Instant::now()))).unwrap();
     assert_eq!(before[0].margins[0], f32::INFINITY);
+}
+
+#[test]
+fn experiment() {
+    let Some(golden) = Golden::open() else { return };
+    let network = golden.network();
+    let mut moved: Vec<Property> = (0..IMAGES).map(|i| golden.property(i)).collect();
+    moved.iter_mut().flat_map(|p| p.clauses.iter_mut().flatten()).for_each(|c| c.bound = -100.0);
+    let theirs = golden.values("pgd_margin_upper");
+    let session = &mut CpuSession::new();
+    let pgd = |step_size: f64, decay: bool, steps, restarts, from_middle| AttackSpec {
+        method: Method::Pgd { step_size, decay },
+        loss: Loss::Margin,
+        steps,
+        restarts,
+        from_middle,
+    };
+    for spec in [
+        pgd(0.25, true, 50, 5, false),
+        pgd(0.25, true, 50, 10, false),
+        pgd(0.25, true, 50, 20, false),
+        pgd(1.0, true, 50, 10, false),
+        AttackSpec::apgd(Loss::Margin, 50, 10),
+    ] {
+        let clock = std::time::Instant::now();
+        let found = attack(session, &network, spec, 512, &moved, 0);
+        let seconds = clock.elapsed().as_secs_f64();
+        let gaps: Vec<f32> = found.iter().flat_map(|f| &f.margins).zip(theirs).map(|(m, t)| m - 100.0 - t).collect();
+        let worst = gaps.iter().copied().fold(f32::MIN, f32::max);
+        let above = gaps.iter().filter(|&&g| g > 1e-3).count();
+        let below = gaps.iter().filter(|&&g| g < -1e-3).count();
+        let mean = gaps.iter().sum::<f32>() / gaps.len() as f32;
+        println!("{:75} worst {worst:.4} mean {mean:.5} above {above} below {below}, {seconds:.2} s", spec.describe(0));
+    }
+}
+
+#[test]
+fn saved_images_come_back_as_they_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let color = Adversarial { shape: [3, 2, 2], original: vec![0.5; 12], adversarial: vec![0.5; 12] };
+    let mut moved = color.clone();
+    moved.adversarial[4] = 0.25 + 1e-12;
+    moved.write(&at("a")).unwrap();
+    assert_eq!(Adversarial::read(&at("a")).unwrap(), moved);
+    moved.write_picture(&at("a.png")).unwrap();
+    let picture = image::open(at("a.png")).unwrap().into_rgb8();
+    // Second channel of the first pixel: a quarter in the second panel, the largest difference downward is black in the third.
+    let zoom = 64;
+    let panel = |n: u32| picture.get_pixel(2 + n * (2 * zoom + 2), 2).0;
+    assert_eq!([panel(0), panel(1), panel(2)], [[128, 128, 128], [128, 64, 128], [128, 0, 128]]);
+    color.write_picture(&at("same.png")).unwrap();
+
+    let bytes = std::fs::read(at("a")).unwrap();
+    for (name, content) in [("cut", &bytes[..bytes.len() - 1]), ("none", &b"not a file of tensors"[..])] {
+        std::fs::write(at(name), content).unwrap();
+        assert!(Adversarial::read(&at(name)).unwrap_err().to_string().contains("no adversarial image"));
+    }
+    let two = Adversarial { shape: [2, 1, 1], original: vec![0.0; 2], adversarial: vec![0.0; 2] };
+    assert!(two.write_picture(&at("two.png")).unwrap_err().to_string().contains("1 or 3 channels"));
 }
