@@ -79,8 +79,7 @@ impl Programs {
 
     /// Queues a start.
     pub(super) fn begin(&self, session: &mut dyn Session, key: [u32; 4], from_middle: bool) -> Result<()> {
-        let amp: f32 = std::env::var("ATTACK_AMP").map_or(1.0, |v| v.parse().unwrap());
-        let amplitude = [if from_middle { 0.0f32 } else { amp }];
+        let amplitude = [if from_middle { 0.0f32 } else { 1.0 }];
         session.run(self.begin, &[(KEY, bytemuck::cast_slice(&key)), (AMPLITUDE, bytemuck::cast_slice(&amplitude))])
     }
 
