@@ -308,6 +308,36 @@ fn reductions(all: &mut Vec<Workload>) {
     }
 }
 
+/// The ops of backward bounds, with windows that are partly outside, slopes, splits and gradients.
+fn backward_bounds(all: &mut Vec<Workload>) {
+    all.push(workload("backward bounds", Agreement::Rounding(8192.0), |b| {
+        let rows = b.feed(TensorType::u32([5, 4]), (0..20).map(|i| (i % 4 + i / 4) % 2).collect());
+        let w = b.reals([2, 3 * 9], -1.0, 1.0);
+        let picked = gather_rows(&mut b.graph, w, rows)?;
+        let a = b.graph.reshape(picked, [5, 3, 3, 3])?;
+        let bounds = b.reals([2, 3, 3, 4, 4], -1.0, 1.0);
+        let region = b.reals([2, 2, 3, 4, 4], -1.0, 1.0);
+        let slopes = b.reals([5, 3, 3, 3], 0.0, 1.0);
+        let splits = b.integers([5, 3, 3, 3], 1);
+        let multipliers = b.reals([5, 3, 3, 3], 0.0, 1.0);
+        let window = Window { stride: [1; 2], offset: [-1; 2] };
+        let relaxation = Relaxation { slopes: Some(slopes), splits: Some((splits, multipliers)) };
+        let (relaxed, summands) = relu_relaxation(&mut b.graph, a, bounds, rows, relaxation, window)?;
+        let least = concretize(&mut b.graph, relaxed, region, rows, window)?;
+        let lower = add(&mut b.graph, least, summands)?;
+        let seed = fill(&mut b.graph, 1.0, [5])?;
+        let grads = gradients_from(&mut b.graph, lower, seed, &[w, slopes, multipliers]);
+        // Picked rows have no gradient; slopes and multipliers do.
+        assert!(grads.is_err());
+        let grads = gradients_from(&mut b.graph, lower, seed, &[a, slopes, multipliers])?;
+        let whole = embed_window(&mut b.graph, relaxed, rows, window, [4, 4])?;
+        for v in grads.into_iter().flatten().chain([lower, whole]) {
+            b.output(v);
+        }
+        Ok(())
+    }));
+}
+
 fn inexact(all: &mut Vec<Workload>) {
     // WGSL allows exp 3 + 2|x| units, log and division fewer, sine and cosine 2⁻¹¹ absolute on some intervals.
     all.push(workload("functions", Agreement::Rounding(32.0), |b| {
@@ -371,6 +401,7 @@ pub fn all() -> Vec<Workload> {
     products(&mut all);
     convolutions(&mut all);
     inexact(&mut all);
+    backward_bounds(&mut all);
     all
 }
 
