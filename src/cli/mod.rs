@@ -4,6 +4,7 @@
 //! standard error. Each subcommand has a file of its own.
 
 mod accuracies;
+mod attack;
 mod bench;
 mod certify;
 mod check;
@@ -56,6 +57,8 @@ enum Command {
     Certify(Box<certify::Args>),
     /// Prove certificates again, independently of the search that found them
     Check(Box<check::Args>),
+    /// Attack a model's images, and save what turns them
+    Attack(Box<attack::Args>),
     /// Write a model as ONNX, and properties of images as VNN-LIB, for other verifiers
     Export(Box<export::Args>),
     /// Compare runs on one HTML page: accuracies, curves, settings
@@ -102,6 +105,7 @@ fn parse_and_run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
             Command::Eval(args) => eval::run(&args),
             Command::Certify(args) => certify::run(&args),
             Command::Check(args) => check::run(&args),
+            Command::Attack(args) => attack::run(&args),
             Command::Export(args) => export::run(&args),
             Command::Report(args) => report::run(&args),
             Command::Devices(args) => devices::run(&args),

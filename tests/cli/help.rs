@@ -13,6 +13,7 @@ fn every_subcommand_has_help_on_the_standard_output() {
     for command in [
         &[][..],
         &["train"],
+        &["attack"],
         &["eval"],
         &["check"],
         &["export"],

@@ -15,8 +15,10 @@ mod attacker;
 mod objective;
 mod point;
 mod program;
+mod save;
 mod spec;
 
 pub use attacker::{Attacked, Attacker, rows_that_fit};
 pub use point::in_ball;
+pub use save::Adversarial;
 pub use spec::{AttackSpec, Loss, Method};
