@@ -1,5 +1,7 @@
-// relu_relaxation_backward: gradient of relu_relaxation with respect to the coefficients: grad·s + grad_summand·(s·ẑ + t − max(ẑ,0)).
-// MODE, alpha, splits, bounds, rows as there; coefficients, grad, out [COUNT, window], grad_summand [COUNT].
+// relu_relaxation_backward: gradients of relu_relaxation. OF 0: with respect to the coefficients, grad·s + grad_summand·(s·ẑ + t − max(ẑ,0));
+// 1: to the slopes, a·(grad + grad_summand·ẑ) at unstable unsplit neurons with a > 0, else 0; 2: to the multipliers,
+// −σ·(grad + grad_summand·ẑ).
+// MODE, alpha, splits, bounds, rows as there; coefficients, grad, result [COUNT, window], grad_summand [COUNT].
 // Images [CHANNELS,IMAGE_H,IMAGE_W], windows [CHANNELS,EXTENT_H,EXTENT_W] whose corner is STRIDE · (i, j) + OFFSET; elements outside
 // the image are 0. One workgroup does one row; grid: COUNT groups, folded into x and y.
 
@@ -14,6 +16,7 @@ override OFFSET_H: i32;
 override OFFSET_W: i32;
 override COUNT: u32;
 override MODE: u32;
+override OF: u32;
 
 @group(0) @binding(0) var<storage, read> coefficients: array<f32>;
 @group(0) @binding(1) var<storage, read> bounds: array<f32>;
@@ -73,7 +76,15 @@ fn main(
         if MODE > 1u {
             split = splits[i];
         }
-        let found = line(coefficients[i], l, u, z, slope, split);
-        result[i] = grad[i] * found.x + grad_summand[r] * found.y;
+        let a = coefficients[i];
+        let through = grad[i] + grad_summand[r] * z;
+        if OF == 2u {
+            result[i] = -split * through;
+        } else if OF == 1u {
+            result[i] = select(0.0, a * through, l < 0.0 && u > 0.0 && a > 0.0 && split == 0.0);
+        } else {
+            let found = line(a, l, u, z, slope, split);
+            result[i] = grad[i] * found.x + grad_summand[r] * found.y;
+        }
     }
 }

@@ -55,7 +55,7 @@ pub struct Record {
     /// Of an image without a proof: the class that could not be ruled out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_class: Option<usize>,
-    /// The device's bound of the margin to that class.
+    /// Best bound of the margin to that class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<f32>,
     /// Why there is no verdict.
@@ -83,7 +83,7 @@ impl Record {
             depth: outcome.search.depth,
             unstable: outcome.unstable.clone(),
             open_class: outcome.open.as_ref().map(|open| class(open.clause)),
-            gap: outcome.open.as_ref().map(|open| open.gap).filter(|gap| gap.is_finite()),
+            gap: outcome.open.as_ref().map(|open| open.gap),
             reason: outcome.open.as_ref().map(|open| open.reason.clone()),
             adapter: adapter.to_string(),
             job: job.clone(),

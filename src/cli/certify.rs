@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
@@ -34,7 +34,7 @@ pub struct Args {
     /// The dearest method that may prove an image; cheaper ones come first
     #[arg(long, value_parser = PossibleValuesParser::new(["ibp", "crown-ibp", "crown", "alpha-crown", "bab"]), default_value = "bab")]
     method: String,
-    /// Time for one image
+    /// Time for one image: branch-and-bound stops there, cheaper stages are finished
     #[arg(long, value_name = "T", value_parser = parse::duration, default_value = "30s")]
     timeout: Duration,
     /// Which images
@@ -167,7 +167,7 @@ pub fn run(args: &Args) -> Result<()> {
     records.sort_by_key(|r| r.index);
     let counts = Counts::of(&records);
     if args.json {
-        output::print_json(&document(&found.argument().display().to_string(), &job, &counts))?;
+        output::print_json(&document(Some(found.argument()), &job, &counts))?;
     } else {
         output::print(&format!("{}\n{}", head(&job, &counts), tables(&counts, &records)))?;
     }
@@ -279,8 +279,8 @@ pub(super) fn tables(counts: &Counts, records: &[Record]) -> String {
 /// Open images that the table lists.
 const MOST_OPEN: usize = 20;
 
-/// The keys of `certify --json`.
-pub(super) fn document(model: &str, job: &Job, counts: &Counts) -> Value {
+/// The keys of `certify --json`; without a `model` where only records are there.
+pub(super) fn document(model: Option<&Path>, job: &Job, counts: &Counts) -> Value {
     let rate = |n: usize| Rate::wilson(n, counts.images.max(1));
     json!({
         "model": model,

@@ -7,7 +7,7 @@ use clap::builder::PossibleValuesParser;
 use serde_json::{Value, json};
 use smallbox::certify::certificate::{Certificate, Checker, Verdict};
 use smallbox::certify::network::ReluNetwork;
-use smallbox::data::Dataset;
+use smallbox::data::{Dataset, View};
 use smallbox::error::{Error, Result};
 use smallbox::nn::ARCHITECTURES;
 use smallbox::train::checkpoint;
@@ -144,7 +144,8 @@ fn of_image(args: &Args, certificate: &Certificate, dataset: &Dataset, epsilon: 
         return Err(Error::Usage(format!("image {index}: {of} has {} {name} images", split.len())));
     }
     // The pixels as networks get them.
-    let pixels: Vec<f32> = split.image(index).iter().map(|&byte| f32::from(byte) / 255.0).collect();
+    let mut pixels = vec![0.0; split.pixels()];
+    split.write_view(index, View::middle(split), &mut pixels);
     certificate.is_of(&pixels, usize::from(split.labels[index]), split.classes, epsilon)
 }
 

@@ -17,6 +17,7 @@ mod fetch;
 mod format;
 mod interrupt;
 mod machine;
+mod merge;
 mod model;
 mod options;
 mod output;

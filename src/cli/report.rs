@@ -8,34 +8,48 @@ use smallbox::formats::atomic::write_atomically;
 use smallbox::report::{ReportedRun, page, read_runs};
 
 use super::format::{Side, bytes, table};
-use super::output;
+use super::{merge, output};
 
 /// Options of `report`.
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Run directories, finished or not
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
     /// The HTML file to write; an existing one is replaced
-    #[arg(long, value_name = "F.html")]
-    out: PathBuf,
+    #[arg(long, value_name = "F.html", required = true)]
+    out: Option<PathBuf>,
     /// Print what was compared as one JSON document
     #[arg(long)]
     json: bool,
 }
 
+/// What `report` does besides pages.
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Put the parts of a certification together and count them as one
+    Merge(merge::Args),
+}
+
 /// Reads the runs, writes the page, says what is in it.
 pub fn run(args: &Args) -> Result<()> {
+    if let Some(Command::Merge(args)) = &args.command {
+        return merge::run(args);
+    }
+    let out = args.out.as_deref().expect("clap asks for it");
     let runs = read_runs(&args.runs)?;
     for note in runs.iter().filter_map(|run| run.history.note.as_ref()) {
         output::note(note);
     }
     let html = page(&runs);
-    write_atomically(&args.out, html.as_bytes())?;
+    write_atomically(out, html.as_bytes())?;
     if args.json {
-        return output::print_json(&document(&args.out, html.len(), &runs));
+        return output::print_json(&document(out, html.len(), &runs));
     }
-    let place = format!("{} ({})\n", args.out.display(), bytes(html.len() as u64));
+    let place = format!("{} ({})\n", out.display(), bytes(html.len() as u64));
     output::print(&format!("{}\n{place}", summary(&runs)))
 }
 

@@ -109,8 +109,6 @@ shaders! {
     RELU_RELAXATION = "relu_relaxation" [coefficients: Read, bounds: Read, rows: Read, alpha: Read, splits: Read, multipliers: Read, result: Write, summand: Write],
     /// See `shaders/relu_relaxation_backward.wgsl`.
     RELU_RELAXATION_BACKWARD = "relu_relaxation_backward" [coefficients: Read, bounds: Read, rows: Read, alpha: Read, splits: Read, grad: Read, grad_summand: Read, result: Write],
-    /// See `shaders/relu_relaxation_backward_slopes.wgsl`.
-    RELU_RELAXATION_BACKWARD_SLOPES = "relu_relaxation_backward_slopes" [coefficients: Read, bounds: Read, rows: Read, splits: Read, grad: Read, grad_summand: Read, result: Write],
     /// See `shaders/select.wgsl`.
     SELECT = "select" [cond: Read, a: Read, b: Read, y: Write],
     /// See `shaders/sum_partials.wgsl`.

@@ -114,7 +114,8 @@ fn golden_alpha_crown_is_reached() {
             let theirs = golden.values(&format!("{name}.margins_lb"));
             let mean = |v: &[f32]| v.iter().sum::<f32>() / v.len() as f32;
             println!("{name}: {} against {} and CROWN's {}", mean(&found.lower), mean(theirs), mean(&crown));
-            // An optimiser's path is no reference to the digit: the README beside the file expects means within a few percent.
+            // Within a few percent, as the README beside the file expects. The stored bounds are better in every row, whatever the
+            // schedule here: their intermediate bounds move with the slopes, ours stay CROWN's.
             assert!(mean(&found.lower) >= 0.98 * mean(theirs), "{name}: {} < {}", mean(&found.lower), mean(theirs));
             assert!(found.lower.iter().zip(&crown).all(|(a, c)| *a >= c - NEAR), "looser than CROWN");
             let highest = golden.values("pgd_margin_upper");

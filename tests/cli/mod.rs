@@ -3,6 +3,7 @@
 
 mod attack;
 mod bench;
+mod certify;
 mod data;
 mod described;
 mod errors;

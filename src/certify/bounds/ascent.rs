@@ -211,9 +211,7 @@ impl Ascent {
         schedule: &Schedule,
     ) -> Result<Ascended> {
         assert!(!objectives.is_empty() && objectives.len() <= self.rows, "{} rows", objectives.len());
-        let padded = |r: usize| &objectives[r.min(objectives.len() - 1)];
-        let records: Vec<u32> = (0..self.rows).flat_map(|r| [padded(r).sample as u32, 0, 0, 0]).collect();
-        let given: Vec<f32> = (0..self.rows).flat_map(|r| padded(r).coefficients.iter().copied()).collect();
+        let (records, given) = self.rows_of(objectives);
         self.upload(session, parameters)?;
         let middles: Vec<f32> = objectives.iter().map(|o| o.at(&bounds.center)).collect();
         let mut steps = 0;
@@ -249,9 +247,7 @@ impl Ascent {
     /// Coefficients of each row at the output of each ReLU layer, for the best parameters of the latest [`Ascent::run`] of the same
     /// objectives: what branching looks at. `[R,F]` per layer, empty where a row never comes.
     pub async fn coefficients(&self, session: &mut dyn Session, objectives: &[Objective]) -> Result<Vec<Vec<f32>>> {
-        let padded = |r: usize| &objectives[r.min(objectives.len() - 1)];
-        let records: Vec<u32> = (0..self.rows).flat_map(|r| [padded(r).sample as u32, 0, 0, 0]).collect();
-        let given: Vec<f32> = (0..self.rows).flat_map(|r| padded(r).coefficients.iter().copied()).collect();
+        let (records, given) = self.rows_of(objectives);
         let feeds = [(ROWS, bytemuck::cast_slice(&records)), (GIVEN, bytemuck::cast_slice(&given))];
         session.run(self.look, &feeds)?;
         let mut all = Vec::new();
@@ -272,9 +268,7 @@ impl Ascent {
         parameters: &Parameters,
     ) -> Result<Vec<f32>> {
         self.upload(session, parameters)?;
-        let padded = |r: usize| &objectives[r.min(objectives.len() - 1)];
-        let records: Vec<u32> = (0..self.rows).flat_map(|r| [padded(r).sample as u32, 0, 0, 0]).collect();
-        let given: Vec<f32> = (0..self.rows).flat_map(|r| padded(r).coefficients.iter().copied()).collect();
+        let (records, given) = self.rows_of(objectives);
         let feeds = [(ROWS, bytemuck::cast_slice(&records)), (GIVEN, bytemuck::cast_slice(&given))];
         session.run(self.look, &feeds)?;
         let lower = read_f32(session, self.look, LOWER).await?;
@@ -285,6 +279,13 @@ impl Ascent {
     pub fn release(self, session: &mut dyn Session) {
         session.release(self.program);
         session.release(self.look);
+    }
+
+    /// Records and coefficients of all rows; those past the last objective repeat it.
+    fn rows_of(&self, objectives: &[Objective]) -> (Vec<u32>, Vec<f32>) {
+        let padded = || (0..self.rows).map(|r| &objectives[r.min(objectives.len() - 1)]);
+        let records = padded().flat_map(|o| [o.sample as u32, 0, 0, 0]).collect();
+        (records, padded().flat_map(|o| o.coefficients.iter().copied()).collect())
     }
 
     fn upload(&self, session: &mut dyn Session, parameters: &Parameters) -> Result<()> {

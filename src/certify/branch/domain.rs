@@ -71,6 +71,11 @@ impl Neurons {
         neurons
     }
 
+    /// Slopes as CROWN chooses them.
+    pub fn default_slopes(&self) -> Vec<f32> {
+        self.ends.iter().map(|&(l, u)| f32::from(u8::from(u > -l))).collect()
+    }
+
     /// Slopes of one row of a device's parameters.
     pub fn slopes(&self, parameters: &Parameters, row: usize) -> Vec<f32> {
         let slope = |&(layer, neuron): &(usize, usize)| parameters.slopes[layer][row * self.features[layer] + neuron];

@@ -239,10 +239,7 @@ impl<'a> Search<'a> {
         for (row, domain) in domains.iter_mut().enumerate() {
             // A part's bound is at least its parent's.
             domain.lower = domain.lower.max(found.lower[row] - thresholds[row]);
-            if domain.lower <= 0.0 || domain.candidates.is_empty() {
-                domain.candidates =
-                    score::candidates(self.settings.branching, task.neurons, domain, &coefficients, row);
-            }
+            domain.candidates = score::candidates(self.settings.branching, task.neurons, domain, &coefficients, row);
         }
         Ok(())
     }

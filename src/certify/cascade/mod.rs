@@ -77,7 +77,7 @@ pub enum Verdict {
 pub struct Open {
     /// Clause of the property with the least bound.
     pub clause: usize,
-    /// That bound, by the device.
+    /// That bound.
     pub gap: f32,
     /// Why there is no verdict.
     pub reason: String,

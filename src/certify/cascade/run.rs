@@ -43,7 +43,7 @@ struct Pending<'c> {
     unstable: Vec<usize>,
     region: Option<Region>,
     decided: Option<Outcome>,
-    /// Least device bound of each clause.
+    /// Best bound of each clause so far, by the device or proved.
     lower: Vec<f32>,
 }
 
@@ -81,6 +81,7 @@ impl<'c> Pending<'c> {
 
     /// Decides the claim if every clause has a constraint whose proved bound, in the order of the objectives, is positive.
     fn try_certify(&mut self, stage: Stage, bounds: &[f64], crown: bool) -> bool {
+        self.note(&bounds.iter().map(|&b| b as f32).collect::<Vec<f32>>());
         let mut margin = f64::INFINITY;
         let mut trees = Vec::new();
         for clause in 0..self.claim.property.clauses.len() {
@@ -111,7 +112,7 @@ impl<'c> Pending<'c> {
         self.objectives.iter().map(|&(k, c)| self.claim.property.clauses[k][c].bound as f32).collect()
     }
 
-    /// Notes device bounds (of coefficients · y − bound, in the order of the objectives); whether they prove every clause.
+    /// Notes bounds (of coefficients · y − bound, in the order of the objectives); whether they prove every clause.
     fn note(&mut self, bounds: &[f32]) -> bool {
         for (&(clause, _), &bound) in self.objectives.iter().zip(bounds) {
             self.lower[clause] = self.lower[clause].max(bound);
@@ -137,6 +138,10 @@ impl<'a> Cascade<'a> {
         let attacker =
             settings.attack.map(|spec| Attacker::new(network, Arc::clone(&prover), spec, rows)).transpose()?;
         let relaxer = Relaxer::new(session, network, settings.batch)?;
+        let mut settings = settings;
+        let fit = rows_that_fit(network);
+        settings.ascent_rows = settings.ascent_rows.min(fit);
+        settings.search.rows = settings.search.rows.min(fit);
         let search = Search::new(network, settings.batch, settings.search);
         Ok(Cascade { network, prover, settings, attacker, relaxer, ascent: None, search })
     }
@@ -281,22 +286,30 @@ impl<'a> Cascade<'a> {
         bounds: &Bounds,
         open: &mut [&mut Pending<'_>],
     ) -> Result<()> {
-        // (claim, objective) of every clause that the bounds so far leave open.
-        let mut rows: Vec<(usize, usize)> = Vec::new();
-        for (sample, pending) in open.iter().enumerate().filter(|(_, p)| p.decided.is_none()) {
-            rows.extend((0..pending.objectives.len()).map(|o| (sample, o)));
-        }
-        if rows.is_empty() {
+        if open.iter().all(|p| p.decided.is_some()) {
             return Ok(());
         }
-        if self.ascent.is_none() {
-            let rows = rows.len().next_power_of_two().clamp(16, self.settings.ascent_rows);
-            self.ascent = Some(Ascent::new(session, self.network, self.settings.batch, rows, false, "root")?);
-        }
-        let ascent = self.ascent.as_ref().expect("made above");
         let start = Instant::now();
         let tables: Vec<Neurons> = (0..open.len()).map(|sample| Neurons::of(self.network, bounds, sample)).collect();
         let mut roots: Vec<Vec<Root>> = vec![Vec::new(); open.len()];
+        // (claim, objective) of every clause that the bounds so far leave open; the others keep the default slopes.
+        let mut rows: Vec<(usize, usize)> = Vec::new();
+        for (sample, pending) in open.iter().enumerate().filter(|(_, p)| p.decided.is_none()) {
+            for (o, &(clause, constraint)) in pending.objectives.iter().enumerate() {
+                let lower = pending.lower[clause];
+                if lower > 0.0 {
+                    let slopes = tables[sample].default_slopes();
+                    roots[sample].push(Root { clause, constraint, lower, slopes });
+                } else {
+                    rows.push((sample, o));
+                }
+            }
+        }
+        if self.ascent.is_none() {
+            let rows = rows.len().next_power_of_two().min(self.settings.ascent_rows);
+            self.ascent = Some(Ascent::new(session, self.network, self.settings.batch, rows, false, "root")?);
+        }
+        let ascent = self.ascent.as_ref().expect("made above");
         for chunk in rows.chunks(ascent.rows()) {
             let objectives: Vec<Objective> =
                 chunk.iter().map(|&(sample, o)| open[sample].device(sample).swap_remove(o)).collect();
@@ -338,22 +351,24 @@ impl<'a> Cascade<'a> {
     ) -> Result<()> {
         let spent = Duration::from_secs_f64(pending.seconds);
         let deadline = Instant::now() + self.settings.timeout.saturating_sub(spent);
-        let net: Vec<f32> = roots.iter().map(|r| r.lower).collect();
-        let proved = pending.note(&net);
-        if !proved && self.settings.method < Method::Bab {
+        for root in &roots {
+            pending.lower[root.clause] = pending.lower[root.clause].max(root.lower);
+        }
+        if pending.lower.iter().any(|&l| l <= 0.0) && self.settings.method < Method::Bab {
             return Ok(());
         }
         self.region(pending)?;
         let region = pending.region.as_ref().expect("made above");
         let slopes = Arc::new(Slopes::new(&self.prover, neurons.table.clone())?);
         let region = region.with_slopes(&slopes)?;
-        // What the slopes prove, natively: with them, and with the default ones.
-        let native = pending.native();
-        let (objectives, leaves): (Vec<_>, Vec<_>) = roots
-            .iter()
-            .zip(&native)
-            .map(|(root, o)| (o.clone(), proof::Leaf { slopes: Some(&root.slopes), ..proof::Leaf::default() }))
-            .unzip();
+        // What the slopes prove, natively.
+        let of_root = |root: &Root| {
+            let constraint = &pending.claim.property.clauses[root.clause][root.constraint];
+            proof::Objective::exact(constraint.coefficients.clone(), constraint.bound)
+        };
+        let objectives: Vec<proof::Objective> = roots.iter().map(of_root).collect();
+        let leaves: Vec<proof::Leaf<'_>> =
+            roots.iter().map(|root| proof::Leaf { slopes: Some(&root.slopes), ..proof::Leaf::default() }).collect();
         let lower = region.lower_bounds(&objectives, &leaves)?;
         let mut trees: Vec<Tree> = vec![Tree::new(); pending.claim.property.clauses.len()];
         let mut left = Vec::new();
@@ -420,6 +435,16 @@ impl<'a> Cascade<'a> {
             ascent.release(session);
         }
     }
+}
+
+/// ReLU inputs that the rows of an ascent may have together: each is kept a dozen times over (slopes, multipliers, their moments and
+/// best values, coefficients and gradients), which makes 400 MiB.
+const ASCENT_NEURONS: usize = 1 << 23;
+
+/// Rows of an ascent that fit, 2 at least: a domain has two parts.
+fn rows_that_fit(network: &ReluNetwork) -> usize {
+    let neurons: usize = network.relus().iter().map(|&relu| network.nodes()[relu].shape.elements()).sum();
+    (ASCENT_NEURONS / neurons.max(1)).max(2)
 }
 
 /// Runs a stage on what is open and shares its time among it.

@@ -338,7 +338,9 @@ impl Region {
         }
         objectives.iter().try_for_each(|objective| objective.check(&self.prover))?;
         leaves.iter().try_for_each(|leaf| leaf.validate(&self.prover, &self.slopes))?;
-        Ok(backward::objectives(self, objectives, leaves, Reach::Either, rigorous))
+        // As published, CROWN knows no interval bounds.
+        let reach = if *self.derivation == Derivation::Backward { Reach::Box } else { Reach::Either };
+        Ok(backward::objectives(self, objectives, leaves, reach, rigorous))
     }
 
     /// Lower bound of each objective by the interval bounds of what enters the last affine map.

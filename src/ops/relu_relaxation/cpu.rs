@@ -171,7 +171,7 @@ pub(super) fn backward_coefficients(op: &ReluRelaxation, signature: &Signature) 
 pub(super) fn backward_slopes(op: &ReluRelaxation, signature: &Signature) -> Result<NativeCall> {
     let placement = op.placement(&signature.inputs[0], &signature.inputs[1])?;
     let (mode, n, last) = (op.mode, placement.elements(), signature.inputs.len() - 1);
-    Ok(NativeCall::new("relu_relaxation_backward_slopes", move |args| {
+    Ok(NativeCall::new("relu_relaxation_backward", move |args| {
         let (a, bounds, records) = (args.input(0), args.input(1), args.input_u32(2));
         let splits = if mode == Mode::Split { args.input(3) } else { a };
         let (grad, summand_grad) = (args.input(last - 1), args.input(last));

@@ -5,8 +5,8 @@ use crate::error::Result;
 use crate::graph::Signature;
 use crate::kernel::Operand::{Input, Output};
 use crate::kernel::{GpuCall, GpuLimits};
-use crate::ops::dispatch::{Itemwise, Span};
-use crate::ops::shaders::{RELU_RELAXATION, RELU_RELAXATION_BACKWARD, RELU_RELAXATION_BACKWARD_SLOPES};
+use crate::ops::dispatch::{Itemwise, Span, int};
+use crate::ops::shaders::{RELU_RELAXATION, RELU_RELAXATION_BACKWARD};
 use crate::ops::window::ROW_WORDS;
 
 /// The constants of all three kernels.
@@ -36,45 +36,45 @@ pub(super) fn forward(op: &ReluRelaxation, signature: &Signature, limits: &GpuLi
 }
 
 pub(super) fn backward_coefficients(op: &ReluRelaxation, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
-    let (n, overrides) = overrides(op, signature)?;
+    let slopes = if op.mode == Mode::Plain { 0 } else { 3 };
+    let splits = if op.mode == Mode::Split { 4 } else { 0 };
+    backward(op, signature, [slopes, splits], 0, 0, limits)
+}
+
+pub(super) fn backward_slopes(op: &ReluRelaxation, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
+    let splits = if op.mode == Mode::Split { 3 } else { 0 };
+    let mut result = GpuCall::default();
+    // One dispatch for each output: together they would bind more buffers than every adapter has.
+    for output in 0..signature.outputs.len() {
+        let made = backward(op, signature, [0, splits], output, output + 1, limits)?;
+        result.dispatches.extend(made.dispatches);
+    }
+    Ok(result)
+}
+
+/// The gradient that the shader knows by the number `of`, into `output`. What isn't there is bound to the coefficients.
+fn backward(
+    op: &ReluRelaxation,
+    signature: &Signature,
+    [slopes, splits]: [usize; 2],
+    output: usize,
+    of: usize,
+    limits: &GpuLimits,
+) -> Result<GpuCall> {
+    let (n, mut overrides) = overrides(op, signature)?;
+    overrides.push(("OF", int(of)));
     let last = signature.inputs.len() - 1;
-    let slopes = Input(if op.mode == Mode::Plain { 0 } else { 3 });
-    let splits = Input(if op.mode == Mode::Split { 4 } else { 0 });
     let spans = [
         Span::Cut(Input(0), n),
         Span::Whole(Input(1)),
         Span::Cut(Input(2), ROW_WORDS),
-        Span::Cut(slopes, n),
-        Span::Cut(splits, n),
+        Span::Cut(Input(slopes), n),
+        Span::Cut(Input(splits), n),
         Span::Cut(Input(last - 1), n),
         Span::Cut(Input(last), 1),
-        Span::Cut(Output(0), n),
+        Span::Cut(Output(output), n),
     ];
     call(&RELU_RELAXATION_BACKWARD, signature, &spans, &overrides, limits)
-}
-
-pub(super) fn backward_slopes(op: &ReluRelaxation, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
-    let (n, overrides) = overrides(op, signature)?;
-    let last = signature.inputs.len() - 1;
-    let splits = Input(if op.mode == Mode::Split { 3 } else { 0 });
-    let mut result = GpuCall::default();
-    // One dispatch for each output: together they would bind more buffers than every adapter has.
-    for output in 0..signature.outputs.len() {
-        let spans = [
-            Span::Cut(Input(0), n),
-            Span::Whole(Input(1)),
-            Span::Cut(Input(2), ROW_WORDS),
-            Span::Cut(splits, n),
-            Span::Cut(Input(last - 1), n),
-            Span::Cut(Input(last), 1),
-            Span::Cut(Output(output), n),
-        ];
-        let mut overrides = overrides.clone();
-        overrides.push(("MULTIPLIERS", output as f64));
-        let made = call(&RELU_RELAXATION_BACKWARD_SLOPES, signature, &spans, &overrides, limits)?;
-        result.dispatches.extend(made.dispatches);
-    }
-    Ok(result)
 }
 
 fn call(

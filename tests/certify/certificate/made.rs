@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use smallbox::certify::certificate::{About, Certificate, Tree};
+use smallbox::certify::certificate::{About, Certificate, Checker, Tree, Verdict};
 use smallbox::certify::network::ReluNetwork;
 use smallbox::certify::proof::{Derivation, Leaf, Objective, Prover, Region, Side, Slopes, Split, Start};
 use smallbox::certify::property::Property;
@@ -91,7 +91,7 @@ pub fn make(network: &ReluNetwork, center: &[f64], radius: f64, random: &mut Ran
     let mut starts = Vec::new();
     for &(layer, neuron) in slopes.entries().iter().filter(|entry| entry.0 > 0) {
         let own = (0..slopes.before(layer)).map(|_| random.uniform(0.0, 1.0) as f32).collect();
-        if random.below(4) == 0 {
+        if random.below(2) == 0 {
             starts.push(Start { layer, neuron, side: Side::Upper, slopes: own });
         }
     }
@@ -132,4 +132,27 @@ pub fn several(count: usize) -> Vec<Made> {
         }
     }
     made
+}
+
+#[test]
+fn what_is_written_is_read_and_proved() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.certificate");
+    let (mut split, mut refined, mut starts) = (0, 0, 0);
+    for made in several(24) {
+        made.certificate.write(&path).expect("written");
+        let read = Certificate::read(&path).expect("read");
+        assert_eq!(read, made.certificate);
+        assert_eq!(read.to_bytes().expect("bytes"), std::fs::read(&path).expect("a file"));
+        let checker = Checker::new(&made.network).expect("fits");
+        let Verdict::Proved { margin, leaves } = checker.check(&read).expect("a certificate") else {
+            panic!("not proved again")
+        };
+        assert!(margin > 0.0 && leaves == read.trees.iter().map(Tree::leaves).sum::<usize>());
+        split += usize::from(leaves > read.trees.len());
+        refined +=
+            usize::from(read.trees.iter().any(|t| t.parts.contains(&smallbox::certify::certificate::Part::Refine)));
+        starts += usize::from(matches!(&read.derivation, Derivation::Crown(starts) if !starts.is_empty()));
+    }
+    assert!(split > 10 && refined > 10 && starts > 5, "{split} with splits, {refined} refined, {starts} with starts");
 }

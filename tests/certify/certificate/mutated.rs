@@ -196,10 +196,11 @@ fn altered(kind: usize, random: &mut Random, made: &Made) -> Option<(Certificate
         }
         // The box moved.
         1 => {
-            let i = random.below(made.center.len());
-            let by = random.uniform(-3.0, 3.0);
-            c.property.lower[i] += by;
-            c.property.upper[i] += by;
+            for i in 0..made.center.len() {
+                let by = random.uniform(-3.0, 3.0);
+                c.property.lower[i] += by;
+                c.property.upper[i] += by;
+            }
         }
         // Another label.
         2 => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use safetensors::SafeTensors;
 use smallbox::certify::network::{Operation, ReluNetwork, Weights};
-use smallbox::certify::proof::{Leaf, Objective, Prover, Region};
+use smallbox::certify::proof::{Derivation, Leaf, Objective, Prover, Region, Slopes};
 use smallbox::ops::Conv2dSpec;
 
 struct Golden(Vec<u8>);
@@ -129,6 +129,23 @@ fn hold_inputs(golden: &Golden, method: &str, region: &Region, image: usize, hol
             for (i, (got, want)) in got.iter().zip(&golden.floats(&name)[image * n..]).enumerate() {
                 assert!(hold(sign * got, sign * f64::from(*want)), "image {image} {name} {i}: {got} against {want}");
             }
+        }
+    }
+}
+
+/// As published: every neuron of every layer backward, not cut with intervals.
+#[test]
+fn crown_equals_auto_lirpa() {
+    let Some(golden) = Golden::open() else { return };
+    let prover = Arc::new(Prover::new(&golden.network()).expect("fits"));
+    let slopes = Arc::new(Slopes::none(&prover));
+    for (image, (l, u)) in golden.boxes().iter().enumerate() {
+        let region = Region::new(&prover, l, u, &slopes, Derivation::Backward).expect("fits");
+        if image < 2 {
+            hold_inputs(&golden, "crown", &region, image, |got, want| (got - want).abs() < TOLERANCE);
+        }
+        for (got, want) in derived(&golden, &region, image).iter().zip(stored(&golden, "crown", image)) {
+            assert!((got - want).abs() < TOLERANCE, "image {image}: {got} is not {want}");
         }
     }
 }

@@ -4,4 +4,3 @@ mod exact;
 mod golden;
 mod rounding;
 mod sampled;
-mod speed;
