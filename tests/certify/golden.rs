@@ -24,11 +24,7 @@ pub const EPSILON: f64 = 0.1;
 impl Golden {
     /// `None`, with a line that says so, where the variable is not set.
     pub fn open() -> Option<Golden> {
-        let Some(folder) = std::env::var_os("SMALLBOX_GOLDEN_DIR") else {
-            println!("skipped: SMALLBOX_GOLDEN_DIR is not set");
-            return None;
-        };
-        let path = std::path::Path::new(&folder).join("crown.safetensors");
+        let path = crate::golden::folder()?.join("crown.safetensors");
         let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let file = SafeTensors::deserialize(&bytes).expect("safetensors");
         let mut golden = Golden { tensors: BTreeMap::new(), labels: Vec::new(), images: Vec::new() };
