@@ -33,7 +33,7 @@ pub struct Schedule {
 /// What rows bring along and take away, a vector for each ReLU layer, `[R,F]` row by row.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Parameters {
-    /// α ∈ [0,1]; looked at where the neuron is unstable and not split.
+    /// α ∈ \[0, 1\]; looked at where the neuron is unstable and not split.
     pub slopes: Vec<Vec<f32>>,
     /// 1: z ≥ 0; −1: z ≤ 0; 0: not split. Empty where the ascent knows no splits.
     pub splits: Vec<Vec<f32>>,

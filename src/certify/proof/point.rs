@@ -13,7 +13,7 @@ impl Prover {
     /// Intervals that hold the real outputs at `x`.
     ///
     /// # Errors
-    /// [`crate::Error::Config`] for a point that does not fit.
+    /// [`Error::Config`](crate::error::Error::Config) for a point that does not fit.
     pub fn evaluate(self: &Arc<Prover>, x: &[f64]) -> Result<Vec<(f64, f64)>> {
         let (lower, upper) = Region::interval(self, x, x)?.outputs();
         Ok(lower.into_iter().zip(upper).collect())
@@ -22,7 +22,7 @@ impl Prover {
     /// Whether `x` breaks the claim beyond doubt: it lies in the box and its real outputs make every constraint of a clause true.
     ///
     /// # Errors
-    /// [`crate::Error::Config`] for a point or a property that does not fit.
+    /// [`Error::Config`](crate::error::Error::Config) for a point or a property that does not fit.
     pub fn refutes(self: &Arc<Prover>, property: &Property, x: &[f64]) -> Result<bool> {
         property.check(self.inputs(), self.outputs())?;
         let inside = |(x, (l, u)): (&f64, (&f64, &f64))| l <= x && x <= u;
@@ -48,7 +48,7 @@ impl Prover {
 /// [`Prover::evaluate`] for a single point.
 ///
 /// # Errors
-/// [`crate::Error::Config`] for a point that does not fit.
+/// [`Error::Config`](crate::error::Error::Config) for a point that does not fit.
 pub fn evaluate(network: &ReluNetwork, x: &[f64]) -> Result<Vec<(f64, f64)>> {
     Arc::new(Prover::new(network)?).evaluate(x)
 }
@@ -56,7 +56,7 @@ pub fn evaluate(network: &ReluNetwork, x: &[f64]) -> Result<Vec<(f64, f64)>> {
 /// [`Prover::refutes`] for a single point.
 ///
 /// # Errors
-/// [`crate::Error::Config`] for a point or a property that does not fit.
+/// [`Error::Config`](crate::error::Error::Config) for a point or a property that does not fit.
 pub fn refutes(network: &ReluNetwork, property: &Property, x: &[f64]) -> Result<bool> {
     Arc::new(Prover::new(network)?).refutes(property, x)
 }
