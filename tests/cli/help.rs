@@ -25,6 +25,7 @@ fn every_subcommand_has_help_on_the_standard_output() {
         &["data", "verify"],
         &["data", "show"],
         &["bench"],
+        &["bench", "crown"],
         &["bench", "step"],
     ] {
         let ran = smallbox(folder.path(), &[command, &["--help"]].concat());

@@ -1,4 +1,4 @@
-//! `smallbox bench`: how fast this machine is.
+//! `smallbox bench step`: whole training steps.
 
 use std::time::Instant;
 
@@ -8,20 +8,14 @@ use smallbox::error::{Error, Result};
 use smallbox::nn::ARCHITECTURES;
 use smallbox::train::{Config, MethodKind, StepBench};
 
-use super::format::{bytes, count};
-use super::options::DeviceOptions;
-use super::{machine, output, parse};
-
-/// Subcommands of `bench`.
-#[derive(clap::Subcommand)]
-pub enum Command {
-    /// Time whole training steps at full epsilon on random images of 1×28×28
-    Step(StepArgs),
-}
+use super::median_and_best;
+use crate::cli::format::{bytes, count};
+use crate::cli::options::DeviceOptions;
+use crate::cli::{machine, output, parse};
 
 /// Options of `bench step`.
 #[derive(clap::Args)]
-pub struct StepArgs {
+pub struct Args {
     /// Architecture
     #[arg(long, default_value = "cnn3", value_parser = PossibleValuesParser::new(ARCHITECTURES))]
     arch: String,
@@ -48,13 +42,8 @@ pub struct StepArgs {
 /// A median of fewer steps says little.
 const FEWEST_STEPS: usize = 5;
 
-/// Does what `command` asks for.
-pub fn run(command: &Command) -> Result<()> {
-    let Command::Step(args) = command;
-    step(args)
-}
-
-fn step(args: &StepArgs) -> Result<()> {
+/// Times training steps.
+pub fn run(args: &Args) -> Result<()> {
     if args.steps < FEWEST_STEPS {
         return Err(Error::Usage(format!("--steps {}: expected at least {FEWEST_STEPS}", args.steps)));
     }
@@ -108,22 +97,4 @@ fn step(args: &StepArgs) -> Result<()> {
         count(samples_per_second.round() as u64),
         bytes(peak as u64)
     ))
-}
-
-/// Median (of an even number, the mean of the middle two) and least of times.
-fn median_and_best(seconds: &mut [f64]) -> (f64, f64) {
-    seconds.sort_by(f64::total_cmp);
-    let n = seconds.len();
-    ((seconds[(n - 1) / 2] + seconds[n / 2]) / 2.0, seconds[0])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::median_and_best;
-
-    #[test]
-    fn medians() {
-        assert_eq!(median_and_best(&mut [3.0, 1.0, 2.0]), (2.0, 1.0));
-        assert_eq!(median_and_best(&mut [4.0, 1.0, 2.0, 9.0]), (3.0, 1.0));
-    }
 }

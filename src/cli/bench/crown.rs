@@ -1,0 +1,119 @@
+//! `smallbox bench crown`: bounds of a model's margins on real images.
+
+use std::time::Instant;
+
+use serde_json::json;
+use smallbox::certify::bounds::{Boxes, Objective, Relaxer};
+use smallbox::certify::network::ReluNetwork;
+use smallbox::certify::property::Property;
+use smallbox::error::{Error, Result};
+use smallbox::train::checkpoint;
+
+use super::median_and_best;
+use crate::cli::certify::claim;
+use crate::cli::format::bytes;
+use crate::cli::model::ModelOptions;
+use crate::cli::options::DeviceOptions;
+use crate::cli::{machine, output, parse};
+
+/// Options of `bench crown`.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    model: ModelOptions,
+    /// Radius of the L∞ ball in pixels of `[0, 1]`, also as a fraction: 2/255 `[default: the run's]`
+    #[arg(long, value_name = "E", value_parser = parse::number, allow_negative_numbers = true)]
+    epsilon: Option<f64>,
+    /// The first N test images
+    #[arg(long, value_name = "N", value_parser = parse::positive, default_value_t = 64)]
+    limit: usize,
+    /// Images bounded at once
+    #[arg(long, value_name = "N", value_parser = parse::positive, default_value_t = 16)]
+    batch: usize,
+    /// Passes over the images to time
+    #[arg(long, value_name = "N", value_parser = parse::positive, default_value_t = 3)]
+    passes: usize,
+    #[command(flatten)]
+    device: DeviceOptions,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// Times CROWN: bounds of every ReLU's input that is not stable by intervals, then of all margins.
+pub fn run(args: &Args) -> Result<()> {
+    args.device.set_threads()?;
+    let found = args.model.find()?;
+    let epsilon = found.epsilon(args.epsilon)?;
+    let dataset = found.dataset()?;
+    let split = &dataset.test;
+    if args.limit > split.len() {
+        return Err(Error::Usage(format!("--limit {}: there are {} test images", args.limit, split.len())));
+    }
+    let model = found.network(Some(&dataset))?;
+    let network = ReluNetwork::from_model(&model, &checkpoint::load_tensors(found.file(), &model)?)?;
+    let properties: Vec<Property> = (0..args.limit).map(|index| claim(split, index, epsilon).property).collect();
+
+    let mut session = args.device.open_or(None)?;
+    let session = session.as_mut();
+    let batch = args.batch.min(args.limit);
+    let mut relaxer = Relaxer::new(session, &network, batch)?;
+    let mut seconds = Vec::with_capacity(args.passes);
+    let (mut unstable, mut sum, mut certified) = (0, 0.0, 0);
+    // The pass before those that count makes the programs and the buffers.
+    for pass in 0..=args.passes {
+        (unstable, sum, certified) = (0, 0.0, 0);
+        let begun = Instant::now();
+        for chunk in properties.chunks(batch) {
+            let ends: Vec<(&[f64], &[f64])> = chunk.iter().map(|p| (&p.lower[..], &p.upper[..])).collect();
+            let boxes = Boxes::new(&network, &ends);
+            let mut bounds = pollster::block_on(relaxer.interval(session, &boxes))?;
+            pollster::block_on(relaxer.tighten(session, &mut bounds, false))?;
+            let objectives: Vec<Objective> =
+                chunk.iter().enumerate().flat_map(|(sample, p)| margins(sample, p)).collect();
+            let lower = pollster::block_on(relaxer.lower_bounds(session, &bounds, &objectives))?;
+            unstable += (0..chunk.len()).map(|sample| bounds.unstable(sample).iter().sum::<usize>()).sum::<usize>();
+            sum += lower.iter().map(|&l| f64::from(l)).sum::<f64>();
+            certified += lower.chunks(lower.len() / chunk.len()).filter(|l| l.iter().all(|&l| l > 0.0)).count();
+        }
+        if pass > 0 {
+            seconds.push(begun.elapsed().as_secs_f64());
+        }
+    }
+    relaxer.release(session);
+    let (median, best) = median_and_best(&mut seconds);
+    let images = args.limit as f64;
+    let (rate, peak, rss) = (images / median, session.memory().total(), machine::peak_rss_bytes());
+    let device = session.device();
+    let mean = sum / (images * (network.outputs() - 1) as f64);
+    if args.json {
+        return output::print_json(&json!({
+            "device": device.id, "device_name": device.name, "model": found.argument(), "epsilon": epsilon,
+            "images": args.limit, "batch": batch, "passes": args.passes, "threads": rayon::current_num_threads(),
+            "median_seconds": median, "min_seconds": best, "images_per_second": rate,
+            "unstable": unstable, "mean_margin": mean, "positive": certified,
+            "peak_bytes": peak, "peak_rss_bytes": rss,
+        }));
+    }
+    let rss = rss.map_or_else(String::new, |rss| format!(", process {}", bytes(rss)));
+    output::print(&format!(
+        "CROWN of {} images, {batch} at once, ε = {epsilon}, on {} ({})\n\
+         median {median:.3} s, best {best:.3} s of {} passes: {rate:.1} images/s\n\
+         {:.0} unstable neurons an image, mean margin ≥ {mean:.4}, all margins positive on {certified} (in f32: not proved)\n\
+         peak device memory {}{rss}\n",
+        args.limit,
+        device.id,
+        device.name,
+        args.passes,
+        unstable as f64 / images,
+        bytes(peak as u64),
+    ))
+}
+
+/// What a property wants positive, one for each clause.
+fn margins(sample: usize, property: &Property) -> impl Iterator<Item = Objective> {
+    property.clauses.iter().map(move |clause| Objective {
+        sample,
+        coefficients: clause[0].coefficients.iter().map(|&c| c as f32).collect(),
+    })
+}

@@ -1,0 +1,41 @@
+//! `smallbox bench`: how fast this machine is.
+
+mod crown;
+mod step;
+
+use smallbox::error::Result;
+
+/// Subcommands of `bench`.
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Time CROWN bounds of images around which a model is certified
+    Crown(crown::Args),
+    /// Time whole training steps at full epsilon on random images of 1×28×28
+    Step(step::Args),
+}
+
+/// Does what `command` asks for.
+pub fn run(command: &Command) -> Result<()> {
+    match command {
+        Command::Crown(args) => crown::run(args),
+        Command::Step(args) => step::run(args),
+    }
+}
+
+/// Median (of an even number, the mean of the middle two) and least of times.
+fn median_and_best(seconds: &mut [f64]) -> (f64, f64) {
+    seconds.sort_by(f64::total_cmp);
+    let n = seconds.len();
+    ((seconds[(n - 1) / 2] + seconds[n / 2]) / 2.0, seconds[0])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::median_and_best;
+
+    #[test]
+    fn medians() {
+        assert_eq!(median_and_best(&mut [3.0, 1.0, 2.0]), (2.0, 1.0));
+        assert_eq!(median_and_best(&mut [4.0, 1.0, 2.0, 9.0]), (3.0, 1.0));
+    }
+}
