@@ -27,6 +27,12 @@ impl Window {
     /// The start neuron itself.
     pub const START: Window = Window { stride: [1; 2], offset: [0; 2] };
 
+    /// The upper left element of a row that started at `start`.
+    pub fn corner(self, start: [usize; 2]) -> [isize; 2] {
+        let at = |axis: usize| (self.stride[axis] * start[axis]) as isize + self.offset[axis];
+        [at(0), at(1)]
+    }
+
     /// The window before a convolution whose output has this window.
     pub fn before(self, spec: Conv2dSpec) -> Window {
         let offset = |axis: usize| self.offset[axis] * spec.stride[axis] as isize - spec.padding[axis] as isize;

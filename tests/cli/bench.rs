@@ -32,7 +32,8 @@ fn crown_is_timed() {
     assert!(number("images_per_second") > 0.0 && number("min_seconds") <= number("median_seconds"), "{timed}");
     // What it bounds is what `certify` bounds: an image has positive margins here if CROWN proves it there.
     let certify = ["certify", "run", "--device", "cpu", "--epsilon", "0.01", "--limit", "6", "--method", "crown"];
-    let proved = smallbox(folder.path(), &[&certify[..], &["--attack-steps", "0", "--quiet", "--json"]].concat()).json();
+    let proved =
+        smallbox(folder.path(), &[&certify[..], &["--attack-steps", "0", "--quiet", "--json"]].concat()).json();
     assert_eq!(timed["positive"], proved["certified"]["count"], "{timed} {proved}");
     assert!(bench(&["--limit", "2"]).text().contains("images/s"));
     bench(&["--limit", "99999999"]).assert_error(2, &["--limit 99999999", "test images"]);

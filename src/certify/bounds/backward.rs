@@ -34,7 +34,7 @@ pub(super) struct Bounded {
     /// Least value of each row relative to its value at the middle of the box, `[R]`.
     pub(super) lower: Value,
     /// Coefficients at the output of each ReLU node that was met, by its number.
-    pub(super) at_relu: BTreeMap<usize, Value>,
+    pub(super) at_relu: BTreeMap<usize, Coefficients>,
 }
 
 impl Pass<'_> {
@@ -100,7 +100,7 @@ impl Pass<'_> {
                 }
                 Operation::Relu => {
                     let number = relus.binary_search(&index).expect("the list of ReLU nodes");
-                    at_relu.insert(number, at.value);
+                    at_relu.insert(number, at);
                     let relaxation = self.relaxations.get(number).copied().unwrap_or_default();
                     let bounds = self.bounds[number];
                     let (value, summands) =

@@ -10,12 +10,15 @@
 
 mod ascent;
 mod backward;
+mod climb;
 mod forward;
 mod region;
 mod rows;
+mod starts;
 mod weights;
 
 pub use ascent::{Ascended, Ascent, Parameters, Schedule};
+pub use climb::MOST_ELEMENTS;
 pub use region::Boxes;
 pub use rows::{Objective, Relaxer};
 
@@ -45,6 +48,11 @@ impl Layer {
     /// Whether the neuron with index `i` of `[N,F]` may be on either side of 0.
     pub fn is_unstable(&self, i: usize) -> bool {
         self.lower[i] < 0.0 && self.upper[i] > 0.0
+    }
+
+    /// CROWN's slope of the line below neuron `i` of `[N,F]`.
+    fn default_slope(&self, i: usize) -> f32 {
+        f32::from(u8::from(self.upper[i] > -self.lower[i]))
     }
 
     /// Least, greatest and middle values of each sample, one after the other, as the ops take them: `[N,3,F]`.

@@ -1,6 +1,7 @@
 //! Programs that bound boxes: one interval pass for a batch, and backward passes for many rows.
 
 use super::backward::Pass;
+use super::climb::Climb;
 use super::forward;
 use super::weights::{self, Placed, image};
 use super::{Bounds, Boxes, Layer};
@@ -33,6 +34,8 @@ pub struct Relaxer<'a> {
     interval: Program,
     /// Passes that start at the input of each ReLU node, from the second on, made when they are needed first.
     neurons: Vec<Option<Rows>>,
+    /// Ascents from the same places, of several numbers of rows.
+    pub(super) climbs: Vec<Vec<Climb>>,
     objectives: Option<Rows>,
 }
 
@@ -69,7 +72,8 @@ impl<'a> Relaxer<'a> {
         g.output(CENTER, outputs);
         let interval = session.compile(&Plan::new(g)?)?;
         let neurons = network.relus().iter().map(|_| None).collect();
-        Ok(Relaxer { network, batch, interval, neurons, objectives: None })
+        let climbs = network.relus().iter().map(|_| Vec::new()).collect();
+        Ok(Relaxer { network, batch, interval, neurons, climbs, objectives: None })
     }
 
     /// Number of boxes that go at once.
@@ -182,6 +186,7 @@ impl<'a> Relaxer<'a> {
         for rows in self.neurons.into_iter().flatten().chain(self.objectives) {
             session.release(rows.program);
         }
+        self.climbs.into_iter().flatten().for_each(|climb| climb.release(session));
     }
 
     /// Least deviations from the middle of the rows (index in `[N,F]`, sign) that start at the input of ReLU `number`.
@@ -238,7 +243,7 @@ impl<'a> Relaxer<'a> {
         Ok(Rows { program: session.compile(&Plan::new(g)?)?, count })
     }
 
-    fn shared(&self) -> Shared<'a> {
+    pub(super) fn shared(&self) -> Shared<'a> {
         Shared { network: self.network, batch: self.batch }
     }
 
@@ -247,14 +252,14 @@ impl<'a> Relaxer<'a> {
         write_state_f32(session, REGION, &boxes.packed())
     }
 
-    fn place_layer(&self, session: &mut dyn Session, bounds: &Bounds, number: usize) -> Result<()> {
+    pub(super) fn place_layer(&self, session: &mut dyn Session, bounds: &Bounds, number: usize) -> Result<()> {
         let name = bounds_state(number);
         session.create_state(&name, &self.shared().bounds_type(number))?;
         write_state_f32(session, &name, &bounds.layers[number].packed(self.batch))
     }
 
     /// Whether intervals bound the input of ReLU `number` exactly: one affine map, or none, separates it from the box.
-    fn is_exact(&self, number: usize) -> bool {
+    pub(super) fn is_exact(&self, number: usize) -> bool {
         let node = &self.network.nodes()[self.shared().relu_input(number)];
         match node.operation {
             Operation::Input => true,

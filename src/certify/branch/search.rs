@@ -235,7 +235,7 @@ impl<'a> Search<'a> {
         let schedule = &self.settings.schedule;
         let found = ascent.run(session, task.bounds, &objectives, &thresholds, &mut parameters, schedule).await?;
         task.neurons.take(&parameters, domains);
-        let coefficients = ascent.coefficients(session, &objectives).await?;
+        let coefficients = ascent.coefficients(session, task.bounds, &objectives).await?;
         for (row, domain) in domains.iter_mut().enumerate() {
             // A part's bound is at least its parent's.
             domain.lower = domain.lower.max(found.lower[row] - thresholds[row]);

@@ -16,6 +16,7 @@ pub use settings::{Method, Settings};
 use serde::{Deserialize, Serialize};
 
 use super::branch::{Statistics, Tree};
+use super::proof::Derivation;
 
 /// What decided a claim, cheapest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -109,8 +110,8 @@ pub struct Outcome {
 /// What a certificate is made of.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Proof {
-    /// Whether the bounds of the ReLU inputs come from backward passes; else from intervals.
-    pub crown: bool,
+    /// Where the bounds of the ReLU inputs come from.
+    pub derivation: Derivation,
     /// Neurons that the leaves' slopes belong to: (ReLU layer, neuron), ascending.
     pub table: Vec<(usize, usize)>,
     /// A tree for each clause, in order.

@@ -4,7 +4,6 @@ use super::Proof;
 use crate::certify::branch::{self, Node};
 use crate::certify::certificate::{About, Certificate, Tree};
 use crate::certify::network::ReluNetwork;
-use crate::certify::proof::Derivation;
 use crate::certify::property::Property;
 
 impl Proof {
@@ -14,7 +13,7 @@ impl Proof {
         Certificate {
             network: network.digest(),
             property: property.clone(),
-            derivation: if self.crown { Derivation::Crown(Vec::new()) } else { Derivation::Interval },
+            derivation: self.derivation.clone(),
             slopes: self.table.clone(),
             trees: self.trees.iter().zip(&property.clauses).map(tree).collect(),
             about,

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use super::settings::{Method, Settings};
 use super::{Open, Outcome, Proof, Stage, Verdict};
 use crate::certify::attack::{self, Attacker};
-use crate::certify::bounds::{Ascent, Bounds, Boxes, Objective, Relaxer};
+use crate::certify::bounds::{Ascent, Bounds, Boxes, MOST_ELEMENTS, Objective, Relaxer};
 use crate::certify::branch::{Leaf, Neurons, Node, Root, Search, Statistics, Stopped, Task, Tree};
 use crate::certify::network::ReluNetwork;
-use crate::certify::proof::{self, Prover, Region, Slopes};
+use crate::certify::proof::{self, Derivation, Prover, Region, Slopes, Start};
 use crate::certify::property::Property;
 use crate::device::Session;
 use crate::error::Result;
@@ -42,6 +42,8 @@ struct Pending<'c> {
     seconds: f64,
     unstable: Vec<usize>,
     region: Option<Region>,
+    /// Slopes of the passes that bound single neurons.
+    starts: Vec<Start>,
     decided: Option<Outcome>,
     /// Best bound of each clause so far, by the device or proved.
     lower: Vec<f32>,
@@ -52,7 +54,16 @@ impl<'c> Pending<'c> {
         let clauses = claim.property.clauses.iter().enumerate();
         let objectives = clauses.flat_map(|(k, clause)| (0..clause.len()).map(move |c| (k, c))).collect();
         let lower = vec![f32::NEG_INFINITY; claim.property.clauses.len()];
-        Pending { claim, objectives, seconds: 0.0, unstable: Vec::new(), region: None, decided: None, lower }
+        Pending {
+            claim,
+            objectives,
+            seconds: 0.0,
+            unstable: Vec::new(),
+            region: None,
+            starts: Vec::new(),
+            decided: None,
+            lower,
+        }
     }
 
     fn native(&self) -> Vec<proof::Objective> {
@@ -94,7 +105,8 @@ impl<'c> Pending<'c> {
             let leaf = Leaf { constraint, slopes: Vec::new(), multipliers: Vec::new(), lower };
             trees.push(Tree { nodes: vec![Node::Leaf(leaf)] });
         }
-        let proof = Proof { crown, table: Vec::new(), trees };
+        let derivation = if crown { Derivation::Crown(Vec::new()) } else { Derivation::Interval };
+        let proof = Proof { derivation, table: Vec::new(), trees };
         self.decided =
             Some(Outcome { margin: Some(margin), proof: Some(proof), ..self.outcome(Verdict::Certified, stage) });
         true
@@ -266,8 +278,30 @@ impl<'a> Cascade<'a> {
             }
             pending.seconds += start.elapsed().as_secs_f64();
         }
-        if self.settings.method >= Method::AlphaCrown {
+        let left: Vec<usize> = (0..open.len()).filter(|&sample| open[sample].decided.is_none()).collect();
+        if self.settings.method >= Method::AlphaCrown && !left.is_empty() {
+            self.starts(session, &mut bounds, &mut open, &left).await?;
             self.ascend(session, &bounds, &mut open).await?;
+        }
+        Ok(())
+    }
+
+    /// Bounds of the ReLU inputs of what is left, with slopes of their own.
+    async fn starts(
+        &mut self,
+        session: &mut dyn Session,
+        bounds: &mut Bounds,
+        open: &mut [&mut Pending<'_>],
+        left: &[usize],
+    ) -> Result<()> {
+        let start = Instant::now();
+        let deadline = start + self.settings.timeout.div_f64(STARTS_SHARE) * left.len() as u32;
+        let found = self.relaxer.ascend(session, bounds, left, &self.settings.starts, deadline).await?;
+        let each = start.elapsed().as_secs_f64() / left.len() as f64;
+        for (&sample, starts) in left.iter().zip(found) {
+            open[sample].starts = starts;
+            open[sample].unstable = bounds.unstable(sample);
+            open[sample].seconds += each;
         }
         Ok(())
     }
@@ -357,10 +391,10 @@ impl<'a> Cascade<'a> {
         if pending.lower.iter().any(|&l| l <= 0.0) && self.settings.method < Method::Bab {
             return Ok(());
         }
-        self.region(pending)?;
-        let region = pending.region.as_ref().expect("made above");
         let slopes = Arc::new(Slopes::new(&self.prover, neurons.table.clone())?);
-        let region = region.with_slopes(&slopes)?;
+        let derivation = Derivation::Crown(std::mem::take(&mut pending.starts));
+        let (lower, upper) = (&pending.claim.property.lower, &pending.claim.property.upper);
+        let region = Region::new(&self.prover, lower, upper, &slopes, derivation.clone())?;
         // What the slopes prove, natively.
         let of_root = |root: &Root| {
             let constraint = &pending.claim.property.clauses[root.clause][root.constraint];
@@ -414,7 +448,7 @@ impl<'a> Cascade<'a> {
         }
         let least = |tree: &Tree| tree.leaves().iter().map(|(_, leaf)| leaf.lower).fold(f64::INFINITY, f64::min);
         let margin = trees.iter().map(least).fold(f64::INFINITY, f64::min);
-        let proof = Proof { crown: true, table: neurons.table.clone(), trees };
+        let proof = Proof { derivation, table: neurons.table.clone(), trees };
         pending.decided = Some(Outcome {
             margin: Some(margin),
             search: statistics,
@@ -437,14 +471,13 @@ impl<'a> Cascade<'a> {
     }
 }
 
-/// ReLU inputs that the rows of an ascent may have together: each is kept a dozen times over (slopes, multipliers, their moments and
-/// best values, coefficients and gradients), which makes 400 MiB.
-const ASCENT_NEURONS: usize = 1 << 23;
+/// The ascents for single neurons may take this part (1/…) of the time of an image.
+const STARTS_SHARE: f64 = 4.0;
 
 /// Rows of an ascent that fit, 2 at least: a domain has two parts.
 fn rows_that_fit(network: &ReluNetwork) -> usize {
     let neurons: usize = network.relus().iter().map(|&relu| network.nodes()[relu].shape.elements()).sum();
-    (ASCENT_NEURONS / neurons.max(1)).max(2)
+    (MOST_ELEMENTS / neurons.max(1)).max(2)
 }
 
 /// Runs a stage on what is open and shares its time among it.

@@ -54,6 +54,8 @@ pub struct Settings {
     pub attack: Option<AttackSpec>,
     /// Seed of its starts.
     pub seed: u64,
+    /// The ascents of α-CROWN for the bounds of single neurons.
+    pub starts: Schedule,
     /// The ascent of α-CROWN.
     pub ascent: Schedule,
     /// Rows of that ascent.
@@ -77,6 +79,7 @@ impl Default for Settings {
             timeout: Duration::from_secs(30),
             attack: Some(AttackSpec::pgd(100, 1)),
             seed: 0,
+            starts: Schedule { until_proved: false, ..schedule(20, 0.25, 0.0) },
             ascent: schedule(30, 0.25, 0.0),
             ascent_rows: 128,
             search: branch::Settings {

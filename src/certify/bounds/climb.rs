@@ -1,0 +1,423 @@
+//! The programs of an ascent: one step of all rows' slopes and multipliers, and a look at the bounds of the best ones.
+
+use std::time::Instant;
+
+use super::backward::{Bounded, Pass};
+use super::rows::{ROWS, Shared};
+use super::weights::Placed;
+use super::{Ascended, Parameters, Schedule};
+use crate::device::{Program, Session, read_f32, read_state_f32, write_state_f32};
+use crate::error::Result;
+use crate::graph::{Graph, Plan, Value};
+use crate::ops::{self, AdamSpec, ROW_WORDS, Relaxation, Window};
+use crate::shape::{Shape, TensorType};
+
+/// Where rows begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// At linear functions of the outputs.
+    Outputs,
+    /// At single inputs of the ReLU with this number.
+    Neurons(usize),
+}
+
+/// The coefficients of one ReLU layer in every row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Extent {
+    /// `[C,KH,KW]`.
+    pub(super) shape: [usize; 3],
+    /// Where that lies.
+    pub(super) window: Window,
+}
+
+impl Extent {
+    /// Number of coefficients of a row.
+    pub(super) fn elements(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// The neuron of an `[H,W]` image that element `element` of a row stands for, if the row began at `start`; `None` outside.
+    pub(super) fn neuron(&self, start: [usize; 2], element: usize, image: [usize; 2]) -> Option<usize> {
+        let [_, height, width] = self.shape;
+        let at = self.window.corner(start);
+        let y = usize::try_from(at[0] + (element / width % height) as isize).ok().filter(|&y| y < image[0])?;
+        let x = usize::try_from(at[1] + (element % width) as isize).ok().filter(|&x| x < image[1])?;
+        Some((element / (height * width) * image[0] + y) * image[1] + x)
+    }
+
+    /// The other way round: where a row that began at `start` has its coefficient of `neuron`, if it has one.
+    pub(super) fn element(&self, start: [usize; 2], neuron: usize, image: [usize; 2]) -> Option<usize> {
+        let [_, height, width] = self.shape;
+        let at = self.window.corner(start);
+        let (y, x) = ((neuron / image[1] % image[0]) as isize, (neuron % image[1]) as isize);
+        let y = usize::try_from(y - at[0]).ok().filter(|&y| y < height)?;
+        let x = usize::try_from(x - at[1]).ok().filter(|&x| x < width)?;
+        Some((neuron / (image[0] * image[1]) * height + y) * width + x)
+    }
+}
+
+/// What rows begin with.
+pub(super) struct Given {
+    /// Their records, [`ROW_WORDS`] each.
+    pub(super) records: Vec<u32>,
+    /// Coefficients of the outputs, or the sign of each neuron.
+    pub(super) values: Vec<f32>,
+    /// Value of each row at the middle of its box.
+    pub(super) middles: Vec<f32>,
+}
+
+/// An ascent for a fixed number of rows.
+pub(super) struct Climb {
+    step: Program,
+    look: Program,
+    origin: Origin,
+    rows: usize,
+    /// Of each ReLU layer; `None` where no row comes.
+    extents: Vec<Option<Extent>>,
+    splits: bool,
+    /// Distinguishes the states of several ascents in one session.
+    tag: String,
+}
+
+const GIVEN: &str = "given";
+const SLOPE_RATES: &str = "slope_rates";
+const MULTIPLIER_RATES: &str = "multiplier_rates";
+const LOWER: &str = "lower";
+
+/// α-CROWN's Adam: its defaults are PyTorch's.
+const ADAM: AdamSpec = AdamSpec { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 };
+
+/// Elements of all ReLU layers that the rows of an ascent may have together: each is kept a dozen times over (slopes, multipliers, their
+/// moments and best values, coefficients and gradients), which makes 400 MiB.
+pub const MOST_ELEMENTS: usize = 1 << 23;
+
+/// Steps between two looks at the bounds.
+const PATIENCE: usize = 5;
+
+/// The states of one parameter of one layer.
+struct Moved {
+    value: Value,
+    first: Value,
+    second: Value,
+    best: Value,
+}
+
+/// What each layer's relaxation has of rows that begin at `origin`, whatever the number of rows; `None` where no row comes.
+pub(super) fn extents(shared: &Shared<'_>, origin: Origin) -> Result<Vec<Option<Extent>>> {
+    let mut g = Graph::new();
+    let begun = Begun::new(&mut g, shared, origin, 1)?;
+    let found = begun.finish(&mut g, &[])?;
+    let extent = |number: usize| {
+        found.at_relu.get(&number).map(|at| {
+            let shape = g.shape(at.value);
+            Extent { shape: [shape[1], shape[2], shape[3]], window: at.window }
+        })
+    };
+    Ok((0..shared.network.relus().len()).map(extent).collect())
+}
+
+/// A graph with everything that a pass needs but the relaxations.
+struct Begun<'a> {
+    shared: &'a Shared<'a>,
+    origin: Origin,
+    placed: Placed,
+    rows: Value,
+    given: Value,
+    bounds: Vec<Value>,
+    region: Value,
+}
+
+impl<'a> Begun<'a> {
+    fn new(g: &mut Graph, shared: &'a Shared<'a>, origin: Origin, rows: usize) -> Result<Begun<'a>> {
+        let placed = Placed::new(g, shared.network)?;
+        let records = g.input(ROWS, TensorType::u32([rows, ROW_WORDS]))?;
+        let given = match origin {
+            Origin::Outputs => Shape::from([rows, shared.network.outputs()]),
+            Origin::Neurons(_) => Shape::from([rows]),
+        };
+        let given = g.input(GIVEN, TensorType::f32(given))?;
+        let (bounds, region) = shared.states(g)?;
+        Ok(Begun { shared, origin, placed, rows: records, given, bounds, region })
+    }
+
+    fn finish(&self, g: &mut Graph, relaxations: &[Relaxation]) -> Result<Bounded> {
+        let Begun { shared, rows, region, .. } = *self;
+        let pass =
+            Pass { network: shared.network, placed: &self.placed, rows, bounds: &self.bounds, region, relaxations };
+        match self.origin {
+            Origin::Outputs => pass.outputs(g, self.given),
+            Origin::Neurons(number) => pass.neurons(g, shared.relu_input(number), self.given),
+        }
+    }
+}
+
+impl Climb {
+    pub(super) fn new(
+        session: &mut dyn Session,
+        shared: &Shared<'_>,
+        origin: Origin,
+        rows: usize,
+        splits: bool,
+        tag: &str,
+    ) -> Result<Climb> {
+        let extents = extents(shared, origin)?;
+        let tag = tag.to_string();
+        let mut climb = Climb { step: Program(0), look: Program(0), origin, rows, extents, splits, tag };
+        climb.step = session.compile(&climb.plan(shared, true)?)?;
+        climb.look = session.compile(&climb.plan(shared, false)?)?;
+        Ok(climb)
+    }
+
+    /// Rows that go at once.
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Of each ReLU layer; `None` where no row comes.
+    pub(super) fn extents(&self) -> &[Option<Extent>] {
+        &self.extents
+    }
+
+    /// One step of the ascent, or a look at the bounds and coefficients of the best parameters.
+    fn plan(&self, shared: &Shared<'_>, step: bool) -> Result<Plan> {
+        let mut g = Graph::new();
+        let begun = Begun::new(&mut g, shared, self.origin, self.rows)?;
+        let mut slopes = Vec::new();
+        let mut multipliers = Vec::new();
+        let mut relaxations = Vec::new();
+        for (number, extent) in self.extents.iter().enumerate() {
+            let Some(Extent { shape: [c, h, w], .. }) = *extent else {
+                relaxations.push(Relaxation::default());
+                continue;
+            };
+            let ty = TensorType::f32([self.rows, c, h, w]);
+            let slope = self.moved(&mut g, "slope", number, &ty)?;
+            let mut relaxation = Relaxation { slopes: Some(if step { slope.value } else { slope.best }), splits: None };
+            if self.splits {
+                let multiplier = self.moved(&mut g, "multiplier", number, &ty)?;
+                let split = g.state(&self.name("split", number), ty)?;
+                relaxation.splits = Some((split, if step { multiplier.value } else { multiplier.best }));
+                multipliers.push(multiplier);
+            }
+            slopes.push(slope);
+            relaxations.push(relaxation);
+        }
+        let found = begun.finish(&mut g, &relaxations)?;
+        g.output(LOWER, found.lower);
+        if !step {
+            for (number, at) in found.at_relu {
+                g.output(&coefficients(number), at.value);
+            }
+            return Plan::new(g);
+        }
+        // Ascent is descent of the negative bound; rows do not meet, so the sum has each row's own gradient.
+        let seed = ops::fill(&mut g, -1.0, [self.rows])?;
+        let wrt: Vec<Value> = slopes.iter().chain(&multipliers).map(|m| m.value).collect();
+        let grads = ops::gradients_from(&mut g, found.lower, seed, &wrt)?;
+        let best = g.state(&self.name("best", 0), TensorType::f32([self.rows]))?;
+        let improved = ops::greater(&mut g, found.lower, best)?;
+        let higher = ops::maximum(&mut g, found.lower, best)?;
+        let per_row = g.reshape(improved, [self.rows, 1, 1, 1])?;
+        for moved in slopes.iter().chain(&multipliers) {
+            let kept = ops::select(&mut g, per_row, moved.value, moved.best)?;
+            ops::assign(&mut g, moved.best, kept)?;
+        }
+        ops::assign(&mut g, best, higher)?;
+        let slope_rates = g.input(SLOPE_RATES, TensorType::f32([2]))?;
+        let multiplier_rates = g.input(MULTIPLIER_RATES, TensorType::f32([2]))?;
+        let kinds = slopes.iter().map(|m| (m, [0.0, 1.0], slope_rates));
+        let kinds = kinds.chain(multipliers.iter().map(|m| (m, [0.0, f32::MAX], multiplier_rates)));
+        for ((moved, range, rates), grad) in kinds.zip(grads) {
+            // A layer that no path leads to has nothing to move.
+            let Some(grad) = grad else { continue };
+            let states = [moved.value, moved.first, moved.second];
+            ops::adam_within(&mut g, ADAM, range, states, grad, rates)?;
+        }
+        Plan::new(g)
+    }
+
+    fn moved(&self, g: &mut Graph, kind: &str, number: usize, ty: &TensorType) -> Result<Moved> {
+        let mut state = |what: &str| g.state(&self.name(&format!("{kind}.{what}"), number), ty.clone());
+        Ok(Moved { value: state("value")?, first: state("first")?, second: state("second")?, best: state("best")? })
+    }
+
+    fn name(&self, what: &str, number: usize) -> String {
+        format!("ascent/{}/{what}/{number}", self.tag)
+    }
+
+    /// Moves `parameters` of the given rows and leaves the best in their place. `thresholds` are what the bounds have to exceed, one for
+    /// each row. After `deadline` no further step begins, but one is always made.
+    ///
+    /// # Panics
+    /// If there are too many rows, or parameters of other extents.
+    pub(super) async fn run(
+        &self,
+        session: &mut dyn Session,
+        given: &Given,
+        thresholds: &[f32],
+        parameters: &mut Parameters,
+        schedule: &Schedule,
+        deadline: Option<Instant>,
+    ) -> Result<Ascended> {
+        let (records, values) = self.padded(given);
+        self.upload(session, parameters)?;
+        let mut steps = 0;
+        let mut lower = vec![f32::MIN; given.middles.len()];
+        for t in 0..schedule.iterations {
+            let factor = schedule.decay.powi(t as i32);
+            let slope_rates = ADAM.rates(schedule.slope_rate * factor, t as u64 + 1);
+            let multiplier_rates = ADAM.rates(schedule.multiplier_rate * factor, t as u64 + 1);
+            let mut feeds = vec![
+                (ROWS, bytemuck::cast_slice(&records)),
+                (GIVEN, bytemuck::cast_slice(&values)),
+                (SLOPE_RATES, bytemuck::cast_slice(&slope_rates)),
+            ];
+            feeds.push((MULTIPLIER_RATES, bytemuck::cast_slice(&multiplier_rates)));
+            session.run(self.step, &feeds)?;
+            steps += 1;
+            let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            if steps % PATIENCE == 0 || steps == schedule.iterations || steps == 1 || late {
+                let best = read_state_f32(session, &self.name("best", 0)).await?;
+                for ((lower, best), middle) in lower.iter_mut().zip(best).zip(&given.middles) {
+                    *lower = middle + best;
+                }
+                if late || schedule.until_proved && lower.iter().zip(thresholds).all(|(l, t)| l > t) {
+                    break;
+                }
+            }
+        }
+        self.download(session, parameters).await?;
+        Ok(Ascended { lower, steps })
+    }
+
+    /// Coefficients of each row at the output of each ReLU layer, for the best parameters of the latest run of the same rows; empty where
+    /// no row comes.
+    pub(super) async fn coefficients(&self, session: &mut dyn Session, given: &Given) -> Result<Vec<Vec<f32>>> {
+        self.run_look(session, given)?;
+        let mut all = Vec::new();
+        for (number, extent) in self.extents.iter().enumerate() {
+            let Some(extent) = extent else {
+                all.push(Vec::new());
+                continue;
+            };
+            let mut words = read_f32(session, self.look, &coefficients(number)).await?;
+            words.truncate(extent.elements() * given.middles.len());
+            all.push(words);
+        }
+        Ok(all)
+    }
+
+    /// Lower bounds for given parameters, without moving them.
+    pub(super) async fn look(
+        &self,
+        session: &mut dyn Session,
+        given: &Given,
+        parameters: &Parameters,
+    ) -> Result<Vec<f32>> {
+        self.upload(session, parameters)?;
+        self.run_look(session, given)?;
+        let lower = read_f32(session, self.look, LOWER).await?;
+        Ok(given.middles.iter().zip(lower).map(|(middle, l)| middle + l).collect())
+    }
+
+    /// Frees the programs.
+    pub(super) fn release(self, session: &mut dyn Session) {
+        session.release(self.step);
+        session.release(self.look);
+    }
+
+    fn run_look(&self, session: &mut dyn Session, given: &Given) -> Result<()> {
+        let (records, values) = self.padded(given);
+        session
+            .run(self.look, &[(ROWS, bytemuck::cast_slice(&records)), (GIVEN, bytemuck::cast_slice(&values))])
+            .map(|_| ())
+    }
+
+    /// Records and values of all rows; those past the last given one repeat it.
+    fn padded(&self, given: &Given) -> (Vec<u32>, Vec<f32>) {
+        let count = given.middles.len();
+        assert!((1..=self.rows).contains(&count), "{count} rows for an ascent of {}", self.rows);
+        let (mut records, mut values) = (given.records.clone(), given.values.clone());
+        let width = values.len() / count;
+        for _ in count..self.rows {
+            records.extend_from_within((count - 1) * ROW_WORDS..count * ROW_WORDS);
+            values.extend_from_within((count - 1) * width..count * width);
+        }
+        (records, values)
+    }
+
+    fn upload(&self, session: &mut dyn Session, parameters: &Parameters) -> Result<()> {
+        let write = |session: &mut dyn Session, kind: &str, number: usize, values: &[f32]| {
+            let Some(extent) = self.extents[number] else { return Ok(()) };
+            let n = extent.elements();
+            assert!(values.len().is_multiple_of(n) && values.len() <= n * self.rows, "rows of {n} elements");
+            let mut padded = values.to_vec();
+            padded.resize(n * self.rows, 0.0);
+            write_state_f32(session, &self.name(&format!("{kind}.value"), number), &padded)?;
+            write_state_f32(session, &self.name(&format!("{kind}.best"), number), &padded)?;
+            padded.fill(0.0);
+            write_state_f32(session, &self.name(&format!("{kind}.first"), number), &padded)?;
+            write_state_f32(session, &self.name(&format!("{kind}.second"), number), &padded)
+        };
+        for (number, slopes) in parameters.slopes.iter().enumerate() {
+            write(session, "slope", number, slopes)?;
+        }
+        for (number, multipliers) in parameters.multipliers.iter().enumerate() {
+            write(session, "multiplier", number, multipliers)?;
+        }
+        for (number, splits) in parameters.splits.iter().enumerate() {
+            let Some(extent) = self.extents[number] else { continue };
+            let mut padded = splits.clone();
+            padded.resize(extent.elements() * self.rows, 0.0);
+            write_state_f32(session, &self.name("split", number), &padded)?;
+        }
+        write_state_f32(session, &self.name("best", 0), &vec![f32::MIN; self.rows])
+    }
+
+    async fn download(&self, session: &mut dyn Session, parameters: &mut Parameters) -> Result<()> {
+        for (kind, values) in [("slope", &mut parameters.slopes), ("multiplier", &mut parameters.multipliers)] {
+            for (number, values) in values.iter_mut().enumerate() {
+                if self.extents[number].is_none() {
+                    continue;
+                }
+                let best = read_state_f32(session, &self.name(&format!("{kind}.best"), number)).await?;
+                let n = values.len();
+                values.copy_from_slice(&best[..n]);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn coefficients(number: usize) -> String {
+    format!("coefficients.{number}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements_and_neurons_are_inverse() {
+        let window = Window { stride: [2, 1], offset: [-1, -2] };
+        let extent = Extent { shape: [3, 4, 5], window };
+        let (image, mut outside) = ([7, 6], 0);
+        for start in [[0, 0], [1, 3], [3, 5]] {
+            let mut met = vec![false; 3 * 7 * 6];
+            for element in 0..extent.elements() {
+                let Some(neuron) = extent.neuron(start, element, image) else {
+                    outside += 1;
+                    continue;
+                };
+                assert_eq!(extent.element(start, neuron, image), Some(element));
+                met[neuron] = true;
+            }
+            for neuron in (0..met.len()).filter(|&n| !met[n]) {
+                assert_eq!(extent.element(start, neuron, image), None);
+            }
+        }
+        assert!(outside > 0);
+        let whole = Extent { shape: [3, 7, 6], window: Window::WHOLE };
+        assert!((0..whole.elements()).all(|e| whole.neuron([4, 4], e, image) == Some(e)));
+    }
+}
