@@ -1,3 +1,5 @@
 //! Certification: networks and properties as verifiers see them.
 
+mod files;
 mod network;
+mod onnx;
