@@ -79,6 +79,11 @@ impl ReluNetwork {
     /// # Errors
     /// [`Error::Config`] naming the operator and the node that can't be read.
     pub fn from_onnx(model: Model) -> Result<ReluNetwork> {
+        // Names of the file stand in messages, which are one line.
+        ReluNetwork::built(model).map_err(|e| Error::Config(e.to_string().replace(char::is_control, " ")))
+    }
+
+    fn built(model: Model) -> Result<ReluNetwork> {
         if (1..OLDEST_OPSET).contains(&model.opset) {
             return wrong(format!("operator set {}: expected {OLDEST_OPSET} or later", model.opset));
         }
