@@ -11,3 +11,4 @@ mod network;
 mod onnx;
 mod oracle;
 mod proof;
+mod query;

@@ -145,6 +145,9 @@ impl Builder {
                         all => all,
                     },
                 };
+                // Neither an image nor a vector: its elements in a row.
+                let row = [sample.iter().product()];
+                let sample = if matches!(sample.len(), 1 | 3) { sample } else { &row };
                 self.network = Some(ReluNetwork::new(sample, entry)?);
                 0
             }
