@@ -40,8 +40,10 @@ pub struct Inequality {
 
 /// A file may be this long, unpacked.
 const LARGEST_BYTES: u64 = 1 << 28;
-/// Bounds of inputs in all cases together that a file's assertions may multiply to: 400 MiB.
-const MOST_BOUNDS: usize = 1 << 24;
+/// Bounds and inequalities of all cases together that a file's assertions may multiply to: some 200 MiB.
+const MOST_BOUNDS: usize = 1 << 22;
+/// What a case counts besides its inputs.
+const CASE: usize = 64;
 
 /// A line and what is wrong there.
 type Wrong = (usize, String);
@@ -166,7 +168,7 @@ impl Size {
                 let mut all = Vec::new();
                 for part in parts {
                     all.extend(self.both(cases.clone(), part)?);
-                    if all.len() * self.inputs > MOST_BOUNDS {
+                    if all.len() * (self.inputs + CASE) > MOST_BOUNDS {
                         let (cases, inputs) = (all.len(), self.inputs);
                         return Err((line, format!("{cases} cases of {inputs} inputs: more than are taken")));
                     }
