@@ -403,7 +403,7 @@ mod tests {
         let extent = Extent { shape: [3, 4, 5], window };
         let (image, mut outside) = ([7, 6], 0);
         for start in [[0, 0], [1, 3], [3, 5]] {
-            let mut met = vec![false; 3 * 7 * 6];
+            let mut met = [false; 3 * 7 * 6];
             for element in 0..extent.elements() {
                 let Some(neuron) = extent.neuron(start, element, image) else {
                     outside += 1;
