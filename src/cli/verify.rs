@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -86,7 +87,7 @@ pub fn run(args: &Args) -> Result<()> {
             values.iter().enumerate().map(|(i, v)| format!("({letter}_{i} {v})")).collect()
         };
         let all = [named('X', inputs), named('Y', outputs)].concat();
-        write!(text, "({})\n", all.join("\n ")).expect("a string takes any text");
+        writeln!(text, "({})", all.join("\n ")).expect("a string takes any text");
     }
     if let Some(path) = &args.out {
         std::fs::write(path, &text).map_err(Error::io(path))?;
@@ -113,14 +114,15 @@ pub fn run(args: &Args) -> Result<()> {
 fn answer(args: &Args, network: &ReluNetwork, questions: &[Question], deadline: Instant) -> Result<Answer> {
     let mut answer = Answer { word: "unsat", reason: None, witness: None, outcome: None, domains: 0 };
     // A case that says nothing of the outputs is true in all of its box.
-    for question in questions.iter().filter(|q| q.claim.clauses.iter().any(Vec::is_empty)) {
+    let free: Vec<&Question> = questions.iter().filter(|q| q.claim.clauses.iter().any(Vec::is_empty)).collect();
+    let holds_points = |q: &&&Question| q.nearest.lower.iter().zip(&q.nearest.upper).all(|(l, u)| l <= u);
+    if let Some(question) = free.iter().find(holds_points) {
         let ends = question.nearest.lower.iter().zip(&question.nearest.upper);
-        if ends.clone().all(|(l, u)| l <= u) {
-            let point: Vec<f64> = ends.map(|(l, u)| l + 0.5 * (u - l)).collect();
-            let prover = std::sync::Arc::new(Prover::new(network)?);
-            answer.witness = Some(witness(&prover, point)?);
-            return Ok(Answer { word: "sat", ..answer });
-        }
+        let point: Vec<f64> = ends.map(|(l, u)| l + 0.5 * (u - l)).collect();
+        answer.witness = Some(witness(&Arc::new(Prover::new(network)?), point)?);
+        return Ok(Answer { word: "sat", ..answer });
+    }
+    if !free.is_empty() {
         return Ok(Answer { word: "unknown", reason: Some("a box that is empty but for rounding".into()), ..answer });
     }
     if questions.is_empty() {
@@ -184,7 +186,7 @@ fn answer(args: &Args, network: &ReluNetwork, questions: &[Question], deadline: 
 }
 
 /// A point with the outputs there, to the middle of their proved intervals.
-fn witness(prover: &std::sync::Arc<Prover>, point: Vec<f64>) -> Result<(Vec<f64>, Vec<f64>)> {
+fn witness(prover: &Arc<Prover>, point: Vec<f64>) -> Result<(Vec<f64>, Vec<f64>)> {
     let outputs = prover.evaluate(&point)?.into_iter().map(|(l, u)| 0.5 * (l + u)).collect();
     Ok((point, outputs))
 }
