@@ -154,16 +154,19 @@ fn windows_land_where_their_rows_started() {
             let [c, kh, kw] = place.window;
             let words = records(random, rows, 1);
             let x = random.tensor([rows, c, kh, kw], -1.0, 1.0);
+            let upstream = random.tensor([rows, c, place.image[0], place.image[1]], -1.0, 1.0);
             let got = run(session, |c| {
                 let x = c.input(&x);
                 let records = c.labels(&words);
                 let records = c.graph.reshape(records, [rows, ROW_WORDS])?;
                 let y = ops::embed_window(&mut c.graph, x, records, window(place, whole), place.image)?;
                 c.output("y", y);
-                Ok(())
+                c.gradients(&[y], std::slice::from_ref(&upstream), &[x])
             });
             let want = oracle::embed(place, &x, &words);
             assert_close(&format!("place {case}"), &got.tensor("y"), &want, Closeness::Exact);
+            let want = oracle::embed_backward(place, &upstream, &words);
+            assert_close(&format!("gradient, place {case}"), &got.tensor("grad0"), &want, Closeness::Exact);
         }
     });
 }

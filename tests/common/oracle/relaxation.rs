@@ -152,6 +152,19 @@ pub fn embed(windows: Windows, x: &Tensor, rows: &[u32]) -> Reference {
     Reference::exact(y)
 }
 
+/// Its gradient: what the images have where the windows lie.
+pub fn embed_backward(windows: Windows, upstream: &Tensor, rows: &[u32]) -> Reference {
+    let (n, pixels) = (windows.elements(), windows.pixels());
+    let [c, kh, kw] = windows.window;
+    let mut grad = Tensor::filled([upstream.shape[0], c, kh, kw], 0.0);
+    for (i, value) in grad.data.iter_mut().enumerate() {
+        if let Some(pixel) = windows.pixel(&rows[i / n * 4..][..4], i % n) {
+            *value = upstream.data[i / n * pixels + pixel];
+        }
+    }
+    Reference::exact(grad)
+}
+
 mod tests {
     use super::super::assert_gradient;
     use super::*;
