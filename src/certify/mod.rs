@@ -12,4 +12,5 @@ pub mod certificate;
 pub mod network;
 pub mod proof;
 pub mod property;
+pub mod query;
 pub mod record;

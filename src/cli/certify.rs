@@ -10,12 +10,11 @@ use serde_json::{Value, json};
 use smallbox::certify::attack::AttackSpec;
 use smallbox::certify::cascade::{Cascade, Claim, Method, Settings, Stage, Verdict};
 use smallbox::certify::certificate::About;
-use smallbox::certify::network::ReluNetwork;
 use smallbox::certify::property::Property;
 use smallbox::certify::record::{Counts, Job, Log, Record};
 use smallbox::data::{Split, View};
 use smallbox::error::{Error, Result};
-use smallbox::train::{Rate, checkpoint};
+use smallbox::train::Rate;
 
 use super::format::{Side, count, duration, radius, table};
 use super::model::ModelOptions;
@@ -87,9 +86,7 @@ pub fn run(args: &Args) -> Result<()> {
     let epsilon = found.epsilon(args.epsilon)?;
     let dataset = found.dataset()?;
     let split = args.split.of(&dataset)?;
-    let network = found.network(Some(&dataset))?;
-    let tensors = checkpoint::load_tensors(found.file(), &network)?;
-    let network = ReluNetwork::from_model(&network, &tensors)?;
+    let network = found.relu_network(Some(&dataset))?;
     let indices = chosen(args, split)?;
     let method = Method::parse(&args.method).expect("clap knows the names");
 

@@ -6,13 +6,11 @@ use std::time::Instant;
 use clap::builder::PossibleValuesParser;
 use serde_json::{Value, json};
 use smallbox::certify::certificate::{Certificate, Checker, Verdict};
-use smallbox::certify::network::ReluNetwork;
 use smallbox::data::{Dataset, View};
 use smallbox::error::{Error, Result};
 use smallbox::nn::ARCHITECTURES;
-use smallbox::train::checkpoint;
 
-use super::model::{Found, ModelOptions};
+use super::model::ModelOptions;
 use super::options::{DataDir, SplitName, set_threads};
 use super::{output, parse};
 
@@ -22,7 +20,7 @@ pub struct Args {
     /// Certificates
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The network that they are about: a run directory, or a .safetensors file
+    /// The network that they are about: a run directory, a .safetensors or an .onnx file
     #[arg(long, value_name = "M")]
     model: PathBuf,
     /// Architecture of a file that doesn't say it
@@ -76,7 +74,7 @@ pub fn run(args: &Args) -> Result<()> {
         true => Some(found.dataset()?),
         false => None,
     };
-    let network = network(&found, dataset.as_ref())?;
+    let network = found.relu_network(dataset.as_ref())?;
     let checker = Checker::new(&network)?;
     let image = match (args.epsilon, dataset.as_ref()) {
         (Some(_), Some(dataset)) => Some((dataset, found.epsilon(args.epsilon)?)),
@@ -113,13 +111,6 @@ pub fn run(args: &Args) -> Result<()> {
         failed => Err(Error::Gate(format!("{failed} of {total} certificates do not prove their claim"))),
     }
 }
-
-fn network(found: &Found<'_>, dataset: Option<&Dataset>) -> Result<ReluNetwork> {
-    let network = found.network(dataset)?;
-    let tensors = checkpoint::load_tensors(found.file(), &network)?;
-    ReluNetwork::from_model(&network, &tensors).map_err(|e| Error::model(found.file(), e.to_string()))
-}
-
 fn judge(args: &Args, file: &Path, checker: &Checker, image: Option<(&Dataset, f64)>) -> Outcome {
     let read = || -> Result<Certificate, String> {
         let bytes = std::fs::read(file).map_err(|e| e.to_string())?;

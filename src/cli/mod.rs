@@ -27,6 +27,7 @@ mod report;
 mod self_test;
 mod settings;
 mod train;
+mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -56,6 +57,8 @@ enum Command {
     Eval(Box<eval::Args>),
     /// Certify that a model keeps its answer on a whole box around each image
     Certify(Box<certify::Args>),
+    /// Decide a VNN-LIB property of an ONNX network: unsat, sat with a counter-example, unknown or timeout
+    Verify(Box<verify::Args>),
     /// Prove certificates again, independently of the search that found them
     Check(Box<check::Args>),
     /// Attack a model's images, and save what turns them
@@ -105,6 +108,7 @@ fn parse_and_run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
             Command::Train(args) => train::run(&args),
             Command::Eval(args) => eval::run(&args),
             Command::Certify(args) => certify::run(&args),
+            Command::Verify(args) => verify::run(&args),
             Command::Check(args) => check::run(&args),
             Command::Attack(args) => attack::run(&args),
             Command::Export(args) => export::run(&args),

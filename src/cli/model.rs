@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
+use smallbox::certify::network::ReluNetwork;
 use smallbox::data::{self, Dataset, LoadOptions};
 use smallbox::error::{Error, Result};
 use smallbox::nn::{ARCHITECTURES, Network, architecture};
@@ -13,7 +14,7 @@ use super::options::DataDir;
 /// Which model, and what its file may leave open.
 #[derive(clap::Args)]
 pub struct ModelOptions {
-    /// A run directory, or a .safetensors file
+    /// A run directory, or a .safetensors file; to certify, check and bench crown also an .onnx file that takes pixels of [0, 1]
     model: PathBuf,
     /// Architecture of a file that doesn't say it
     #[arg(long, value_parser = PossibleValuesParser::new(ARCHITECTURES))]
@@ -109,13 +110,45 @@ impl Found<'_> {
 
     /// Whether the file says which network it is for, so that [`Found::network`] needs no dataset.
     pub fn describes_itself(&self) -> Result<bool> {
-        Ok(checkpoint::read_model_info(&self.file)?.is_some())
+        Ok(self.is_onnx() || checkpoint::read_model_info(&self.file)?.is_some())
+    }
+
+    fn is_onnx(&self) -> bool {
+        let name = self.file.to_string_lossy();
+        name.ends_with(".onnx") || name.ends_with(".onnx.gz")
+    }
+
+    /// The network as certification sees it, with its weights. Where there is a dataset, its images must be of the network's size.
+    pub fn relu_network(&self, dataset: Option<&Dataset>) -> Result<ReluNetwork> {
+        if !self.is_onnx() {
+            let network = self.network(dataset)?;
+            let tensors = checkpoint::load_tensors(&self.file, &network)?;
+            return ReluNetwork::from_model(&network, &tensors).map_err(|e| Error::model(&self.file, e.to_string()));
+        }
+        let network = ReluNetwork::read_onnx(&self.file)?;
+        if let Some(dataset) = dataset {
+            let ([c, h, w], classes) = (dataset.input(), dataset.train.classes);
+            let (inputs, outputs) = (network.input().elements(), network.outputs());
+            if (c * h * w, classes) != (inputs, outputs) {
+                let name = &dataset.name;
+                return Err(Error::model(
+                    &self.file,
+                    format!(
+                        "{inputs} inputs and {outputs} outputs; {name} has images of {c}×{h}×{w} in {classes} classes"
+                    ),
+                ));
+            }
+        }
+        Ok(network)
     }
 
     /// The network that the weights belong to. Where there is a dataset, its images must be of the network's size; without one, the
     /// file must describe itself.
     pub fn network(&self, dataset: Option<&Dataset>) -> Result<Network> {
         let (file, arch) = (&self.file, self.options.arch.as_deref());
+        if self.is_onnx() {
+            return Err(Error::model(file, "an ONNX file: only certify, check, verify and bench crown take those"));
+        }
         let images = dataset.map(|d| (d.input(), d.train.classes));
         let Some(info) = checkpoint::read_model_info(file)? else {
             let Some(arch) = arch else {

@@ -2,6 +2,7 @@
 
 pub mod atomic;
 pub mod onnx;
+mod packed;
 pub mod tensorboard;
 pub mod tensors;
 pub mod vnnlib;

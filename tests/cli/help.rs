@@ -16,6 +16,7 @@ fn every_subcommand_has_help_on_the_standard_output() {
         &["attack"],
         &["eval"],
         &["check"],
+        &["verify"],
         &["export"],
         &["report"],
         &["devices"],

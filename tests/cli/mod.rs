@@ -16,6 +16,7 @@ mod killed;
 mod report;
 mod streams;
 mod train;
+mod verify;
 
 use std::path::Path;
 

@@ -163,6 +163,11 @@ impl<'a> Cascade<'a> {
         &self.prover
     }
 
+    /// Another time for each claim from now on.
+    pub fn set_timeout(&mut self, timeout: Duration) {
+        self.settings.timeout = timeout;
+    }
+
     /// Decides claims, at most a batch of them.
     ///
     /// # Panics

@@ -7,7 +7,7 @@ use crate::ops::Conv2dSpec;
 use crate::shape::Shape;
 
 /// Elements of the largest matrix that is made of a map that has only a diagonal: half a gigabyte.
-const LARGEST: usize = 1 << 26;
+pub(super) const LARGEST: usize = 1 << 26;
 
 /// x ↦ scale · x + shift, one of each for every channel or every element.
 #[derive(Clone, Debug)]
@@ -24,12 +24,13 @@ impl Diagonal {
         Diagonal { scale: deviation.iter().map(inverse).collect(), shift: shift.collect() }
     }
 
-    /// γ · (x − mean) / √(variance + ε) + β over the numbers as stored.
-    pub(super) fn batch_norm(gamma: &[f32], beta: &[f32], mean: &[f32], variance: &[f32], epsilon: f32) -> Diagonal {
-        let deviation = |v: f32| (Rounded::exact(v) + Rounded::exact(epsilon)).sqrt();
-        let scale: Vec<Rounded> = gamma.iter().zip(variance).map(|(&g, &v)| Rounded::exact(g) / deviation(v)).collect();
-        let terms = scale.iter().zip(mean).zip(beta);
-        let shift = terms.map(|((&s, &m), &b)| Rounded::exact(b) - s * Rounded::exact(m)).collect();
+    /// γ · (x − mean) / √(variance + ε) + β for γ, β, mean and variance of each channel.
+    pub(super) fn batch_norm(channels: impl Iterator<Item = [Rounded; 4]>, epsilon: f32) -> Diagonal {
+        let map = |[gamma, beta, mean, variance]: [Rounded; 4]| {
+            let scale = gamma / (variance + Rounded::exact(epsilon)).sqrt();
+            (scale, beta - scale * mean)
+        };
+        let (scale, shift) = channels.map(map).unzip();
         Diagonal { scale, shift }
     }
 

@@ -10,6 +10,7 @@ mod evaluate;
 mod forward;
 pub mod hash;
 mod model;
+mod onnx;
 mod rounded;
 
 use std::sync::Arc;

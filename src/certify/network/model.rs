@@ -1,6 +1,7 @@
 //! A trained model as a [`ReluNetwork`].
 
 use super::diagonal::Diagonal;
+use super::rounded::Rounded;
 use super::{Operation, ReluNetwork, Weights};
 use crate::error::{Error, Result};
 use crate::nn::{BATCH_NORM_EPSILON, Layer, Network};
@@ -95,8 +96,8 @@ impl<'a> Stored<'a> {
             Layer::BatchNorm => {
                 let (_, gamma, beta) = self.pair();
                 let running = self.statistics.next().expect("statistics of every batch norm");
-                let (mean, variance) = (&running[0].1, &running[1].1);
-                Some(Diagonal::batch_norm(gamma, beta, mean, variance, BATCH_NORM_EPSILON))
+                let channel = |c: usize| [gamma[c], beta[c], running[0].1[c], running[1].1[c]].map(Rounded::exact);
+                Some(Diagonal::batch_norm((0..gamma.len()).map(channel), BATCH_NORM_EPSILON))
             }
             _ => None,
         }

@@ -4,10 +4,8 @@ use std::time::Instant;
 
 use serde_json::json;
 use smallbox::certify::bounds::{Boxes, Objective, Relaxer};
-use smallbox::certify::network::ReluNetwork;
 use smallbox::certify::property::Property;
 use smallbox::error::{Error, Result};
-use smallbox::train::checkpoint;
 
 use super::median_and_best;
 use crate::cli::certify::claim;
@@ -50,8 +48,7 @@ pub fn run(args: &Args) -> Result<()> {
     if args.limit > split.len() {
         return Err(Error::Usage(format!("--limit {}: there are {} test images", args.limit, split.len())));
     }
-    let model = found.network(Some(&dataset))?;
-    let network = ReluNetwork::from_model(&model, &checkpoint::load_tensors(found.file(), &model)?)?;
+    let network = found.relu_network(Some(&dataset))?;
     let properties: Vec<Property> = (0..args.limit).map(|index| claim(split, index, epsilon).property).collect();
 
     let mut session = args.device.open_or(None)?;

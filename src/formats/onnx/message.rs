@@ -1,5 +1,5 @@
 //! The protobuf messages of an ONNX file, as far as feed-forward networks use them. Names and field numbers are those of
-//! ONNX's onnx.proto; fields that are not listed are skipped in decoding. Repeated numbers are not packed, as proto2 has it.
+//! ONNX's onnx.proto; fields that are not listed are skipped in decoding. Repeated numbers are not packed where proto2 has it so; either way is read.
 
 use prost::Message;
 
@@ -75,6 +75,9 @@ pub struct NodeProto {
     /// Its settings.
     #[prost(message, repeated, tag = "5")]
     pub attribute: Vec<AttributeProto>,
+    /// Operator set, empty for ONNX's own.
+    #[prost(string, optional, tag = "7")]
+    pub domain: Option<String>,
 }
 
 /// One setting of a node.
@@ -89,6 +92,15 @@ pub struct AttributeProto {
     /// Value of type [`attribute_type::INT`].
     #[prost(int64, optional, tag = "3")]
     pub i: Option<i64>,
+    /// Value of type [`attribute_type::STRING`].
+    #[prost(bytes = "vec", optional, tag = "4")]
+    pub s: Option<Vec<u8>>,
+    /// Value of type [`attribute_type::TENSOR`].
+    #[prost(message, optional, tag = "5")]
+    pub t: Option<TensorProto>,
+    /// Value of type [`attribute_type::FLOATS`].
+    #[prost(float, repeated, packed = "false", tag = "7")]
+    pub floats: Vec<f32>,
     /// Value of type [`attribute_type::INTS`].
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub ints: Vec<i64>,
@@ -103,6 +115,12 @@ pub mod attribute_type {
     pub const FLOAT: i32 = 1;
     /// One whole number.
     pub const INT: i32 = 2;
+    /// Bytes of a text.
+    pub const STRING: i32 = 3;
+    /// A constant.
+    pub const TENSOR: i32 = 4;
+    /// A list of f32.
+    pub const FLOATS: i32 = 6;
     /// A list of whole numbers.
     pub const INTS: i32 = 7;
 }
@@ -113,19 +131,42 @@ pub struct TensorProto {
     /// Extents.
     #[prost(int64, repeated, packed = "false", tag = "1")]
     pub dims: Vec<i64>,
-    /// Element type, [`ELEMENT_FLOAT`] here.
+    /// Element type, [`ELEMENT_FLOAT`] in files that are written here.
     #[prost(int32, optional, tag = "2")]
     pub data_type: Option<i32>,
+    /// Elements of type [`ELEMENT_FLOAT`], if not raw.
+    #[prost(float, repeated, tag = "4")]
+    pub float_data: Vec<f32>,
+    /// Elements of types [`ELEMENT_INT32`] and [`ELEMENT_BOOL`], if not raw.
+    #[prost(int32, repeated, tag = "5")]
+    pub int32_data: Vec<i32>,
+    /// Elements of type [`ELEMENT_INT64`], if not raw.
+    #[prost(int64, repeated, tag = "7")]
+    pub int64_data: Vec<i64>,
     /// Name.
     #[prost(string, optional, tag = "8")]
     pub name: Option<String>,
     /// Elements, little endian.
     #[prost(bytes = "vec", optional, tag = "9")]
     pub raw_data: Option<Vec<u8>>,
+    /// Elements of type [`ELEMENT_DOUBLE`], if not raw.
+    #[prost(double, repeated, tag = "10")]
+    pub double_data: Vec<f64>,
+    /// 1 if the elements are in another file.
+    #[prost(int32, optional, tag = "14")]
+    pub data_location: Option<i32>,
 }
 
 /// Element type f32.
 pub const ELEMENT_FLOAT: i32 = 1;
+/// Element type i32.
+pub const ELEMENT_INT32: i32 = 6;
+/// Element type i64.
+pub const ELEMENT_INT64: i32 = 7;
+/// Element type bool, a byte each.
+pub const ELEMENT_BOOL: i32 = 9;
+/// Element type f64.
+pub const ELEMENT_DOUBLE: i32 = 11;
 
 /// Name and type of an input or an output.
 #[derive(Clone, PartialEq, Message)]
@@ -171,4 +212,7 @@ pub struct DimensionProto {
     /// Known extent.
     #[prost(int64, optional, tag = "1")]
     pub dim_value: Option<i64>,
+    /// Name of one that is not known.
+    #[prost(string, optional, tag = "2")]
+    pub dim_param: Option<String>,
 }

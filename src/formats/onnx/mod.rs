@@ -1,6 +1,7 @@
-//! ONNX files: a network as a chain of operators with constant weights.
+//! ONNX files: a network as a chain of operators with constant weights, written; and any network, read.
 
 pub mod message;
+mod read;
 
 use std::path::Path;
 
@@ -9,6 +10,7 @@ use message::{
     TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto, attribute_type,
 };
 use prost::Message;
+pub use read::{Application, Array, Attribute, Elements, Input, Model, decode, read};
 
 use super::atomic::write_atomically;
 use crate::error::Result;
@@ -163,6 +165,7 @@ fn node(node: &Node) -> NodeProto {
         name: Some(format!("{}:{}", node.operator.name(), node.output)),
         op_type: Some(node.operator.name().into()),
         attribute: node.operator.attributes(),
+        ..NodeProto::default()
     }
 }
 
@@ -173,11 +176,13 @@ fn constant(constant: &Constant) -> TensorProto {
         data_type: Some(ELEMENT_FLOAT),
         name: Some(constant.name.clone()),
         raw_data: Some(constant.data.iter().flat_map(|v| v.to_le_bytes()).collect()),
+        ..TensorProto::default()
     }
 }
 
 fn port(port: &Port) -> ValueInfoProto {
-    let dim = port.dims.iter().map(|&d| DimensionProto { dim_value: Some(d as i64) }).collect();
+    let dim =
+        port.dims.iter().map(|&d| DimensionProto { dim_value: Some(d as i64), ..DimensionProto::default() }).collect();
     let tensor = TensorTypeProto { elem_type: Some(ELEMENT_FLOAT), shape: Some(TensorShapeProto { dim }) };
     ValueInfoProto { name: Some(port.name.clone()), r#type: Some(TypeProto { tensor_type: Some(tensor) }) }
 }

@@ -1,5 +1,4 @@
-//! VNN-LIB files: a box around an image and what a counter-example would do, for verifiers; and the list of instances that goes
-//! with them. The form is that of VNN-COMP's robustness benchmarks.
+//! Writing them.
 
 use std::fmt::Write;
 
