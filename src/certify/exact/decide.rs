@@ -11,7 +11,9 @@ use crate::certify::proof::{Leaf, Objective, Region, Split};
 use crate::certify::property::{Constraint, Property};
 use crate::error::Result;
 
-/// Most entries of a program's matrix, splits × free inputs.
+/// Most entries of a program's matrix, splits × free inputs. The rows are dense, so an iteration of the solver takes the shorter side
+/// squared times the longer one: 784 inputs and 300 splits take 0.8 s on one thread, 1 000 splits 8 s. The deadline is looked at
+/// between iterations.
 const MOST_ENTRIES: usize = 1 << 20;
 
 /// The price of a violated sign in units of the objective is at most this: beyond, an interior-point method in f64 finds nothing.
@@ -62,7 +64,7 @@ pub enum Decision {
     },
     /// Neither could be confirmed: the least value is within rounding of 0.
     Close,
-    /// Not tried: the program has more entries than a solver without structure does in seconds.
+    /// Not tried: the solver would take minutes.
     Large {
         /// Splits × free inputs.
         entries: usize,

@@ -15,7 +15,7 @@
 //! Signs may be violated by t at a price M, so there is always a solution, an empty domain needs no case of its own, and no multiplier
 //! grows without bound. The price is exact: at a point where no sign is violated by more than t·ρ_j the real network and the affine map
 //! differ by at most e in each output, where e passes through the absolute weights and every split ReLU adds t·ρ_j to it; M is
-//! c·e / O for t = 1, the largest of all constraints ([`penalty`]). Hence the network's own value at v is at most O times the
+//! c·e / O for t = 1, the largest of all constraints (`penalty`). Hence the network's own value at v is at most O times the
 //! program's, which leaves two cases over the reals:
 //!
 //! * The least value is positive: the dual solution proves the domain.
@@ -24,7 +24,8 @@
 //! # What is trusted
 //! Nothing of this. The solver works in rounded f64, to some 1e-8 of O. Multipliers, rounded to f32 as certificates hold them, are only
 //! taken when [`Region::lower_bounds`](crate::certify::proof::Region::lower_bounds) gives a positive bound with them, a point only when
-//! [`Prover::refutes`](crate::certify::proof::Prover::refutes) confirms it. A domain whose least value is within rounding of 0 stays open.
+//! [`Prover::refutes`](crate::certify::proof::Prover::refutes) confirms it. A domain whose least value is within rounding of 0 stays
+//! open, and so does one whose program is too large ([`Decision::Large`]).
 
 mod decide;
 mod pattern;
