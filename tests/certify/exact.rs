@@ -239,7 +239,7 @@ fn claims_are_decided_as_they_are() {
     for case in 0..120u64 {
         let network = network(case, 1);
         let random = &mut Random::new(31 * case);
-        let margin = [2e-4, -2e-4, 1e-3, -1e-3, 0.05, -0.05][case as usize / KINDS % 6];
+        let margin = [1e-6, -1e-6, 2e-4, -2e-4, 0.05, -0.05][case as usize / KINDS % 6];
         let clauses: &[usize] = [&[1usize][..], &[2], &[1, 1], &[2, 1]][case as usize / 3 % 4];
         let claim =
             smallbox::certify::cascade::Claim { property: property(&network, random, clauses, margin), point: None };
