@@ -9,6 +9,7 @@ pub mod bounds;
 pub mod branch;
 pub mod cascade;
 pub mod certificate;
+pub mod exact;
 pub mod network;
 pub mod proof;
 pub mod property;

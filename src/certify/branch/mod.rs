@@ -3,9 +3,10 @@
 //! A domain is a part of a box: the points where some neurons have a given sign. While a domain's lower bound is not positive it is
 //! cut in two at a neuron, and the parts are bounded anew on the device, many at once, starting from their parent's slopes and
 //! multipliers. A domain is closed only when the native prover confirms its bound; so devices decide how fast the search
-//! is and never what it proves.
+//! is and never what it proves. A domain in which every neuron is split is decided by [`exact`](super::exact).
 
 mod domain;
+mod last;
 mod score;
 mod search;
 mod tree;

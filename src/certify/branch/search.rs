@@ -4,9 +4,11 @@ use std::collections::BinaryHeap;
 use std::time::Instant;
 
 use super::domain::{Domain, Neurons, Root};
+use super::last;
 use super::score::{self, Branching};
 use super::tree::{Leaf, Tree};
 use crate::certify::bounds::{Ascent, Bounds, Objective, Schedule};
+use crate::certify::exact::Decider;
 use crate::certify::network::ReluNetwork;
 use crate::certify::proof::{self, Region, Split};
 use crate::certify::property::Property;
@@ -62,10 +64,25 @@ pub enum Stopped {
     Timeout,
     /// As many domains as were allowed.
     Domains,
-    /// A domain has every neuron split and still no positive bound: the claim fails there, or holds by less than rounding shows.
+    /// A point that breaks the claim was found and confirmed.
+    Refuted {
+        /// As a user feeds it.
+        point: Vec<f64>,
+    },
+    /// A domain has every neuron split, and its least value is so close to 0 that neither a proof nor a counter-example stands up to
+    /// the rounding of f64 sums and f32 multipliers: the claim fails or holds there by about 1e-7 of what the objective ranges over.
     Exhausted {
         /// The domain's splits.
         splits: Vec<Split>,
+    },
+    /// A domain has every neuron split, and the linear program that would decide it is too large.
+    Large {
+        /// The domain's splits.
+        splits: Vec<Split>,
+        /// Splits × free inputs.
+        entries: usize,
+        /// The most that are tried.
+        most: usize,
     },
 }
 
@@ -89,6 +106,8 @@ pub struct Search<'a> {
     settings: Settings,
     /// By number of rows, smallest first.
     ascents: Vec<Ascent>,
+    /// For domains with every neuron split.
+    decider: Decider<'a>,
 }
 
 /// A domain waits by its bound: the worst comes first.
@@ -119,7 +138,7 @@ impl Ord for Waiting {
 impl<'a> Search<'a> {
     /// For batches of `batch` boxes of `network`, whose weights are in the session.
     pub fn new(network: &'a ReluNetwork, batch: usize, settings: Settings) -> Search<'a> {
-        Search { network, batch, settings, ascents: Vec::new() }
+        Search { network, batch, settings, ascents: Vec::new(), decider: Decider::new(network) }
     }
 
     /// The settings.
@@ -167,7 +186,7 @@ impl<'a> Search<'a> {
         }
         let mut waiting: BinaryHeap<Waiting> = BinaryHeap::new();
         let mut stopped = None;
-        loop {
+        'search: loop {
             // Bound what is new, prove what can be proved, keep the rest with a choice of where to cut.
             while !fresh.is_empty() {
                 if Instant::now() >= deadline {
@@ -188,8 +207,17 @@ impl<'a> Search<'a> {
                     }
                     statistics.unconfirmed += usize::from(domain.lower > 0.0);
                     if domain.candidates.is_empty() {
-                        let splits = domain.splits.iter().map(|(split, _)| *split).collect();
-                        stopped.get_or_insert(Stopped::Exhausted { splits });
+                        match last::decide(&self.decider, &task, &domain, deadline)? {
+                            Ok(leaf) => {
+                                tree_of(&mut trees, domain.clause).close(domain.node, leaf);
+                                continue;
+                            }
+                            Err(end @ Stopped::Refuted { .. }) => {
+                                stopped = Some(end);
+                                break 'search;
+                            }
+                            Err(end) => drop(stopped.get_or_insert(end)),
+                        }
                     }
                     waiting.push(Waiting(domain));
                 }
@@ -315,7 +343,7 @@ fn prove(task: &Task<'_>, domains: &[Domain]) -> Result<Vec<Option<Leaf>>> {
     for (&d, lower) in claimed.iter().zip(task.region.lower_bounds(&objectives, &leaves)?) {
         let domain = &domains[d];
         found[d] = (lower > 0.0).then(|| Leaf {
-            constraint: domain.constraint,
+            weights: Leaf::only(domain.constraint, task.property.clauses[domain.clause].len()),
             slopes: domain.slopes.clone(),
             multipliers: domain.multipliers.clone(),
             lower,

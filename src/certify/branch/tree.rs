@@ -25,14 +25,21 @@ pub enum Node {
 /// What proves a domain.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Leaf {
-    /// Constraint of the clause that can't hold there.
-    pub constraint: usize,
+    /// One for each constraint of the clause, ≥ 0: Σ weight · (coefficients · y − bound) is positive there.
+    pub weights: Vec<f32>,
     /// Slopes of the neurons of the search's table.
     pub slopes: Vec<f32>,
     /// Multipliers, one for each split from the root on.
     pub multipliers: Vec<f32>,
     /// The bound that the native prover found.
     pub lower: f64,
+}
+
+impl Leaf {
+    /// The weights of constraint number `constraint` of `constraints` by itself.
+    pub fn only(constraint: usize, constraints: usize) -> Vec<f32> {
+        (0..constraints).map(|c| f32::from(u8::from(c == constraint))).collect()
+    }
 }
 
 /// Splits of one clause; node 0 is the root.

@@ -102,7 +102,8 @@ impl<'c> Pending<'c> {
                 return false;
             }
             margin = margin.min(lower);
-            let leaf = Leaf { constraint, slopes: Vec::new(), multipliers: Vec::new(), lower };
+            let weights = Leaf::only(constraint, self.claim.property.clauses[clause].len());
+            let leaf = Leaf { weights, slopes: Vec::new(), multipliers: Vec::new(), lower };
             trees.push(Tree { nodes: vec![Node::Leaf(leaf)] });
         }
         let derivation = if crown { Derivation::Crown(Vec::new()) } else { Derivation::Interval };
@@ -415,8 +416,9 @@ impl<'a> Cascade<'a> {
             let of_clause = || roots.iter().zip(&lower).filter(|(root, _)| root.clause == clause);
             match of_clause().max_by(|a, b| a.1.total_cmp(b.1)) {
                 Some((root, &lower)) if lower > 0.0 => {
-                    let (constraint, slopes) = (root.constraint, root.slopes.clone());
-                    tree.nodes[0] = Node::Leaf(Leaf { constraint, slopes, multipliers: Vec::new(), lower });
+                    let constraints = pending.claim.property.clauses[clause].len();
+                    let (weights, slopes) = (Leaf::only(root.constraint, constraints), root.slopes.clone());
+                    tree.nodes[0] = Node::Leaf(Leaf { weights, slopes, multipliers: Vec::new(), lower });
                 }
                 _ => left.extend(of_clause().map(|(root, _)| root.clone())),
             }
@@ -439,8 +441,23 @@ impl<'a> Cascade<'a> {
                 let (verdict, reason) = match stopped {
                     Stopped::Timeout => (Verdict::Timeout, "the time ran out".to_string()),
                     Stopped::Domains => (Verdict::Unknown, "the allowed number of domains was bounded".to_string()),
+                    Stopped::Refuted { point } => {
+                        pending.falsified(stage, point);
+                        if let Some(outcome) = &mut pending.decided {
+                            outcome.search = statistics;
+                        }
+                        return Ok(());
+                    }
                     Stopped::Exhausted { splits } => {
-                        (Verdict::Unknown, format!("every neuron is split ({}) and no bound is positive", splits.len()))
+                        let reason = "every neuron is split and the least value is within rounding of 0";
+                        (Verdict::Unknown, format!("{reason} ({} splits)", splits.len()))
+                    }
+                    Stopped::Large { splits, entries, most } => {
+                        let program = format!("a linear program of {entries} entries: at most {most} are tried");
+                        (
+                            Verdict::Unknown,
+                            format!("every neuron is split ({} splits), which leaves {program}", splits.len()),
+                        )
                     }
                 };
                 let open = found.worst.map(|(clause, gap)| Open { clause, gap, reason });

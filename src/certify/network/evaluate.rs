@@ -20,34 +20,55 @@ impl ReluNetwork {
     /// If `x` has another number of elements than the input.
     pub fn evaluate_nodes(&self, x: &[f64]) -> Vec<Vec<f64>> {
         assert_eq!(x.len(), self.input.elements(), "elements of the input");
+        let entered = match &self.entry {
+            None => x.to_vec(),
+            Some(entry) => {
+                let terms = x.iter().zip(&entry.scale).zip(&entry.shift);
+                terms.map(|((x, scale), shift)| x * scale + shift).collect()
+            }
+        };
+        self.propagate(entered, true, |_, z| z.iter().map(|&v| v.max(0.0)).collect())
+    }
+
+    /// The value of every node when that of node 0, behind the entry, is `entered` and `relu(k, z)` stands in for the k-th ReLU layer.
+    /// Without `biases` the maps are their linear parts: derivatives along a direction pass through the network so.
+    ///
+    /// # Panics
+    /// If `entered` or what `relu` returns has another number of elements than its node.
+    pub fn propagate(
+        &self,
+        entered: Vec<f64>,
+        biases: bool,
+        relu: impl Fn(usize, &[f64]) -> Vec<f64>,
+    ) -> Vec<Vec<f64>> {
         let mut values: Vec<Vec<f64>> = Vec::with_capacity(self.nodes.len());
-        for node in &self.nodes {
+        values.push(entered);
+        let mut layer = 0;
+        for node in &self.nodes[1..] {
             let of = |i: usize| &values[node.inputs[i]];
             let value = match &node.operation {
-                Operation::Input => match &self.entry {
-                    None => x.to_vec(),
-                    Some(entry) => {
-                        let terms = x.iter().zip(&entry.scale).zip(&entry.shift);
-                        terms.map(|((x, scale), shift)| x * scale + shift).collect()
-                    }
-                },
-                Operation::Relu => of(0).iter().map(|&v| v.max(0.0)).collect(),
+                Operation::Input => unreachable!("node 0 alone is the input"),
+                Operation::Relu => {
+                    layer += 1;
+                    relu(layer - 1, of(0))
+                }
                 Operation::Add => of(0).iter().zip(of(1)).map(|(a, b)| a + b).collect(),
-                Operation::Linear(weights) => linear(weights, of(0)),
+                Operation::Linear(weights) => linear(weights, biases, of(0)),
                 Operation::Conv2d(weights, spec) => {
                     let image = &self.nodes[node.inputs[0]].shape;
-                    conv2d(weights, *spec, image, &node.shape, of(0))
+                    conv2d(weights, biases, *spec, image, &node.shape, of(0))
                 }
             };
+            assert_eq!(value.len(), node.shape.elements(), "elements of a node");
             values.push(value);
         }
         values
     }
 }
 
-fn linear(weights: &Weights, x: &[f64]) -> Vec<f64> {
+fn linear(weights: &Weights, biases: bool, x: &[f64]) -> Vec<f64> {
     let rows = weights.weight.chunks(x.len());
-    rows.zip(&weights.bias).map(|(row, bias)| bias + dot(row, x)).collect()
+    rows.zip(&weights.bias).map(|(row, bias)| if biases { bias + dot(row, x) } else { dot(row, x) }).collect()
 }
 
 /// Eight partial sums, so that additions need not wait for each other.
@@ -71,13 +92,13 @@ fn within(offset: isize, stride: usize, extent: usize, outputs: usize) -> std::o
     first.min(behind) as usize..behind as usize
 }
 
-fn conv2d(weights: &Weights, spec: Conv2dSpec, image: &Shape, output: &Shape, x: &[f64]) -> Vec<f64> {
+fn conv2d(weights: &Weights, biases: bool, spec: Conv2dSpec, image: &Shape, output: &Shape, x: &[f64]) -> Vec<f64> {
     let ([height, width], [rows, columns]) = ([image[1], image[2]], [output[1], output[2]]);
     let [channels, kernel_rows, kernel_columns] = [weights.shape[1], weights.shape[2], weights.shape[3]];
     let offset = |tap: usize, axis: usize| (tap * spec.dilation[axis]) as isize - spec.padding[axis] as isize;
     let mut y = Vec::with_capacity(output.elements());
     for (o, bias) in weights.bias.iter().enumerate() {
-        y.resize((o + 1) * rows * columns, *bias);
+        y.resize((o + 1) * rows * columns, if biases { *bias } else { 0.0 });
         let plane = &mut y[o * rows * columns..];
         for c in 0..channels {
             for (u, v) in (0..kernel_rows).flat_map(|u| (0..kernel_columns).map(move |v| (u, v))) {
