@@ -111,6 +111,7 @@ pub fn run(args: &Args) -> Result<()> {
         failed => Err(Error::Gate(format!("{failed} of {total} certificates do not prove their claim"))),
     }
 }
+
 fn judge(args: &Args, file: &Path, checker: &Checker, image: Option<(&Dataset, f64)>) -> Outcome {
     let read = || -> Result<Certificate, String> {
         let bytes = std::fs::read(file).map_err(|e| e.to_string())?;

@@ -164,6 +164,10 @@ fn answer(args: &Args, network: &ReluNetwork, questions: &[Question], deadline: 
                 answer.outcome = Some(outcome);
                 continue;
             }
+            (Verdict::Error, _) => {
+                let reason = outcome.open.map_or_else(String::new, |open| open.reason);
+                return Err(Error::Config(reason));
+            }
             (verdict, _) => {
                 // A later box may still have a counter-example.
                 if answer.word == "unsat" {

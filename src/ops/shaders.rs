@@ -65,8 +65,6 @@ shaders! {
     CROSS_ENTROPY_BACKWARD = "cross_entropy_backward" [z: Read, labels: Read, grad: Read, out: Write],
     /// See `shaders/cross_entropy_forward.wgsl`.
     CROSS_ENTROPY_FORWARD = "cross_entropy_forward" [z: Read, labels: Read, y: Write],
-    /// See `shaders/cut_window.wgsl`.
-    CUT_WINDOW = "cut_window" [y: Read, rows: Read, x: Write],
     /// See `shaders/embed_window.wgsl`.
     EMBED_WINDOW = "embed_window" [x: Read, rows: Read, y: Write],
     /// See `shaders/expand.wgsl`.

@@ -182,3 +182,21 @@ fn golden_network_by_every_method() {
         }
     }
 }
+
+/// A claim that fails has the verdict `error` with the reason, and the others of its batch theirs.
+#[test]
+fn a_claim_that_fails_leaves_the_others_theirs() {
+    let network = tiny(&mut Random::new(1), 4);
+    let about = |inputs: usize, radius: f64, wanted: usize| Claim {
+        property: Property::label(vec![0.5 - radius; inputs], vec![0.5 + radius; inputs], 2, wanted),
+        point: None,
+    };
+    let y = network.evaluate(&[0.5, 0.5]);
+    let label = usize::from(y[1] > y[0]);
+    let claims = [about(2, 1e-6, label), about(3, 1e-6, label), about(2, 1e-6, 1 - label)];
+    let outcomes = decide(&mut CpuSession::new(), &network, &claims, settings(Method::Bab));
+    let verdicts: Vec<Verdict> = outcomes.iter().map(|outcome| outcome.verdict).collect();
+    assert_eq!(verdicts, [Verdict::Certified, Verdict::Error, Verdict::Falsified]);
+    let reason = &outcomes[1].open.as_ref().expect("a reason").reason;
+    assert!(reason.contains("3 inputs") && outcomes[1].proof.is_none(), "{reason}");
+}

@@ -5,7 +5,7 @@ mod bounds;
 mod branch;
 mod certificate;
 mod exact;
-mod files;
+pub mod files;
 mod golden;
 mod nets;
 mod network;

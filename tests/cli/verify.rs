@@ -1,21 +1,14 @@
 //! `smallbox verify`, and ONNX files where models are expected.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{Ran, smallbox, train};
+use crate::certify::files::instances;
 
 fn verify(folder: &Path, network: &Path, property: &Path, more: &[&str]) -> Ran {
     let files = [network.to_str().expect("a path"), property.to_str().expect("a path")];
     smallbox(folder, &[&["verify", "--device", "cpu"], &files[..], more].concat())
-}
-
-fn instances() -> Option<PathBuf> {
-    let folder = std::env::var_os("SMALLBOX_VNNCOMP_DIR").map(PathBuf::from);
-    if folder.is_none() {
-        println!("skipped: SMALLBOX_VNNCOMP_DIR is not set");
-    }
-    folder
 }
 
 #[test]

@@ -5,7 +5,8 @@
 //! what gave the best bound is kept: any slope in [0,1] and any multiplier ≥ 0 gives a bound, so one may stop at any time.
 
 use super::Bounds;
-use super::climb::{Climb, Given, Origin};
+use super::extent::{Origin, extents};
+use super::programs::{Given, Programs};
 use super::rows::{Objective, Shared};
 use crate::certify::network::ReluNetwork;
 use crate::device::Session;
@@ -48,7 +49,7 @@ pub struct Ascended {
 
 /// An ascent for a fixed number of rows.
 pub struct Ascent {
-    climb: Climb,
+    programs: Programs,
     /// Features of each ReLU layer.
     features: Vec<usize>,
     splits: bool,
@@ -67,13 +68,14 @@ impl Ascent {
     ) -> Result<Ascent> {
         let shared = Shared { network, batch };
         let features = (0..network.relus().len()).map(|n| shared.features(n)).collect();
-        let climb = Climb::new(session, &shared, Origin::Outputs, rows, splits, tag)?;
-        Ok(Ascent { climb, features, splits })
+        let extents = extents(&shared, Origin::Outputs)?;
+        let programs = Programs::new(session, &shared, Origin::Outputs, extents, rows, splits, tag)?;
+        Ok(Ascent { programs, features, splits })
     }
 
     /// Rows that go at once.
     pub fn rows(&self) -> usize {
-        self.climb.rows()
+        self.programs.rows()
     }
 
     /// Slopes as CROWN chooses them, no splits, for `objectives`.
@@ -102,7 +104,7 @@ impl Ascent {
         parameters: &mut Parameters,
         schedule: &Schedule,
     ) -> Result<Ascended> {
-        self.climb.run(session, &given(bounds, objectives), thresholds, parameters, schedule, None).await
+        self.programs.run(session, &given(bounds, objectives), thresholds, parameters, schedule, None).await
     }
 
     /// Coefficients of each row at the output of each ReLU layer, for the best parameters of the latest [`Ascent::run`] of the same
@@ -113,7 +115,7 @@ impl Ascent {
         bounds: &Bounds,
         objectives: &[Objective],
     ) -> Result<Vec<Vec<f32>>> {
-        self.climb.coefficients(session, &given(bounds, objectives)).await
+        self.programs.coefficients(session, &given(bounds, objectives)).await
     }
 
     /// Lower bounds for given parameters, without moving them.
@@ -124,12 +126,12 @@ impl Ascent {
         objectives: &[Objective],
         parameters: &Parameters,
     ) -> Result<Vec<f32>> {
-        self.climb.look(session, &given(bounds, objectives), parameters).await
+        self.programs.look(session, &given(bounds, objectives), parameters).await
     }
 
     /// Frees the programs.
     pub fn release(self, session: &mut dyn Session) {
-        self.climb.release(session);
+        self.programs.release(session);
     }
 }
 

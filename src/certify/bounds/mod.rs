@@ -10,15 +10,16 @@
 
 mod ascent;
 mod backward;
-mod climb;
+mod extent;
 mod forward;
+mod programs;
 mod region;
 mod rows;
 mod starts;
 mod weights;
 
 pub use ascent::{Ascended, Ascent, Parameters, Schedule};
-pub use climb::MOST_ELEMENTS;
+pub use programs::MOST_ELEMENTS;
 pub use region::Boxes;
 pub use rows::{Objective, Relaxer};
 

@@ -1,11 +1,12 @@
 //! Programs that bound boxes: one interval pass for a batch, and backward passes for many rows.
 
 use super::backward::Pass;
-use super::climb::Climb;
 use super::forward;
+use super::starts::Starts;
 use super::weights::{self, Placed, image};
 use super::{Bounds, Boxes, Layer};
 use crate::certify::network::{Operation, ReluNetwork};
+use crate::certify::property::Constraint;
 use crate::device::{Program, Session, read_f32, write_state_f32};
 use crate::error::Result;
 use crate::graph::{Graph, Plan, Value};
@@ -34,8 +35,8 @@ pub struct Relaxer<'a> {
     interval: Program,
     /// Passes that start at the input of each ReLU node, from the second on, made when they are needed first.
     neurons: Vec<Option<Rows>>,
-    /// Ascents from the same places, of several numbers of rows.
-    pub(super) climbs: Vec<Vec<Climb>>,
+    /// Ascents from the same places, made when they are needed first.
+    pub(super) starts: Vec<Option<Starts>>,
     objectives: Option<Rows>,
 }
 
@@ -72,8 +73,8 @@ impl<'a> Relaxer<'a> {
         g.output(CENTER, outputs);
         let interval = session.compile(&Plan::new(g)?)?;
         let neurons = network.relus().iter().map(|_| None).collect();
-        let climbs = network.relus().iter().map(|_| Vec::new()).collect();
-        Ok(Relaxer { network, batch, interval, neurons, climbs, objectives: None })
+        let starts = network.relus().iter().map(|_| None).collect();
+        Ok(Relaxer { network, batch, interval, neurons, starts, objectives: None })
     }
 
     /// Number of boxes that go at once.
@@ -186,7 +187,7 @@ impl<'a> Relaxer<'a> {
         for rows in self.neurons.into_iter().flatten().chain(self.objectives) {
             session.release(rows.program);
         }
-        self.climbs.into_iter().flatten().for_each(|climb| climb.release(session));
+        self.starts.into_iter().flatten().for_each(|starts| starts.release(session));
     }
 
     /// Least deviations from the middle of the rows (index in `[N,F]`, sign) that start at the input of ReLU `number`.
@@ -315,6 +316,11 @@ impl Shared<'_> {
 }
 
 impl Objective {
+    /// The left side of a constraint, on `sample`.
+    pub fn of(sample: usize, constraint: &Constraint) -> Objective {
+        Objective { sample, coefficients: constraint.coefficients.iter().map(|&c| c as f32).collect() }
+    }
+
     /// Its value at outputs `[N,K]`.
     pub(super) fn at(&self, outputs: &[f32]) -> f32 {
         let k = self.coefficients.len();

@@ -6,7 +6,8 @@
 
 use std::time::Instant;
 
-use super::climb::{Climb, Extent, Given, MOST_ELEMENTS, Origin};
+use super::extent::{Extent, Origin, extents};
+use super::programs::{Given, MOST_ELEMENTS, Programs};
 use super::rows::Relaxer;
 use super::weights::image;
 use super::{Bounds, Parameters, Schedule};
@@ -20,19 +21,43 @@ const MOST_SLOPES: usize = 1 << 24;
 /// Numbers of rows that programs are made for.
 const SIZES: [usize; 3] = [32, 128, 512];
 
+/// Ascents from the neurons of one layer.
+pub(super) struct Starts {
+    /// What their rows have of each ReLU layer.
+    extents: Vec<Option<Extent>>,
+    /// Of several numbers of rows.
+    programs: Vec<Programs>,
+}
+
+/// One sample on its way through the layers.
+struct Sample {
+    /// Its place in the batch.
+    at: usize,
+    /// (ReLU layer, neuron) of earlier layers that slopes are given for, ascending.
+    entries: Vec<(usize, usize)>,
+    /// Their default slopes.
+    defaults: Vec<f32>,
+    starts: Vec<Start>,
+    /// Slopes that further starts may have.
+    left: usize,
+}
+
 /// One backward pass: an end of a neuron's interval.
 #[derive(Clone, Copy)]
 struct Row {
+    /// Place in the list of samples.
+    listed: usize,
+    /// Place in the batch.
     sample: usize,
     neuron: usize,
     side: Side,
 }
 
-/// The neurons of earlier layers that slopes are given for, and their default slopes.
-struct Table {
-    /// (ReLU layer, neuron), ascending.
-    entries: Vec<(usize, usize)>,
-    defaults: Vec<f32>,
+impl Starts {
+    /// Frees the programs.
+    pub(super) fn release(self, session: &mut dyn Session) {
+        self.programs.into_iter().for_each(|programs| programs.release(session));
+    }
 }
 
 impl Relaxer<'_> {
@@ -47,104 +72,107 @@ impl Relaxer<'_> {
         schedule: &Schedule,
         deadline: Instant,
     ) -> Result<Vec<Vec<Start>>> {
-        let mut starts: Vec<Vec<Start>> = vec![Vec::new(); samples.len()];
-        let mut tables: Vec<Table> =
-            samples.iter().map(|_| Table { entries: Vec::new(), defaults: Vec::new() }).collect();
-        let mut left: Vec<usize> = vec![MOST_SLOPES; samples.len()];
+        let begin = |&at: &usize| Sample {
+            at,
+            entries: Vec::new(),
+            defaults: Vec::new(),
+            starts: Vec::new(),
+            left: MOST_SLOPES,
+        };
+        let mut samples: Vec<Sample> = samples.iter().map(begin).collect();
         for number in 0..bounds.layers.len() {
-            if !self.is_exact(number) && Instant::now() < deadline {
-                let features = self.shared().features(number);
-                let mut rows = Vec::new();
-                for (s, &sample) in samples.iter().enumerate() {
-                    let layer = &bounds.layers[number];
-                    let unstable = (0..features).filter(|n| layer.is_unstable(sample * features + n));
-                    let affordable = left[s] / (2 * tables[s].entries.len()).max(1);
-                    for neuron in unstable.take(affordable) {
-                        rows.extend([Side::Lower, Side::Upper].map(|side| (s, Row { sample, neuron, side })));
-                        left[s] -= 2 * tables[s].entries.len();
-                    }
-                }
-                self.ascend_layer(session, bounds, number, &rows, &tables, schedule, deadline, &mut starts).await?;
+            if !self.is_exact(number) {
+                self.ascend_layer(session, bounds, number, &mut samples, schedule, deadline).await?;
                 self.place_layer(session, bounds, number)?;
             }
             let (layer, features) = (&bounds.layers[number], self.shared().features(number));
-            for (table, &sample) in tables.iter_mut().zip(samples) {
-                for neuron in (0..features).filter(|n| layer.is_unstable(sample * features + n)) {
-                    let i = sample * features + neuron;
-                    table.entries.push((number, neuron));
-                    table.defaults.push(layer.default_slope(i));
+            for sample in &mut samples {
+                for neuron in (0..features).filter(|n| layer.is_unstable(sample.at * features + n)) {
+                    sample.entries.push((number, neuron));
+                    sample.defaults.push(layer.default_slope(sample.at * features + neuron));
                 }
             }
         }
-        starts.iter_mut().for_each(|starts| starts.sort_by_key(|start| (start.layer, start.neuron, start.side)));
-        Ok(starts)
+        let sorted = |mut sample: Sample| {
+            sample.starts.sort_by_key(|start| (start.layer, start.neuron, start.side));
+            sample.starts
+        };
+        Ok(samples.into_iter().map(sorted).collect())
     }
 
-    /// One layer. Rows name the place of their sample in `tables` and `starts`.
-    #[expect(clippy::too_many_arguments, reason = "the loop above, cut in two")]
+    /// One layer.
     async fn ascend_layer(
         &mut self,
         session: &mut dyn Session,
         bounds: &mut Bounds,
         number: usize,
-        rows: &[(usize, Row)],
-        tables: &[Table],
+        samples: &mut [Sample],
         schedule: &Schedule,
         deadline: Instant,
-        starts: &mut [Vec<Start>],
     ) -> Result<()> {
-        if rows.is_empty() {
+        let features = self.shared().features(number);
+        let mut rows = Vec::new();
+        for (listed, sample) in samples.iter_mut().enumerate() {
+            let (layer, each) = (&bounds.layers[number], 2 * sample.entries.len());
+            let unstable = (0..features).filter(|n| layer.is_unstable(sample.at * features + n));
+            for neuron in unstable.take(sample.left / each.max(1)) {
+                rows.extend([Side::Lower, Side::Upper].map(|side| Row { listed, sample: sample.at, neuron, side }));
+                sample.left -= each;
+            }
+        }
+        if rows.is_empty() || Instant::now() >= deadline {
             return Ok(());
         }
-        let at = self.climb(session, number, rows.len())?;
-        for chunk in rows.chunks(self.climbs[number][at].rows()) {
+        let which = self.programs(session, number, rows.len())?;
+        let Starts { extents, programs } = self.starts[number].as_ref().expect("made above");
+        let programs = &programs[which];
+        for chunk in rows.chunks(programs.rows()) {
             if Instant::now() >= deadline {
                 break;
             }
-            let climb = &self.climbs[number][at];
             let given = self.given(bounds, number, chunk);
-            let placed: Vec<[usize; 2]> =
+            let places: Vec<[usize; 2]> =
                 given.records.chunks(4).map(|record| [record[2] as usize, record[3] as usize]).collect();
-            let mut parameters = self.defaults(bounds, climb.extents(), chunk, &placed);
+            let mut parameters = self.defaults(bounds, extents, chunk, &places);
             let zeros = vec![0.0; chunk.len()];
-            let found = climb.run(session, &given, &zeros, &mut parameters, schedule, Some(deadline)).await?;
-            let features = self.shared().features(number);
-            for (r, (&(s, row), &lower)) in chunk.iter().zip(&found.lower).enumerate() {
-                let layer = &mut bounds.layers[number];
-                let i = row.sample * features + row.neuron;
+            let found = programs.run(session, &given, &zeros, &mut parameters, schedule, Some(deadline)).await?;
+            for (r, (row, &lower)) in chunk.iter().zip(&found.lower).enumerate() {
+                let (layer, i) = (&mut bounds.layers[number], row.sample * features + row.neuron);
                 // Rounding may not turn a bound around.
                 match row.side {
                     Side::Lower => layer.lower[i] = layer.lower[i].max(lower).min(layer.center[i]),
                     Side::Upper => layer.upper[i] = layer.upper[i].min(-lower).max(layer.center[i]),
                 }
-                let slopes = self.slopes(&tables[s], climb.extents(), &parameters, r, placed[r]);
-                starts[s].push(Start { layer: number, neuron: row.neuron, side: row.side, slopes });
+                let slopes = self.slopes(&samples[row.listed], extents, &parameters, r, places[r]);
+                samples[row.listed].starts.push(Start { layer: number, neuron: row.neuron, side: row.side, slopes });
             }
         }
         Ok(())
     }
 
-    /// The smallest program that takes `rows` rows from layer `number`, or the largest there may be.
-    fn climb(&mut self, session: &mut dyn Session, number: usize, rows: usize) -> Result<usize> {
-        let shared = self.shared();
-        let elements: usize =
-            super::climb::extents(&shared, Origin::Neurons(number))?.iter().flatten().map(Extent::elements).sum();
+    /// The smallest programs from layer `number` that take `rows` rows, or the largest there may be.
+    fn programs(&mut self, session: &mut dyn Session, number: usize, rows: usize) -> Result<usize> {
+        let (shared, origin) = (self.shared(), Origin::Neurons(number));
+        if self.starts[number].is_none() {
+            self.starts[number] = Some(Starts { extents: extents(&shared, origin)?, programs: Vec::new() });
+        }
+        let starts = self.starts[number].as_mut().expect("made above");
+        let elements: usize = starts.extents.iter().flatten().map(Extent::elements).sum();
         let most = (MOST_ELEMENTS / elements.max(1)).clamp(2, SIZES[2]);
         let wanted = SIZES.into_iter().find(|&size| size >= rows).unwrap_or(SIZES[2]).min(most);
-        if let Some(at) = self.climbs[number].iter().position(|climb| climb.rows() == wanted) {
+        if let Some(at) = starts.programs.iter().position(|programs| programs.rows() == wanted) {
             return Ok(at);
         }
         let tag = format!("start.{number}.{wanted}");
-        let climb = Climb::new(session, &shared, Origin::Neurons(number), wanted, false, &tag)?;
-        self.climbs[number].push(climb);
-        Ok(self.climbs[number].len() - 1)
+        starts.programs.push(Programs::new(session, &shared, origin, starts.extents.clone(), wanted, false, &tag)?);
+        Ok(starts.programs.len() - 1)
     }
 
-    fn given(&self, bounds: &Bounds, number: usize, rows: &[(usize, Row)]) -> Given {
+    fn given(&self, bounds: &Bounds, number: usize, rows: &[Row]) -> Given {
         let [_, height, width] = image(&self.network().nodes()[self.shared().relu_input(number)].shape);
         let features = self.shared().features(number);
         let mut given = Given { records: Vec::new(), values: Vec::new(), middles: Vec::new() };
-        for (_, row) in rows {
+        for row in rows {
             let at = row.neuron;
             let record = [row.sample, at / (height * width), at / width % height, at % width];
             given.records.extend(record.map(|word| word as u32));
@@ -156,13 +184,7 @@ impl Relaxer<'_> {
     }
 
     /// Default slopes, laid out as the rows' windows.
-    fn defaults(
-        &self,
-        bounds: &Bounds,
-        extents: &[Option<Extent>],
-        rows: &[(usize, Row)],
-        placed: &[[usize; 2]],
-    ) -> Parameters {
+    fn defaults(&self, bounds: &Bounds, extents: &[Option<Extent>], rows: &[Row], places: &[[usize; 2]]) -> Parameters {
         let mut slopes = Vec::with_capacity(extents.len());
         for (number, extent) in extents.iter().enumerate() {
             let Some(extent) = extent else {
@@ -173,7 +195,7 @@ impl Relaxer<'_> {
             let [_, height, width] = image(&self.network().nodes()[self.shared().relu_input(number)].shape);
             let features = self.shared().features(number);
             let mut values = vec![0.0; rows.len() * extent.elements()];
-            for ((values, (_, row)), &start) in values.chunks_mut(extent.elements()).zip(rows).zip(placed) {
+            for ((values, row), &start) in values.chunks_mut(extent.elements()).zip(rows).zip(places) {
                 for (e, value) in values.iter_mut().enumerate() {
                     if let Some(neuron) = extent.neuron(start, e, [height, width]) {
                         *value = layer.default_slope(row.sample * features + neuron);
@@ -185,10 +207,10 @@ impl Relaxer<'_> {
         Parameters { slopes, ..Parameters::default() }
     }
 
-    /// The slopes of row `r`, which began at `start`, for the neurons of a table: the default ones for those it does not meet.
+    /// The slopes of row `r`, which began at `start`, for the entries of a sample: the default ones for those it does not meet.
     fn slopes(
         &self,
-        table: &Table,
+        sample: &Sample,
         extents: &[Option<Extent>],
         parameters: &Parameters,
         r: usize,
@@ -203,6 +225,6 @@ impl Relaxer<'_> {
             });
             met.unwrap_or(default)
         };
-        table.entries.iter().zip(&table.defaults).map(slope).collect()
+        sample.entries.iter().zip(&sample.defaults).map(slope).collect()
     }
 }

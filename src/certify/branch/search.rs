@@ -318,8 +318,7 @@ impl<'a> Search<'a> {
 fn objectives(task: &Task<'_>, domains: &[Domain]) -> (Vec<Objective>, Vec<f32>) {
     let of = |domain: &Domain| {
         let constraint = &task.property.clauses[domain.clause][domain.constraint];
-        let coefficients = constraint.coefficients.iter().map(|&c| c as f32).collect();
-        (Objective { sample: task.sample, coefficients }, constraint.bound as f32)
+        (Objective::of(task.sample, constraint), constraint.bound as f32)
     };
     domains.iter().map(of).unzip()
 }

@@ -6,6 +6,7 @@
 //! Stages run on batches; the last one claim by claim. A claim is `certified` when the native prover confirms it for real arithmetic,
 //! and `falsified` when a point of the box breaks it in real arithmetic, also confirmed natively.
 
+mod pending;
 mod proof;
 mod run;
 mod settings;

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::pending::Pending;
 use super::settings::{Method, Settings};
 use super::{Open, Outcome, Proof, Stage, Verdict};
 use crate::certify::attack::{self, Attacker};
 use crate::certify::bounds::{Ascent, Bounds, Boxes, MOST_ELEMENTS, Objective, Relaxer};
 use crate::certify::branch::{Leaf, Neurons, Node, Root, Search, Statistics, Stopped, Task, Tree};
 use crate::certify::network::ReluNetwork;
-use crate::certify::proof::{self, Derivation, Prover, Region, Slopes, Start};
+use crate::certify::proof::{self, Derivation, Prover, Region, Slopes};
 use crate::certify::property::Property;
 use crate::device::Session;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Something to be decided.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,112 +33,6 @@ pub struct Cascade<'a> {
     relaxer: Relaxer<'a>,
     ascent: Option<Ascent>,
     search: Search<'a>,
-}
-
-/// A claim on its way.
-struct Pending<'c> {
-    claim: &'c Claim,
-    /// One for each constraint of each clause: (clause, constraint).
-    objectives: Vec<(usize, usize)>,
-    seconds: f64,
-    unstable: Vec<usize>,
-    region: Option<Region>,
-    /// Slopes of the passes that bound single neurons.
-    starts: Vec<Start>,
-    decided: Option<Outcome>,
-    /// Best bound of each clause so far, by the device or proved.
-    lower: Vec<f32>,
-}
-
-impl<'c> Pending<'c> {
-    fn new(claim: &'c Claim) -> Pending<'c> {
-        let clauses = claim.property.clauses.iter().enumerate();
-        let objectives = clauses.flat_map(|(k, clause)| (0..clause.len()).map(move |c| (k, c))).collect();
-        let lower = vec![f32::NEG_INFINITY; claim.property.clauses.len()];
-        Pending {
-            claim,
-            objectives,
-            seconds: 0.0,
-            unstable: Vec::new(),
-            region: None,
-            starts: Vec::new(),
-            decided: None,
-            lower,
-        }
-    }
-
-    fn native(&self) -> Vec<proof::Objective> {
-        let constraint = |&(k, c): &(usize, usize)| &self.claim.property.clauses[k][c];
-        let all = self.objectives.iter().map(constraint);
-        all.map(|c| proof::Objective::exact(c.coefficients.clone(), c.bound)).collect()
-    }
-
-    fn outcome(&self, verdict: Verdict, stage: Stage) -> Outcome {
-        Outcome {
-            verdict,
-            stage,
-            margin: None,
-            seconds: self.seconds,
-            search: Statistics::default(),
-            unstable: self.unstable.clone(),
-            open: None,
-            counter_example: None,
-            proof: None,
-        }
-    }
-
-    fn falsified(&mut self, stage: Stage, point: Vec<f64>) {
-        self.decided = Some(Outcome { counter_example: Some(point), ..self.outcome(Verdict::Falsified, stage) });
-    }
-
-    /// Decides the claim if every clause has a constraint whose proved bound, in the order of the objectives, is positive.
-    fn try_certify(&mut self, stage: Stage, bounds: &[f64], crown: bool) -> bool {
-        self.note(&bounds.iter().map(|&b| b as f32).collect::<Vec<f32>>());
-        let mut margin = f64::INFINITY;
-        let mut trees = Vec::new();
-        for clause in 0..self.claim.property.clauses.len() {
-            let of_clause = self.objectives.iter().zip(bounds).filter(|((k, _), _)| *k == clause);
-            let Some((&(_, constraint), &lower)) = of_clause.max_by(|a, b| a.1.total_cmp(b.1)) else { return false };
-            if lower <= 0.0 || lower.is_nan() {
-                return false;
-            }
-            margin = margin.min(lower);
-            let weights = Leaf::only(constraint, self.claim.property.clauses[clause].len());
-            let leaf = Leaf { weights, slopes: Vec::new(), multipliers: Vec::new(), lower };
-            trees.push(Tree { nodes: vec![Node::Leaf(leaf)] });
-        }
-        let derivation = if crown { Derivation::Crown(Vec::new()) } else { Derivation::Interval };
-        let proof = Proof { derivation, table: Vec::new(), trees };
-        self.decided =
-            Some(Outcome { margin: Some(margin), proof: Some(proof), ..self.outcome(Verdict::Certified, stage) });
-        true
-    }
-
-    /// The objectives as a device takes them.
-    fn device(&self, sample: usize) -> Vec<Objective> {
-        let constraint = |&(k, c): &(usize, usize)| &self.claim.property.clauses[k][c];
-        let all = self.objectives.iter().map(constraint);
-        all.map(|c| Objective { sample, coefficients: c.coefficients.iter().map(|&v| v as f32).collect() }).collect()
-    }
-
-    /// Right-hand sides of the objectives.
-    fn thresholds(&self) -> Vec<f32> {
-        self.objectives.iter().map(|&(k, c)| self.claim.property.clauses[k][c].bound as f32).collect()
-    }
-
-    /// Notes bounds (of coefficients · y − bound, in the order of the objectives); whether they prove every clause.
-    fn note(&mut self, bounds: &[f32]) -> bool {
-        for (&(clause, _), &bound) in self.objectives.iter().zip(bounds) {
-            self.lower[clause] = self.lower[clause].max(bound);
-        }
-        self.lower.iter().all(|&l| l > 0.0)
-    }
-
-    /// What is open, for the given reason.
-    fn open(&self, reason: &str) -> Option<Open> {
-        let worst = self.lower.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1));
-        worst.map(|(clause, &gap)| Open { clause, gap, reason: reason.to_string() })
-    }
 }
 
 impl<'a> Cascade<'a> {
@@ -169,11 +64,39 @@ impl<'a> Cascade<'a> {
         self.settings.timeout = timeout;
     }
 
-    /// Decides claims, at most a batch of them.
+    /// Decides claims, at most a batch of them. Where a stage fails, they are tried one by one, and those that fail have the verdict
+    /// [`Verdict::Error`] with the reason.
+    ///
+    /// # Errors
+    /// Those of the device.
     ///
     /// # Panics
     /// If there are too many.
     pub async fn run(&mut self, session: &mut dyn Session, claims: &[Claim]) -> Result<Vec<Outcome>> {
+        match self.stages(session, claims).await {
+            Ok(outcomes) => return Ok(outcomes),
+            Err(error @ Error::Device { .. }) => return Err(error),
+            Err(_) => {}
+        }
+        let mut outcomes = Vec::with_capacity(claims.len());
+        for claim in claims {
+            let start = Instant::now();
+            outcomes.push(match self.stages(session, std::slice::from_ref(claim)).await {
+                Ok(mut one) => one.swap_remove(0),
+                Err(error @ Error::Device { .. }) => return Err(error),
+                Err(error) => {
+                    let mut pending = Pending::new(claim);
+                    pending.seconds = start.elapsed().as_secs_f64();
+                    let open = pending.open(&error.to_string());
+                    Outcome { open, ..pending.outcome(Verdict::Error, self.settings.method.stage()) }
+                }
+            });
+        }
+        Ok(outcomes)
+    }
+
+    /// All stages.
+    async fn stages(&mut self, session: &mut dyn Session, claims: &[Claim]) -> Result<Vec<Outcome>> {
         assert!(claims.len() <= self.settings.batch, "{} claims for batches of {}", claims.len(), self.settings.batch);
         let mut pending: Vec<Pending<'_>> = claims.iter().map(Pending::new).collect();
         for claim in claims {
@@ -301,7 +224,7 @@ impl<'a> Cascade<'a> {
         left: &[usize],
     ) -> Result<()> {
         let start = Instant::now();
-        let deadline = start + self.settings.timeout.div_f64(STARTS_SHARE) * left.len() as u32;
+        let deadline = start + self.settings.timeout / STARTS_PART * left.len() as u32;
         let found = self.relaxer.ascend(session, bounds, left, &self.settings.starts, deadline).await?;
         let each = start.elapsed().as_secs_f64() / left.len() as f64;
         for (&sample, starts) in left.iter().zip(found) {
@@ -493,8 +416,8 @@ impl<'a> Cascade<'a> {
     }
 }
 
-/// The ascents for single neurons may take this part (1/…) of the time of an image.
-const STARTS_SHARE: f64 = 4.0;
+/// The ascents for single neurons may take one part in so many of a claim's time.
+const STARTS_PART: u32 = 4;
 
 /// Rows of an ascent that fit, 2 at least: a domain has two parts.
 fn rows_that_fit(network: &ReluNetwork) -> usize {

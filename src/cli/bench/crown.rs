@@ -66,8 +66,11 @@ pub fn run(args: &Args) -> Result<()> {
             let boxes = Boxes::new(&network, &ends);
             let mut bounds = pollster::block_on(relaxer.interval(session, &boxes))?;
             pollster::block_on(relaxer.tighten(session, &mut bounds, false))?;
-            let objectives: Vec<Objective> =
-                chunk.iter().enumerate().flat_map(|(sample, p)| margins(sample, p)).collect();
+            let objectives: Vec<Objective> = chunk
+                .iter()
+                .enumerate()
+                .flat_map(|(sample, p)| p.clauses.iter().map(move |c| Objective::of(sample, &c[0])))
+                .collect();
             let lower = pollster::block_on(relaxer.lower_bounds(session, &bounds, &objectives))?;
             unstable += (0..chunk.len()).map(|sample| bounds.unstable(sample).iter().sum::<usize>()).sum::<usize>();
             sum += lower.iter().map(|&l| f64::from(l)).sum::<f64>();
@@ -105,12 +108,4 @@ pub fn run(args: &Args) -> Result<()> {
         unstable as f64 / images,
         bytes(peak as u64),
     ))
-}
-
-/// What a property wants positive, one for each clause.
-fn margins(sample: usize, property: &Property) -> impl Iterator<Item = Objective> {
-    property.clauses.iter().map(move |clause| Objective {
-        sample,
-        coefficients: clause[0].coefficients.iter().map(|&c| c as f32).collect(),
-    })
 }

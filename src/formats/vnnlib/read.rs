@@ -87,12 +87,7 @@ fn parse(text: &str) -> std::result::Result<Query, Wrong> {
                     None => return Err((line, format!("a constant {name}: expected X_0, X_1, … and Y_0, Y_1, …"))),
                 }
             }
-            [Expression::Word("assert", _), _] => {
-                let Some(Expression::List(..) | Expression::Word(..)) = list.get(1) else {
-                    unreachable!("two elements")
-                };
-                assertions.push(list.into_iter().nth(1).expect("two elements"));
-            }
+            [Expression::Word("assert", _), _] => assertions.extend(list.into_iter().nth(1)),
             _ => return Err((line, "expected (declare-const NAME Real) or (assert FORMULA)".into())),
         }
     }

@@ -1,39 +1,23 @@
-//! Native kernels: a copy of each row of the window.
+//! Native kernel: a copy of each row of the window.
 
 use rayon::prelude::*;
 
-use super::{CutWindow, EmbedWindow};
-use crate::error::Result;
-use crate::graph::Signature;
 use crate::kernel::NativeCall;
-use crate::ops::window::{Place, runs};
+use crate::ops::window::{Place, Placement, runs};
 
-pub(super) fn embed(op: &EmbedWindow, signature: &Signature) -> Result<NativeCall> {
-    let placement = op.placement(&signature.inputs[0])?;
-    Ok(NativeCall::new("embed_window", move |args| {
+/// Windows into images, or with `cut` out of them.
+pub(super) fn call(name: &'static str, placement: Placement, cut: bool) -> NativeCall {
+    NativeCall::new(name, move |args| {
         let (x, records) = (args.input(0), args.input_u32(1));
-        let windows = x.par_chunks(placement.elements());
-        args.output(0).par_chunks_mut(placement.pixels()).zip(windows).enumerate().for_each(|(r, (y, x))| {
+        let (window, image) = (placement.elements(), placement.pixels());
+        let (from, to) = if cut { (image, window) } else { (window, image) };
+        args.output(0).par_chunks_mut(to).zip(x.par_chunks(from)).enumerate().for_each(|(r, (y, x))| {
             y.fill(0.0);
             let place = Place { placement: &placement, sample: &[], record: &records[4 * r..][..4] };
             runs!(place, |w, p, n| {
-                y[p..p + n].copy_from_slice(&x[w..w + n]);
+                let (from, to) = if cut { (p, w) } else { (w, p) };
+                y[to..to + n].copy_from_slice(&x[from..from + n]);
             });
         });
-    }))
-}
-
-pub(super) fn cut(op: &CutWindow, signature: &Signature) -> Result<NativeCall> {
-    let placement = op.placement(&signature.inputs[0])?;
-    Ok(NativeCall::new("cut_window", move |args| {
-        let (y, records) = (args.input(0), args.input_u32(1));
-        let images = y.par_chunks(placement.pixels());
-        args.output(0).par_chunks_mut(placement.elements()).zip(images).enumerate().for_each(|(r, (x, y))| {
-            x.fill(0.0);
-            let place = Place { placement: &placement, sample: &[], record: &records[4 * r..][..4] };
-            runs!(place, |w, p, n| {
-                x[w..w + n].copy_from_slice(&y[p..p + n]);
-            });
-        });
-    }))
+    })
 }

@@ -62,11 +62,11 @@ impl Op for EmbedWindow {
     }
 
     fn gpu(&self, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
-        gpu::embed(self, signature, limits)
+        gpu::call(&self.placement(&signature.inputs[0])?, signature.inputs[0].shape[0], false, limits)
     }
 
     fn cpu(&self, signature: &Signature) -> Result<NativeCall> {
-        cpu::embed(self, signature)
+        Ok(cpu::call(self.name(), self.placement(&signature.inputs[0])?, false))
     }
 }
 
@@ -94,10 +94,10 @@ impl Op for CutWindow {
     }
 
     fn gpu(&self, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
-        gpu::cut(self, signature, limits)
+        gpu::call(&self.placement(&signature.inputs[0])?, signature.inputs[0].shape[0], true, limits)
     }
 
     fn cpu(&self, signature: &Signature) -> Result<NativeCall> {
-        cpu::cut(self, signature)
+        Ok(cpu::call(self.name(), self.placement(&signature.inputs[0])?, true))
     }
 }

@@ -44,7 +44,7 @@ impl<'a> Call<'a> {
             "Constant" => self.constant_node(),
             "Shape" | "Gather" | "Slice" | "Concat" | "Cast" => self.of_constants(),
             "Flatten" | "Reshape" | "Squeeze" | "Transpose" | "Unsqueeze" | "Identity" | "Dropout" => self.layout(),
-            _ => wrong(format!("not supported: expected one of {} and Unsqueeze", OPERATORS.join(", "))),
+            _ => wrong(format!("not supported: expected one of {}", OPERATORS.join(", "))),
         }
     }
 

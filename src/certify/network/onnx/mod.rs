@@ -28,7 +28,7 @@ use crate::error::{Error, Result};
 use crate::formats::onnx::{self, Application, Model};
 
 /// What can be read.
-const OPERATORS: [&str; 26] = [
+const OPERATORS: [&str; 27] = [
     "Add",
     "AveragePool",
     "BatchNormalization",
@@ -55,6 +55,7 @@ const OPERATORS: [&str; 26] = [
     "Squeeze",
     "Sub",
     "Transpose",
+    "Unsqueeze",
 ];
 
 /// The operator set since which operands spread over each other as they do in NumPy.
