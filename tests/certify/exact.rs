@@ -20,8 +20,8 @@ use crate::common::random::Random;
 
 const KINDS: usize = 5;
 
-/// Two inputs, three outputs; with two or three hidden layers, a sum, one convolution or two, or behind an entry.
-fn network(case: u64, convolutions: usize) -> ReluNetwork {
+/// Two inputs, three outputs; with two or three hidden layers, a sum, two convolutions, or behind an entry.
+fn network(case: u64) -> ReluNetwork {
     let width = 3 + case as usize / KINDS % 4;
     let dense = |b: &mut Builder, layers: usize| {
         for _ in 0..layers {
@@ -55,10 +55,7 @@ fn network(case: u64, convolutions: usize) -> ReluNetwork {
             let mut b = Builder::new(seed, &[1, 1, 2]);
             b.conv(2, [1, 2], Conv2dSpec { stride: [1, 1], padding: [0, 1], dilation: [1, 1] });
             b.relu();
-            match convolutions {
-                1 => b.linear(width),
-                _ => b.conv(2, [1, 3], Conv2dSpec { stride: [1, 2], padding: [0, 1], dilation: [1, 1] }),
-            };
+            b.conv(2, [1, 3], Conv2dSpec { stride: [1, 2], padding: [0, 1], dilation: [1, 1] });
             b.relu();
             b
         }
@@ -124,7 +121,7 @@ fn the_truth_is_right() {
         assert_eq!(regions::pieces(&spike, &property).len(), 4);
     }
     for case in 0..20 {
-        let network = network(case, 2);
+        let network = network(case);
         let random = &mut Random::new(case);
         let property = property(&network, random, &[1, 2], 0.0);
         let (least, size) = regions::least(&network, &property);
@@ -186,7 +183,7 @@ fn domains(
 fn domains_are_decided_as_they_are() {
     let (mut proved, mut tight, mut refuted, mut empty) = (0, 0, 0, 0);
     for case in 0..60u64 {
-        let network = network(case, 2);
+        let network = network(case);
         let random = &mut Random::new(7 * case);
         let margin = [2e-4, -2e-4, 0.1, -0.1][case as usize / KINDS % 4];
         let property = property(&network, random, &[1 + case as usize % 2], margin);
@@ -235,15 +232,20 @@ fn domains_are_decided_as_they_are() {
 
 #[test]
 fn claims_are_decided_as_they_are() {
-    let (mut by_search, mut certified, mut falsified, mut unproved) = (0, 0, 0, 0);
+    let (mut by_search, mut certified, mut falsified, mut unproved, mut constant) = (0, 0, 0, 0, 0);
     for case in 0..120u64 {
-        let network = network(case, 1);
+        let network = network(case);
         let random = &mut Random::new(31 * case);
         let margin = [1e-6, -1e-6, 2e-4, -2e-4, 0.05, -0.05][case as usize / KINDS % 6];
         let clauses: &[usize] = [&[1usize][..], &[2], &[1, 1], &[2, 1]][case as usize / 3 % 4];
         let claim =
             smallbox::certify::cascade::Claim { property: property(&network, random, clauses, margin), point: None };
         let (least, size) = regions::least(&network, &claim.property);
+        // Two convolutions may leave nothing but zeros: no margin can be set there.
+        if size == 0.0 {
+            constant += 1;
+            continue;
+        }
         assert!((least - margin * size).abs() < 0.2 * margin.abs() * size, "case {case}: {least}");
         // Without the attack: the search has to find counter-examples itself.
         let settings = Settings { attack: None, ..settings(Method::Bab) };
@@ -266,6 +268,7 @@ fn claims_are_decided_as_they_are() {
     println!(
         "certified {certified}, falsified {falsified}, by the search {by_search}; {unproved} need their multipliers"
     );
+    assert!(constant <= 3, "{constant} networks that are constant on their boxes");
     assert!(certified > 40 && falsified > 40 && by_search > 60 && unproved > 5, "{certified} {falsified} {by_search}");
 }
 
