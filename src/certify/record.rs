@@ -25,8 +25,16 @@ pub struct Job {
     pub method: String,
     /// Seconds that an image had.
     pub timeout: f64,
+    /// How branch-and-bound went: bounds of neurons and choice of splits, in words.
+    #[serde(default = "first_search")]
+    pub search: String,
     /// The attack, in words that say all of its settings; `none` without one.
     pub attack: String,
+}
+
+/// The only search that there was before lines said which.
+fn first_search() -> String {
+    "fixed, kfsb".to_string()
 }
 
 /// One image.
@@ -55,6 +63,9 @@ pub struct Record {
     /// Of an image without a proof: the class that could not be ruled out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_class: Option<usize>,
+    /// Of an image on which branch-and-bound gave up: what it had proved of the classes under search, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proved: Option<f64>,
     /// Best bound of the margin to that class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<f32>,
@@ -83,6 +94,7 @@ impl Record {
             depth: outcome.search.depth,
             unstable: outcome.unstable.clone(),
             open_class: outcome.open.as_ref().map(|open| class(open.clause)),
+            proved: outcome.gave_up().then_some(outcome.search.proved),
             gap: outcome.open.as_ref().map(|open| open.gap),
             reason: outcome.open.as_ref().map(|open| open.reason.clone()),
             adapter: adapter.to_string(),

@@ -20,6 +20,7 @@ use super::format::{Side, count, duration, radius, table};
 use super::model::ModelOptions;
 use super::options::{DeviceOptions, SplitName};
 use super::progress::Meter;
+use super::search::SearchOptions;
 use super::{interrupt, output, parse};
 
 /// Options of `certify`.
@@ -70,6 +71,8 @@ pub struct Args {
     #[arg(long, value_name = "SHARE", value_parser = parse::number)]
     min_certified: Option<f64>,
     #[command(flatten)]
+    search: SearchOptions,
+    #[command(flatten)]
     device: DeviceOptions,
     /// Print the result as one JSON document
     #[arg(long)]
@@ -94,6 +97,7 @@ pub fn run(args: &Args) -> Result<()> {
     settings.batch = args.batch.unwrap_or(settings.batch);
     settings.attack = (args.attack_steps > 0).then(|| AttackSpec::pgd(args.attack_steps, args.attack_restarts));
     settings.seed = args.seed;
+    args.search.apply(&mut settings.search);
     let job = Job {
         model: network.digest(),
         dataset: dataset.name.clone(),
@@ -101,6 +105,7 @@ pub fn run(args: &Args) -> Result<()> {
         epsilon,
         method: args.method.clone(),
         timeout: args.timeout.as_secs_f64(),
+        search: args.search.describe(),
         attack: settings.attack.map_or("none".to_string(), |spec| spec.describe(args.seed)),
     };
     if let Some(folder) = &args.certificates {

@@ -24,6 +24,7 @@ mod output;
 mod parse;
 mod progress;
 mod report;
+mod search;
 mod self_test;
 mod settings;
 mod train;

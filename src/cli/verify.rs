@@ -16,6 +16,7 @@ use smallbox::error::{Error, Result};
 use smallbox::formats::vnnlib::Query;
 
 use super::options::DeviceOptions;
+use super::search::SearchOptions;
 use super::{output, parse};
 
 /// Options of `verify`.
@@ -45,6 +46,8 @@ pub struct Args {
     /// Seed of the attack's starts
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
+    #[command(flatten)]
+    search: SearchOptions,
     #[command(flatten)]
     device: DeviceOptions,
     /// Print the result as one JSON document
@@ -104,6 +107,7 @@ pub fn run(args: &Args) -> Result<()> {
         "margin": outcome.and_then(|o| o.margin),
         "domains": answer.domains,
         "depth": outcome.map(|o| o.search.depth),
+        "proved": outcome.filter(|o| o.gave_up()).map(|o| o.search.proved),
         "gap": outcome.and_then(|o| o.open.as_ref().map(|open| open.gap)),
         "reason": answer.reason,
         "inputs": answer.witness.as_ref().map(|(x, _)| x),
@@ -129,7 +133,8 @@ fn answer(args: &Args, network: &ReluNetwork, questions: &[Question], deadline: 
         return Ok(answer);
     }
     let attack = (args.attack_steps > 0).then(|| AttackSpec::pgd(args.attack_steps, args.attack_restarts));
-    let settings = Settings { batch: 1, attack, seed: args.seed, ..Settings::default() };
+    let mut settings = Settings { batch: 1, attack, seed: args.seed, ..Settings::default() };
+    args.search.apply(&mut settings.search);
     let mut session = args.device.open_or(None)?;
     let session = session.as_mut();
     let mut cascade = Cascade::new(session, network, settings)?;

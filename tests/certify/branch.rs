@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use smallbox::certify::branch::Strategy;
 use smallbox::certify::cascade::{Cascade, Claim, Method, Outcome, Settings, Stage, Verdict};
-use smallbox::certify::certificate::{About, Certificate, Checker, Verdict as Checked};
+use smallbox::certify::certificate::{About, Certificate, Checker, Part, Tree, Verdict as Checked};
 use smallbox::certify::network::{Operation, ReluNetwork, Weights};
 use smallbox::certify::property::Property;
 use smallbox::device::Session;
@@ -12,6 +13,7 @@ use smallbox::device::cpu::CpuSession;
 
 use super::exact::spike;
 use super::golden::{Golden, IMAGES};
+use super::nets::dense;
 use super::oracle;
 use crate::common::device;
 use crate::common::random::Random;
@@ -102,7 +104,7 @@ pub fn hold(network: &ReluNetwork, claim: &Claim, outcome: &Outcome) {
 
 #[test]
 fn tiny_networks_are_decided_as_they_are() {
-    let (mut certified, mut by_search, mut falsified) = (0, 0, 0);
+    let (mut certified, mut by_search, mut refined, mut falsified) = (0, 0, 0, 0);
     for case in 0..60 {
         let random = &mut Random::new(case);
         let network = tiny(random, 3 + case as usize % 6);
@@ -114,25 +116,75 @@ fn tiny_networks_are_decided_as_they_are() {
         let property = Property::label(lower, upper, 2, label);
         let (least, slack) = least_margin(&network, &property, label);
         let claim = Claim { property, point: Some(center.to_vec()) };
-        let outcome =
-            decide(&mut CpuSession::new(), &network, std::slice::from_ref(&claim), settings(Method::Bab)).remove(0);
-        hold(&network, &claim, &outcome);
-        match outcome.verdict {
-            Verdict::Certified => {
-                certified += 1;
-                by_search += usize::from(outcome.stage == Stage::Bab);
-                assert!(least > 0.0, "case {case}: certified, but the margin falls to {least}");
-                let margin = outcome.margin.unwrap();
-                assert!(margin <= least + 1e-9, "case {case}: a proved margin of {margin} above {least}");
+        for strategy in [Strategy::Either, Strategy::Fixed, Strategy::Refining] {
+            let settings = with(strategy, settings(Method::Bab));
+            let outcome = decide(&mut CpuSession::new(), &network, std::slice::from_ref(&claim), settings).remove(0);
+            hold(&network, &claim, &outcome);
+            match outcome.verdict {
+                Verdict::Certified => {
+                    certified += 1;
+                    by_search += usize::from(outcome.stage == Stage::Bab);
+                    refined += usize::from(outcome.search.refined > 0);
+                    assert!(least > 0.0, "case {case}: certified, but the margin falls to {least}");
+                    let margin = outcome.margin.unwrap();
+                    assert!(margin <= least + 1e-9, "case {case}: a proved margin of {margin} above {least}");
+                }
+                Verdict::Falsified => {
+                    falsified += 1;
+                    assert!(
+                        least - slack <= 0.0,
+                        "case {case}: falsified, but the margin stays above {}",
+                        least - slack
+                    );
+                }
+                _ => panic!("case {case}, {strategy:?}: {outcome:?}"),
             }
-            Verdict::Falsified => {
-                falsified += 1;
-                assert!(least - slack <= 0.0, "case {case}: falsified, but the margin stays above {}", least - slack);
-            }
-            _ => panic!("case {case}: {outcome:?}"),
         }
     }
-    assert!(certified > 10 && by_search > 3 && falsified > 10, "{certified} {by_search} {falsified}");
+    assert!(certified > 30 && by_search > 9 && refined > 3 && falsified > 30);
+}
+
+fn with(strategy: Strategy, mut settings: Settings) -> Settings {
+    settings.search.strategy = strategy;
+    settings
+}
+
+/// Whatever search: verdicts that stand up, never opposite ones, and turns decide what fixed bounds decide.
+#[test]
+fn searches_agree_on_deep_networks() {
+    const MOST: usize = 600;
+    let mut decided = [0; 3];
+    let mut refinements = 0;
+    for seed in 0..40 {
+        let network = dense(seed, &[4, 5, 32, 32, 32, 32, 2]);
+        let center = [0.1, -0.2, 0.3, 0.2];
+        let y = oracle::evaluate(&network, &center);
+        let label = usize::from(y[1] > y[0]);
+        let (lower, upper) = (center.iter().map(|c| c - 0.6).collect(), center.iter().map(|c| c + 0.6).collect());
+        let claim = Claim { property: Property::label(lower, upper, 2, label), point: None };
+        let mut verdicts = Vec::new();
+        for (at, strategy) in [Strategy::Fixed, Strategy::Refining, Strategy::Either].into_iter().enumerate() {
+            let mut settings = with(strategy, settings(Method::Bab));
+            settings.search.most_domains = MOST;
+            let outcome = decide(&mut CpuSession::new(), &network, std::slice::from_ref(&claim), settings).remove(0);
+            hold(&network, &claim, &outcome);
+            assert_eq!(outcome.gave_up(), outcome.verdict == Verdict::Unknown, "seed {seed}: {outcome:?}");
+            assert!((0.0..=1.0).contains(&outcome.search.proved), "seed {seed}: {}", outcome.search.proved);
+            assert!(strategy != Strategy::Fixed || outcome.search.refined == 0);
+            if let (Some(proof), Strategy::Refining) = (&outcome.proof, strategy) {
+                let certificate = proof.certificate(&network, &claim.property, About::default());
+                let refined = |tree: &Tree| tree.parts.iter().filter(|part| **part == Part::Refine).count();
+                refinements += certificate.trees.iter().map(refined).sum::<usize>();
+            }
+            decided[at] += usize::from(outcome.verdict != Verdict::Unknown);
+            verdicts.push(outcome.verdict);
+        }
+        // No two of them say opposite things.
+        let says = |verdict: Verdict| verdicts.contains(&verdict);
+        assert!(!(says(Verdict::Certified) && says(Verdict::Falsified)), "seed {seed}: {verdicts:?}");
+    }
+    let [fixed, refining, turns] = decided;
+    assert!(turns >= fixed && fixed > 5 && refining > 2 && refinements > 10, "{decided:?}, {refinements}");
 }
 
 #[test]

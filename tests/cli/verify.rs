@@ -111,10 +111,18 @@ fn public_instances_that_are_quick_have_their_verdicts() {
             "sat",
         ),
         ("mnistfc/mnist-net_256x2.onnx", "mnistfc/prop_7_0.05.vnnlib.gz", "sat"),
+        ("mnistfc/mnist-net_256x4.onnx", "mnistfc/prop_0_0.03.vnnlib.gz", "unsat"),
     ] {
         let ran = verify(folder.path(), &shared.join(network), &shared.join(property), &["--timeout", "60s"]);
         assert_eq!(ran.text().lines().next(), Some(word), "{property}");
     }
+    // The last one needs bounds that are derived again.
+    let (network, property) =
+        (shared.join("mnistfc/mnist-net_256x4.onnx"), shared.join("mnistfc/prop_0_0.03.vnnlib.gz"));
+    let more = ["--timeout", "2s", "--search", "fixed", "--branching", "fsb", "--json"];
+    let answer = verify(folder.path(), &network, &property, &more).json();
+    assert_eq!(answer["verdict"], "timeout");
+    assert!(answer["proved"].as_f64().is_some_and(|share| (0.0..1.0).contains(&share)), "{answer}");
     // A network of other inputs is no match.
     let (network, property) = (shared.join("mnistfc/mnist-net_256x2.onnx"), shared.join(resnet));
     verify(folder.path(), &network, &property, &[]).assert_error(5, &["3072 inputs", "784"]);

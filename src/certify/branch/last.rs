@@ -2,35 +2,37 @@
 
 use std::time::Instant;
 
-use super::domain::Domain;
 use super::search::{Stopped, Task};
 use super::tree::Leaf;
 use crate::certify::exact::{self, Decider, Decision};
-use crate::certify::proof::Split;
+use crate::certify::proof::{Region, Split};
 use crate::error::Result;
 
-/// What proves a domain in which every neuron is split, or why that ends the search.
+/// A domain in which every neuron is split.
+pub(super) struct Case<'a> {
+    /// Bounds that hold there.
+    pub(super) region: &'a Region,
+    pub(super) clause: usize,
+    pub(super) splits: &'a [Split],
+    /// Slopes of the region's table; `None`: the default ones.
+    pub(super) slopes: Option<&'a [f32]>,
+}
+
+/// What proves the domain, or why that ends the search.
 pub(super) fn decide(
     decider: &Decider<'_>,
     task: &Task<'_>,
-    domain: &Domain,
-    deadline: Instant,
+    case: &Case<'_>,
 ) -> Result<std::result::Result<Leaf, Stopped>> {
-    let splits: Vec<Split> = domain.splits.iter().map(|(split, _)| *split).collect();
-    let of = exact::Domain {
-        region: task.region,
-        property: task.property,
-        clause: domain.clause,
-        splits: &splits,
-        slopes: Some(&domain.slopes),
-    };
-    Ok(match decider.decide(&of, deadline)? {
+    let &Case { region, clause, splits, slopes } = case;
+    let of = exact::Domain { region, property: task.property, clause, splits, slopes };
+    Ok(match decider.decide(&of, task.deadline)? {
         Decision::Proved { weights, multipliers, lower } => {
-            Ok(Leaf { weights, slopes: domain.slopes.clone(), multipliers, lower })
+            Ok(Leaf { weights, slopes: slopes.unwrap_or_default().to_vec(), multipliers, lower })
         }
         Decision::Refuted { point } => Err(Stopped::Refuted { point }),
-        Decision::Close if Instant::now() >= deadline => Err(Stopped::Timeout),
-        Decision::Close => Err(Stopped::Exhausted { splits }),
-        Decision::Large { entries, most } => Err(Stopped::Large { splits, entries, most }),
+        Decision::Close if Instant::now() >= task.deadline => Err(Stopped::Timeout),
+        Decision::Close => Err(Stopped::Exhausted { splits: splits.to_vec() }),
+        Decision::Large { entries, most } => Err(Stopped::Large { splits: splits.to_vec(), entries, most }),
     })
 }

@@ -1,19 +1,31 @@
-//! The search itself: which domains are cut, bounded, proved and dropped.
+//! Two searches side by side: which of them goes on, and until when.
 
-use std::collections::BinaryHeap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::domain::{Domain, Neurons, Root};
-use super::last;
-use super::score::{self, Branching};
-use super::tree::{Leaf, Tree};
-use crate::certify::bounds::{Ascent, Bounds, Objective, Schedule};
+use super::bounder::Bounder;
+use super::domain::{Neurons, Root};
+use super::fixed::Fixed;
+use super::refining::Refining;
+use super::score::Branching;
+use super::tree::{Tree, Trees};
+use crate::certify::bounds::{Bounds, Schedule};
 use crate::certify::exact::Decider;
 use crate::certify::network::ReluNetwork;
-use crate::certify::proof::{self, Region, Split};
+use crate::certify::proof::{Region, Split};
 use crate::certify::property::Property;
 use crate::device::Session;
 use crate::error::Result;
+
+/// Where the bounds of neurons come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    /// They are those of the whole box: domains are cheap, and bounded by ascents on the device.
+    Fixed,
+    /// They are derived again in every domain, natively.
+    Refining,
+    /// Both in turns, and most of the time the one that will be done sooner by what it has proved so far.
+    Either,
+}
 
 /// How a search goes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,6 +38,8 @@ pub struct Settings {
     pub branching: Branching,
     /// Most domains that are bounded in one search.
     pub most_domains: usize,
+    /// Which searches.
+    pub strategy: Strategy,
 }
 
 /// What is to be proved about one sample of a batch whose bounds the session holds.
@@ -42,19 +56,25 @@ pub struct Task<'a> {
     pub region: &'a Region,
     /// Bounds at the roots of the open clauses, one for each of their constraints.
     pub roots: Vec<Root>,
+    /// When to give up.
+    pub deadline: Instant,
 }
 
 /// Numbers of a search.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Statistics {
-    /// Domains that were bounded on the device, roots included.
+    /// Domains that were bounded, roots included.
     pub domains: usize,
     /// Most splits of a domain.
     pub depth: usize,
     /// Batches.
     pub rounds: usize,
+    /// Domains in which the bounds of neurons were derived again.
+    pub refined: usize,
     /// Domains whose bound the native prover did not confirm.
     pub unconfirmed: usize,
+    /// What is proved of the clauses under search, 0 to 1: each split halves.
+    pub proved: f64,
 }
 
 /// Why a search ended without a proof.
@@ -99,258 +119,125 @@ pub struct Found {
     pub statistics: Statistics,
 }
 
-/// Programs for batches of domains, kept from search to search.
+/// What is kept from search to search.
 pub struct Search<'a> {
-    network: &'a ReluNetwork,
-    batch: usize,
-    settings: Settings,
-    /// By number of rows, smallest first.
-    ascents: Vec<Ascent>,
+    bounder: Bounder<'a>,
     /// For domains with every neuron split.
     decider: Decider<'a>,
 }
 
-/// A domain waits by its bound: the worst comes first.
-struct Waiting(Domain);
+/// The least turn. Later ones are as long as all turns of the same search before.
+const TURN: Duration = Duration::from_millis(100);
 
-impl PartialEq for Waiting {
-    fn eq(&self, other: &Waiting) -> bool {
-        self.cmp(other).is_eq()
-    }
+/// How far one of the two has come.
+struct Pace {
+    spent: Duration,
+    share: f64,
+    ended: bool,
 }
 
-impl Eq for Waiting {}
-
-impl PartialOrd for Waiting {
-    fn partial_cmp(&self, other: &Waiting) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
+impl Pace {
+    /// Time that it will still take, if what is open is like what is proved; 0 before its first turn.
+    fn left(&self) -> f64 {
+        match self.spent.is_zero() {
+            true => 0.0,
+            false => self.spent.as_secs_f64() * (1.0 - self.share) / self.share,
+        }
     }
-}
 
-impl Ord for Waiting {
-    fn cmp(&self, other: &Waiting) -> std::cmp::Ordering {
-        // The greatest leaves the heap first; ties by place, so that a search has one course.
-        let key = |w: &Waiting| (w.0.clause, w.0.node);
-        other.0.lower.total_cmp(&self.0.lower).then(key(other).cmp(&key(self)))
+    /// Whether it goes before `other`.
+    fn is_before(&self, other: &Pace) -> bool {
+        match (self.ended, other.ended) {
+            (false, false) if self.share > 0.0 || other.share > 0.0 => self.left() <= other.left(),
+            (false, false) => self.spent <= other.spent,
+            (ended, _) => !ended,
+        }
     }
 }
 
 impl<'a> Search<'a> {
     /// For batches of `batch` boxes of `network`, whose weights are in the session.
     pub fn new(network: &'a ReluNetwork, batch: usize, settings: Settings) -> Search<'a> {
-        Search { network, batch, settings, ascents: Vec::new(), decider: Decider::new(network) }
+        Search { bounder: Bounder::new(network, batch, settings), decider: Decider::new(network) }
     }
 
     /// The settings.
     pub fn settings(&self) -> &Settings {
-        &self.settings
+        &self.bounder.settings
     }
 
-    /// The smallest program that takes `rows` rows, or the largest there may be.
-    fn ascent(&mut self, session: &mut dyn Session, rows: usize) -> Result<usize> {
-        let wanted = [8, 32, 128].into_iter().find(|&size| size >= rows).unwrap_or(usize::MAX).min(self.settings.rows);
-        if let Some(at) = self.ascents.iter().position(|ascent| ascent.rows() == wanted) {
-            return Ok(at);
-        }
-        let tag = format!("branch.{wanted}");
-        self.ascents.push(Ascent::new(session, self.network, self.batch, wanted, true, &tag)?);
-        Ok(self.ascents.len() - 1)
-    }
-
-    /// Searches until every clause of the task is proved or `deadline` has passed.
-    pub async fn run(&mut self, session: &mut dyn Session, task: Task<'_>, deadline: Instant) -> Result<Found> {
-        let mut statistics = Statistics::default();
-        let mut trees: Vec<(usize, Tree)> = Vec::new();
-        // Of several constraints of a clause the one with the best bound is proved.
-        let mut roots: Vec<Root> = Vec::new();
-        for root in &task.roots {
-            match roots.iter_mut().find(|r| r.clause == root.clause) {
-                Some(best) if best.lower < root.lower => *best = root.clone(),
-                Some(_) => {}
-                None => roots.push(root.clone()),
-            }
-        }
-        let mut fresh: Vec<Domain> = Vec::new();
-        for root in roots {
-            trees.push((root.clause, Tree::new()));
-            fresh.push(Domain {
-                clause: root.clause,
-                constraint: root.constraint,
-                splits: Vec::new(),
-                multipliers: Vec::new(),
-                slopes: root.slopes,
-                lower: root.lower,
-                candidates: Vec::new(),
-                node: 0,
-            });
-        }
-        let mut waiting: BinaryHeap<Waiting> = BinaryHeap::new();
-        let mut stopped = None;
-        'search: loop {
-            // Bound what is new, prove what can be proved, keep the rest with a choice of where to cut.
-            while !fresh.is_empty() {
-                if Instant::now() >= deadline {
-                    stopped = Some(Stopped::Timeout);
-                    break;
-                }
-                let count = fresh.len().min(self.settings.rows);
-                let mut domains: Vec<Domain> = fresh.drain(..count).collect();
-                statistics.domains += domains.len();
-                statistics.rounds += 1;
-                self.bound(session, &task, &mut domains).await?;
-                let leaves = prove(&task, &domains)?;
-                for (domain, leaf) in domains.into_iter().zip(leaves) {
-                    statistics.depth = statistics.depth.max(domain.splits.len());
-                    if let Some(leaf) = leaf {
-                        tree_of(&mut trees, domain.clause).close(domain.node, leaf);
-                        continue;
-                    }
-                    statistics.unconfirmed += usize::from(domain.lower > 0.0);
-                    if domain.candidates.is_empty() {
-                        match last::decide(&self.decider, &task, &domain, deadline)? {
-                            Ok(leaf) => {
-                                tree_of(&mut trees, domain.clause).close(domain.node, leaf);
-                                continue;
-                            }
-                            Err(end @ Stopped::Refuted { .. }) => {
-                                stopped = Some(end);
-                                break 'search;
-                            }
-                            Err(end) => drop(stopped.get_or_insert(end)),
-                        }
-                    }
-                    waiting.push(Waiting(domain));
-                }
-            }
-            if stopped.is_some() || waiting.is_empty() {
+    /// Searches until every clause of the task is proved or the deadline has passed.
+    pub async fn run(&mut self, session: &mut dyn Session, task: Task<'_>) -> Result<Found> {
+        let Settings { strategy, most_domains, .. } = self.bounder.settings;
+        let (mut fixed, mut refining) = (Fixed::new(&task), Refining::new(&task));
+        let pace = |used: bool| Pace { spent: Duration::ZERO, share: 0.0, ended: !used };
+        let mut paces = [pace(strategy != Strategy::Refining), pace(strategy != Strategy::Fixed)];
+        // A single ReLU layer has the bounds that it has.
+        paces[1].ended |= strategy == Strategy::Either && task.bounds.layers.len() < 2;
+        loop {
+            let start = Instant::now();
+            if start >= task.deadline || paces.iter().all(|pace| pace.ended) {
                 break;
             }
-            if statistics.domains >= self.settings.most_domains {
-                stopped = Some(Stopped::Domains);
+            let alone = paces.iter().any(|pace| pace.ended);
+            let first = paces[0].is_before(&paces[1]);
+            let turn = TURN.max(paces[usize::from(!first)].spent);
+            let until = if alone { task.deadline } else { task.deadline.min(start + turn) };
+            let (trees, stopped) = match first {
+                true => {
+                    fixed.advance(session, &mut self.bounder, &self.decider, &task, until).await?;
+                    (&fixed.trees, &fixed.stopped)
+                }
+                false => {
+                    refining.advance(&self.decider, &task, most_domains, until)?;
+                    (&refining.trees, &refining.stopped)
+                }
+            };
+            let pace = &mut paces[usize::from(!first)];
+            pace.spent += start.elapsed();
+            pace.share = trees.share();
+            pace.ended = stopped.is_some();
+            if trees.are_proved() || matches!(stopped, Some(Stopped::Refuted { .. })) {
                 break;
             }
-            // Cut the worst.
-            let parents = (self.settings.rows / 2).max(1);
-            let mut parents: Vec<Domain> = (0..parents).map_while(|_| waiting.pop().map(|w| w.0)).collect();
-            self.choose(session, &task, &mut parents).await?;
-            for parent in parents {
-                let place = parent.candidates[0];
-                let (layer, neuron) = task.neurons.table[place];
-                let tree = tree_of(&mut trees, parent.clause);
-                let [active, inactive] = tree.split(parent.node, layer, neuron);
-                fresh.push(parent.part(task.neurons, place, true, active));
-                fresh.push(parent.part(task.neurons, place, false, inactive));
-            }
         }
-        let open = waiting.iter().map(|w| &w.0).chain(&fresh);
-        let worst = open.min_by(|a, b| a.lower.total_cmp(&b.lower)).map(|d| (d.clause, d.lower));
-        Ok(Found { trees, stopped, worst, statistics })
+        // The one that has the answer, or else has come further.
+        let answers = |trees: &Trees, stopped: &Option<Stopped>| {
+            trees.are_proved() || matches!(stopped, Some(Stopped::Refuted { .. }))
+        };
+        let second = answers(&refining.trees, &refining.stopped)
+            || !answers(&fixed.trees, &fixed.stopped)
+                && (strategy == Strategy::Refining || paces[1].share > paces[0].share);
+        let (trees, stopped, worst) = match second {
+            true => (&refining.trees, &refining.stopped, refining.worst()),
+            false => (&fixed.trees, &fixed.stopped, fixed.worst()),
+        };
+        let stopped = match (trees.are_proved(), stopped) {
+            (true, _) => None,
+            (false, Some(stopped)) => Some(stopped.clone()),
+            (false, None) => Some(Stopped::Timeout),
+        };
+        let statistics = Statistics { proved: trees.share(), ..fixed.statistics.and(&refining.statistics) };
+        let trees = if second { refining.trees } else { fixed.trees };
+        Ok(Found { trees: trees.into_inner(), stopped, worst, statistics })
     }
 
     /// Frees the programs.
     pub fn release(self, session: &mut dyn Session) {
-        for ascent in self.ascents {
-            ascent.release(session);
-        }
-    }
-
-    /// Bounds domains, at most as many as there are rows, and looks for where to cut them.
-    async fn bound(&mut self, session: &mut dyn Session, task: &Task<'_>, domains: &mut [Domain]) -> Result<()> {
-        let at = self.ascent(session, domains.len())?;
-        let ascent = &self.ascents[at];
-        let (objectives, thresholds) = objectives(task, domains);
-        let mut parameters = task.neurons.parameters(domains);
-        let schedule = &self.settings.schedule;
-        let found = ascent.run(session, task.bounds, &objectives, &thresholds, &mut parameters, schedule).await?;
-        task.neurons.take(&parameters, domains);
-        let coefficients = ascent.coefficients(session, task.bounds, &objectives).await?;
-        for (row, domain) in domains.iter_mut().enumerate() {
-            // A part's bound is at least its parent's.
-            domain.lower = domain.lower.max(found.lower[row] - thresholds[row]);
-            domain.candidates = score::candidates(self.settings.branching, task.neurons, domain, &coefficients, row);
-        }
-        Ok(())
-    }
-
-    /// Puts the best candidate of each domain first: the one whose worse part has the best bound, without an ascent.
-    async fn choose(&mut self, session: &mut dyn Session, task: &Task<'_>, parents: &mut [Domain]) -> Result<()> {
-        if self.settings.branching == Branching::Babsr {
-            return Ok(());
-        }
-        let tried: Vec<(usize, usize)> = (0..parents.len())
-            .filter(|&p| parents[p].candidates.len() > 1)
-            .flat_map(|p| (0..parents[p].candidates.len()).map(move |c| (p, c)))
-            .collect();
-        let mut worse = Vec::with_capacity(tried.len());
-        for chunk in tried.chunks((self.settings.rows / 2).max(1)) {
-            let parts: Vec<Domain> = chunk
-                .iter()
-                .flat_map(|&(p, c)| {
-                    let place = parents[p].candidates[c];
-                    [true, false].map(|active| parents[p].part(task.neurons, place, active, 0))
-                })
-                .collect();
-            let at = self.ascent(session, parts.len())?;
-            let (objectives, thresholds) = objectives(task, &parts);
-            let parameters = task.neurons.parameters(&parts);
-            let bounds = self.ascents[at].look(session, task.bounds, &objectives, &parameters).await?;
-            let net: Vec<f32> = bounds.iter().zip(&thresholds).map(|(b, t)| b - t).collect();
-            // A part that is proved counts no more than 0: the other one decides.
-            worse
-                .extend(net.chunks(2).map(|pair| (pair[0].min(0.0).min(pair[1]), pair[0].min(0.0) + pair[1].min(0.0))));
-        }
-        let mut best: Vec<Option<(f32, f32)>> = vec![None; parents.len()];
-        let mut first: Vec<usize> = vec![0; parents.len()];
-        for (&(p, c), &score) in tried.iter().zip(&worse) {
-            if best[p].is_none_or(|b| score > b) {
-                best[p] = Some(score);
-                first[p] = c;
-            }
-        }
-        for (parent, first) in parents.iter_mut().zip(first) {
-            parent.candidates.swap(0, first);
-        }
-        Ok(())
+        self.bounder.release(session);
     }
 }
 
-/// What the device bounds for each domain, and what the bounds have to exceed.
-fn objectives(task: &Task<'_>, domains: &[Domain]) -> (Vec<Objective>, Vec<f32>) {
-    let of = |domain: &Domain| {
-        let constraint = &task.property.clauses[domain.clause][domain.constraint];
-        (Objective::of(task.sample, constraint), constraint.bound as f32)
-    };
-    domains.iter().map(of).unzip()
-}
-
-/// For each domain the leaf, if its bound is positive and the native prover confirms that.
-fn prove(task: &Task<'_>, domains: &[Domain]) -> Result<Vec<Option<Leaf>>> {
-    let claimed: Vec<usize> = (0..domains.len()).filter(|&d| domains[d].lower > 0.0).collect();
-    let splits: Vec<Vec<Split>> =
-        claimed.iter().map(|&d| domains[d].splits.iter().map(|(split, _)| *split).collect()).collect();
-    let (mut objectives, mut leaves) = (Vec::new(), Vec::new());
-    for (&d, splits) in claimed.iter().zip(&splits) {
-        let domain = &domains[d];
-        let constraint = &task.property.clauses[domain.clause][domain.constraint];
-        objectives.push(proof::Objective::exact(constraint.coefficients.clone(), constraint.bound));
-        leaves.push(proof::Leaf { slopes: Some(&domain.slopes), splits, multipliers: &domain.multipliers });
+impl Statistics {
+    /// Of two searches together.
+    fn and(&self, other: &Statistics) -> Statistics {
+        Statistics {
+            domains: self.domains + other.domains,
+            depth: self.depth.max(other.depth),
+            rounds: self.rounds + other.rounds,
+            refined: self.refined + other.refined,
+            unconfirmed: self.unconfirmed + other.unconfirmed,
+            proved: self.proved.max(other.proved),
+        }
     }
-    let mut found = vec![None; domains.len()];
-    if claimed.is_empty() {
-        return Ok(found);
-    }
-    for (&d, lower) in claimed.iter().zip(task.region.lower_bounds(&objectives, &leaves)?) {
-        let domain = &domains[d];
-        found[d] = (lower > 0.0).then(|| Leaf {
-            weights: Leaf::only(domain.constraint, task.property.clauses[domain.clause].len()),
-            slopes: domain.slopes.clone(),
-            multipliers: domain.multipliers.clone(),
-            lower,
-        });
-    }
-    Ok(found)
-}
-
-fn tree_of(trees: &mut [(usize, Tree)], clause: usize) -> &mut Tree {
-    &mut trees.iter_mut().find(|(c, _)| *c == clause).expect("a tree for every clause").1
 }

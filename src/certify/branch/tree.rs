@@ -18,6 +18,11 @@ pub enum Node {
         /// Index of the part where its input is ≤ 0.
         inactive: usize,
     },
+    /// The bounds are derived again under the splits that lead here.
+    Refine {
+        /// Index of the same domain with those bounds.
+        below: usize,
+    },
     /// Proved.
     Leaf(Leaf),
 }
@@ -27,7 +32,7 @@ pub enum Node {
 pub struct Leaf {
     /// One for each constraint of the clause, ≥ 0: Σ weight · (coefficients · y − bound) is positive there.
     pub weights: Vec<f32>,
-    /// Slopes of the neurons of the search's table.
+    /// Slopes of the neurons of the search's table; empty: the default ones.
     pub slopes: Vec<f32>,
     /// Multipliers, one for each split from the root on.
     pub multipliers: Vec<f32>,
@@ -63,9 +68,12 @@ impl Tree {
         [active, inactive]
     }
 
-    /// Closes `node`.
-    pub(super) fn close(&mut self, node: usize, leaf: Leaf) {
-        self.nodes[node] = Node::Leaf(leaf);
+    /// Derives the bounds of `node` again; returns the index of what has them.
+    pub(super) fn refine(&mut self, node: usize) -> usize {
+        let below = self.nodes.len();
+        self.nodes[node] = Node::Refine { below };
+        self.nodes.push(Node::Open);
+        below
     }
 
     /// Whether nothing is open.
@@ -81,6 +89,7 @@ impl Tree {
             match &self.nodes[node] {
                 Node::Open => {}
                 Node::Leaf(leaf) => found.push((path, leaf)),
+                &Node::Refine { below } => stack.push((below, path)),
                 &Node::Split { layer, neuron, active, inactive } => {
                     for (child, is_active) in [(inactive, false), (active, true)] {
                         let mut path = path.clone();
@@ -97,5 +106,41 @@ impl Tree {
 impl Default for Tree {
     fn default() -> Tree {
         Tree::new()
+    }
+}
+
+/// The trees of the clauses under search.
+pub(super) struct Trees {
+    all: Vec<(usize, Tree)>,
+    /// Σ 2^−splits of the leaves: 1 for each clause that is proved.
+    closed: f64,
+}
+
+impl Trees {
+    pub(super) fn new(clauses: impl Iterator<Item = usize>) -> Trees {
+        Trees { all: clauses.map(|clause| (clause, Tree::new())).collect(), closed: 0.0 }
+    }
+
+    pub(super) fn of(&mut self, clause: usize) -> &mut Tree {
+        &mut self.all.iter_mut().find(|(c, _)| *c == clause).expect("a tree for every clause").1
+    }
+
+    /// Closes a node that so many splits lead to.
+    pub(super) fn close(&mut self, clause: usize, node: usize, splits: usize, leaf: Leaf) {
+        self.of(clause).nodes[node] = Node::Leaf(leaf);
+        self.closed += 0.5_f64.powi(splits.min(1000) as i32);
+    }
+
+    /// What is proved of all clauses, 0 to 1, a split counting as two halves.
+    pub(super) fn share(&self) -> f64 {
+        self.closed / self.all.len() as f64
+    }
+
+    pub(super) fn are_proved(&self) -> bool {
+        self.all.iter().all(|(_, tree)| tree.is_proved())
+    }
+
+    pub(super) fn into_inner(self) -> Vec<(usize, Tree)> {
+        self.all
     }
 }

@@ -108,6 +108,13 @@ pub struct Outcome {
     pub proof: Option<Proof>,
 }
 
+impl Outcome {
+    /// Whether branch-and-bound ended without a verdict on the claim.
+    pub fn gave_up(&self) -> bool {
+        self.open.is_some() && self.search.domains > 0
+    }
+}
+
 /// What a certificate is made of.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Proof {

@@ -27,6 +27,7 @@ impl Proof {
                 let slopes = (!leaf.slopes.is_empty()).then(|| leaf.slopes.clone());
                 Tree::leaf(leaf.weights.clone(), slopes, leaf.multipliers.clone())
             }
+            &Node::Refine { below } => Tree::refine(self.tree(tree, below)),
             &Node::Split { layer, neuron, active, inactive } => {
                 Tree::split(layer, neuron, self.tree(tree, active), self.tree(tree, inactive))
             }

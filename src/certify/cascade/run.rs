@@ -351,8 +351,8 @@ impl<'a> Cascade<'a> {
         if !left.is_empty() && self.settings.method >= Method::Bab {
             stage = Stage::Bab;
             let property = &pending.claim.property;
-            let task = Task { sample, property, bounds, neurons, region: &region, roots: left };
-            let found = self.search.run(session, task, deadline).await?;
+            let task = Task { sample, property, bounds, neurons, region: &region, roots: left, deadline };
+            let found = self.search.run(session, task).await?;
             statistics = found.statistics;
             for (clause, tree) in found.trees {
                 trees[clause] = tree;

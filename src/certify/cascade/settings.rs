@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Stage;
 use crate::certify::attack::AttackSpec;
 use crate::certify::bounds::Schedule;
-use crate::certify::branch::{self, Branching};
+use crate::certify::branch::{self, Branching, Strategy};
 
 /// The dearest stage that is allowed to prove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,6 +87,7 @@ impl Default for Settings {
                 schedule: schedule(20, 0.05, 0.1),
                 branching: Branching::Kfsb(3),
                 most_domains: usize::MAX,
+                strategy: Strategy::Either,
             },
         }
     }

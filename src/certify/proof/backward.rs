@@ -31,7 +31,8 @@ pub(super) fn single(region: &Region, layer: usize, rows: &[(usize, Side)], star
         extras.slopes.iter_mut().zip(batch).for_each(|(own, row)| *own = slopes(row));
         let rows = Rows::single(&region.prover.nodes[node], &neurons, &signs);
         let sums = Sums { constant: [0.0; LANES], error: [0.0; LANES] };
-        let lower = Pass { region, extras: &extras, start: node, reach: Reach::Box, rigorous: true }.run(rows, sums);
+        let pass = Pass { region, extras: &extras, start: node, reach: Reach::Box, rigorous: true };
+        let lower = pass.run(rows, sums, &mut |_, _, _| {});
         lower[..batch.len()].to_vec()
     };
     rows.par_chunks(LANES).flat_map_iter(bounds).collect()
@@ -45,33 +46,60 @@ pub(super) fn objectives(
     reach: Reach,
     rigorous: bool,
 ) -> Vec<f64> {
-    let prover = &region.prover;
-    let start = prover.nodes.len() - 1;
-    let (node, known) = (&prover.nodes[start], &region.bounds[start]);
+    let start = region.prover.nodes.len() - 1;
     let bounds = |(objectives, leaves): (&[Objective], &[Leaf<'_>])| {
-        let mut rows = Rows::dense(node);
-        let mut sums = Sums { constant: [0.0; LANES], error: [0.0; LANES] };
+        let (rows, sums) = begin(region, objectives);
         let mut extras = Extras::default();
-        for (lane, (objective, leaf)) in objectives.iter().zip(leaves).enumerate() {
-            for (neuron, &coefficient) in objective.coefficients.iter().enumerate() {
-                let element = node.element(neuron);
-                rows.data[element][lane] = coefficient;
-                let error = objective.errors.get(neuron).copied().unwrap_or(0.0);
-                // A coefficient without an error costs nothing, whatever the output may be.
-                if error != 0.0 {
-                    sums.error[lane] += error * known.lower[element].abs().max(known.upper[element].abs());
-                }
-            }
-            sums.constant[lane] = -objective.bound;
-            sums.error[lane] += prover.gamma_all * objective.bound.abs();
+        for (lane, leaf) in leaves.iter().enumerate() {
             extras.slopes[lane] = leaf.slopes;
             extras.splits[lane] = leaf.splits;
             extras.multipliers[lane] = leaf.multipliers;
         }
-        let lower = Pass { region, extras: &extras, start, reach, rigorous }.run(rows, sums);
+        let lower = Pass { region, extras: &extras, start, reach, rigorous }.run(rows, sums, &mut |_, _, _| {});
         lower[..objectives.len()].to_vec()
     };
     objectives.par_chunks(LANES).zip(leaves.par_chunks(LANES)).flat_map_iter(bounds).collect()
+}
+
+/// What the chords cost objectives with the default slopes: for each ReLU layer Σ over the objectives of max(−A, 0) · intercept, A the
+/// coefficient at the ReLU's output, by stored element. No error terms: it proves nothing.
+pub(super) fn chord_costs(region: &Region, objectives: &[Objective]) -> Vec<Vec<f64>> {
+    let prover = &region.prover;
+    let start = prover.nodes.len() - 1;
+    let mut costs: Vec<Vec<f64>> = (0..prover.layers()).map(|layer| vec![0.0; prover.neurons(layer)]).collect();
+    for batch in objectives.chunks(LANES) {
+        let (rows, sums) = begin(region, batch);
+        let pass = Pass { region, extras: &Extras::default(), start, reach: Reach::Box, rigorous: false };
+        pass.run(rows, sums, &mut |layer, rows, lines| {
+            for ((cost, lanes), &intercept) in costs[layer].iter_mut().zip(rows).zip(&lines.intercept) {
+                *cost += lanes.iter().map(|a| (-a).max(0.0)).sum::<f64>() * intercept;
+            }
+        });
+    }
+    costs
+}
+
+/// Coefficients and sums of at most [`LANES`] objectives at the output.
+fn begin(region: &Region, objectives: &[Objective]) -> (Rows, Sums) {
+    let prover = &region.prover;
+    let start = prover.nodes.len() - 1;
+    let (node, known) = (&prover.nodes[start], &region.bounds[start]);
+    let mut rows = Rows::dense(node);
+    let mut sums = Sums { constant: [0.0; LANES], error: [0.0; LANES] };
+    for (lane, objective) in objectives.iter().enumerate() {
+        for (neuron, &coefficient) in objective.coefficients.iter().enumerate() {
+            let element = node.element(neuron);
+            rows.data[element][lane] = coefficient;
+            let error = objective.errors.get(neuron).copied().unwrap_or(0.0);
+            // A coefficient without an error costs nothing, whatever the output may be.
+            if error != 0.0 {
+                sums.error[lane] += error * known.lower[element].abs().max(known.upper[element].abs());
+            }
+        }
+        sums.constant[lane] = -objective.bound;
+        sums.error[lane] += prover.gamma_all * objective.bound.abs();
+    }
+    (rows, sums)
 }
 
 /// Where a pass may end.
@@ -96,7 +124,8 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    fn run(&self, rows: Rows, mut sums: Sums) -> Lanes {
+    /// Calls `at_relu(layer, coefficients at its output, lines)` on the way, where those are of a whole image.
+    fn run(&self, rows: Rows, mut sums: Sums, at_relu: &mut dyn FnMut(usize, &[Lanes], &Relaxation)) -> Lanes {
         let prover: &Prover = &self.region.prover;
         let mut best = [f64::NEG_INFINITY; LANES];
         let mut pending: Vec<Option<Rows>> = (0..=self.start).map(|_| None).collect();
@@ -123,6 +152,9 @@ impl Pass<'_> {
                     self.push(&mut pending, node.inputs[0], below, &mut sums);
                 }
                 Step::Relu(layer) => {
+                    if let (None, Rule::Relu(lines)) = (&rows.origin, &self.region.rules[index]) {
+                        at_relu(*layer, &rows.data, lines);
+                    }
                     self.relu(*layer, index, &mut rows, &mut sums);
                     self.push(&mut pending, node.inputs[0], rows, &mut sums);
                 }

@@ -353,6 +353,18 @@ impl Region {
         Ok(backward::objectives(self, objectives, &leaves, Reach::Interval, true))
     }
 
+    /// How much the upper lines of unstable neurons cost `objectives` in all, with the default slopes: for each ReLU layer
+    /// Σ max(−A, 0) · intercept in row-major order, A an objective's coefficient at the ReLU's output. Says where to split, proves nothing.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for objectives that do not fit.
+    pub fn chord_costs(&self, objectives: &[Objective]) -> Result<Vec<Vec<f64>>> {
+        objectives.iter().try_for_each(|objective| objective.check(&self.prover))?;
+        let stored = backward::chord_costs(self, objectives);
+        let node = |layer: usize| &self.prover.nodes[self.prover.relus[layer]];
+        Ok(stored.iter().enumerate().map(|(layer, costs)| node(layer).row_major(costs)).collect())
+    }
+
     /// Bounds of the inputs of ReLU layer `layer`, in row-major order.
     pub fn bounds(&self, layer: usize) -> (Vec<f64>, Vec<f64>) {
         self.node_bounds(self.prover.before(layer))

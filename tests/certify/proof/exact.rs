@@ -211,3 +211,51 @@ fn the_best_multipliers_reach_the_exact_minimum() {
     }
     assert!(reached > 150, "{reached}");
 }
+
+/// Chord costs of two objectives against sums by hand: from the last matrix through one layer, and one layer further.
+#[test]
+fn chord_costs_are_what_intercepts_take_from_the_bounds() {
+    let mut dear = 0;
+    for seed in 0..20 {
+        let network = dense(seed, &[3, 7, 6, 3]);
+        let prover = Arc::new(Prover::new(&network).unwrap());
+        let region = Region::crown(&prover, &[-0.7; 3], &[0.6; 3]).unwrap();
+        let objectives = [vec![1.0, -1.0, 0.0], vec![0.0, 2.0, -1.0]];
+        let matrix = |node: usize| match &network.nodes()[node].operation {
+            Operation::Linear(w) => (w.weight.clone(), w.shape[1]),
+            _ => unreachable!("linear, ReLU, linear, ReLU, linear"),
+        };
+        let transposed = |a: &[f64], node: usize| -> Vec<f64> {
+            let (w, n) = matrix(node);
+            (0..n).map(|j| a.iter().enumerate().map(|(i, a)| a * w[i * n + j]).sum()).collect()
+        };
+        let mut wanted = [vec![0.0; 7], vec![0.0; 6]];
+        for objective in &objectives {
+            let mut a = transposed(objective, 5);
+            for layer in [1, 0] {
+                let (lower, upper) = region.bounds(layer);
+                for (i, a) in a.iter_mut().enumerate() {
+                    let (l, u) = (lower[i], upper[i]);
+                    let open = l < 0.0 && u > 0.0;
+                    wanted[layer][i] += if open && *a < 0.0 { -*a * -l * u / (u - l) } else { 0.0 };
+                    *a *= match (open, *a < 0.0) {
+                        (true, true) => u / (u - l),
+                        (true, false) => f64::from(u8::from(u > -l)),
+                        (false, _) => f64::from(u8::from(l >= 0.0)),
+                    };
+                }
+                a = if layer == 1 { transposed(&a, 3) } else { a };
+            }
+        }
+        let exact = |c: &Vec<f64>| Objective::exact(c.clone(), 0.25);
+        let found = region.chord_costs(&objectives.iter().map(exact).collect::<Vec<Objective>>()).unwrap();
+        for (found, wanted) in found.iter().flatten().zip(wanted.iter().flatten()) {
+            assert!((found - wanted).abs() <= 1e-12 * (1.0 + wanted), "seed {seed}: {found} for {wanted}");
+            dear += usize::from(*wanted > 0.1);
+        }
+    }
+    assert!(dear > 20, "{dear}");
+    let prover = Arc::new(Prover::new(&dense(0, &[3, 7, 3])).unwrap());
+    let region = Region::interval(&prover, &[0.0; 3], &[1.0; 3]).unwrap();
+    assert!(region.chord_costs(&[Objective::exact(vec![1.0; 2], 0.0)]).is_err());
+}
