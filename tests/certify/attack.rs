@@ -15,7 +15,7 @@ use crate::common::device;
 use crate::common::random::Random;
 
 /// One run of an attack; every point that it returns is in the box and breaks the property.
-fn attack(
+pub fn attack(
     session: &mut dyn Session,
     network: &ReluNetwork,
     spec: AttackSpec,

@@ -3,18 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use smallbox::certify::attack::AttackSpec;
 use smallbox::certify::branch::Strategy;
 use smallbox::certify::cascade::{Cascade, Claim, Method, Outcome, Settings, Stage, Verdict};
 use smallbox::certify::certificate::{About, Certificate, Checker, Part, Tree, Verdict as Checked};
 use smallbox::certify::network::{Operation, ReluNetwork, Weights};
-use smallbox::certify::property::Property;
+use smallbox::certify::property::{Constraint, Property};
 use smallbox::device::Session;
 use smallbox::device::cpu::CpuSession;
 
+use super::attack::attack;
 use super::exact::spike;
 use super::golden::{Golden, IMAGES};
 use super::nets::dense;
 use super::oracle;
+use super::proof::sampled::sample;
 use crate::common::device;
 use crate::common::random::Random;
 
@@ -149,18 +152,32 @@ fn with(strategy: Strategy, mut settings: Settings) -> Settings {
     settings
 }
 
-/// Whatever search: verdicts that stand up, never opposite ones, and turns decide what fixed bounds decide.
+/// Whether one of 10 000 points or of what PGD reaches from 20 starts breaks the property.
+fn is_broken(network: &ReluNetwork, property: &Property, seed: u64) -> bool {
+    let random = &mut Random::new(seed);
+    let breaks = |x: &[f64]| {
+        let y = oracle::evaluate(network, x);
+        let holds = |c: &Constraint| c.coefficients.iter().zip(&y).map(|(c, y)| c * y).sum::<f64>() <= c.bound;
+        property.clauses.iter().any(|clause| clause.iter().all(holds))
+    };
+    let spec = AttackSpec::pgd(50, 20);
+    let found = attack(&mut CpuSession::new(), network, spec, 20, std::slice::from_ref(property), seed);
+    found[0].counterexample.is_some() || (0..10_000).any(|_| breaks(&sample(random, &property.lower, &property.upper)))
+}
+
+/// Whatever search: verdicts that stand up to points and attacks, never opposite ones, and turns decide what fixed bounds decide.
 #[test]
 fn searches_agree_on_deep_networks() {
     const MOST: usize = 600;
     let mut decided = [0; 3];
-    let mut refinements = 0;
-    for seed in 0..40 {
+    let (mut refinements, mut survived, mut broken) = (0, 0, 0);
+    for seed in 0..60 {
         let network = dense(seed, &[4, 5, 32, 32, 32, 32, 2]);
         let center = [0.1, -0.2, 0.3, 0.2];
         let y = oracle::evaluate(&network, &center);
         let label = usize::from(y[1] > y[0]);
-        let (lower, upper) = (center.iter().map(|c| c - 0.6).collect(), center.iter().map(|c| c + 0.6).collect());
+        let radius = if seed < 40 { 0.6 } else { 2.0 };
+        let (lower, upper) = (center.iter().map(|c| c - radius).collect(), center.iter().map(|c| c + radius).collect());
         let claim = Claim { property: Property::label(lower, upper, 2, label), point: None };
         let mut verdicts = Vec::new();
         for (at, strategy) in [Strategy::Fixed, Strategy::Refining, Strategy::Either].into_iter().enumerate() {
@@ -182,8 +199,14 @@ fn searches_agree_on_deep_networks() {
         // No two of them say opposite things.
         let says = |verdict: Verdict| verdicts.contains(&verdict);
         assert!(!(says(Verdict::Certified) && says(Verdict::Falsified)), "seed {seed}: {verdicts:?}");
+        let is_broken = is_broken(&network, &claim.property, 1000 + seed);
+        assert!(!(is_broken && says(Verdict::Certified)), "seed {seed}: certified and broken");
+        survived += usize::from(says(Verdict::Certified));
+        broken += usize::from(is_broken && says(Verdict::Falsified));
     }
     let [fixed, refining, turns] = decided;
+    // The points and attacks find what there is to be found.
+    assert!(survived > 3 && broken > 3, "{survived} certified, {broken} broken");
     assert!(turns >= fixed && fixed > 5 && refining > 2 && refinements > 10, "{decided:?}, {refinements}");
 }
 

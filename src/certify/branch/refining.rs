@@ -183,10 +183,9 @@ impl Domain {
 
     /// Where to try.
     fn candidates(&self, task: &Task<'_>) -> Result<Vec<(usize, usize)>> {
-        let split = |layer: usize, neuron: usize| self.splits.iter().any(|s| (s.layer, s.neuron) == (layer, neuron));
         for layer in 0..self.region.prover().layers() {
+            // Split neurons are stable in the region.
             let mut unstable = self.region.unstable(layer);
-            unstable.retain(|&neuron| !split(layer, neuron));
             if unstable.is_empty() {
                 continue;
             }
@@ -206,10 +205,7 @@ impl Domain {
         let splits: Vec<Split> = self.splits.iter().copied().chain([split]).collect();
         let region = self.region.refine(&splits)?;
         let found = match &region {
-            Some(region) => {
-                let one = |open: &Open| prove(task, region, &splits, open.clause);
-                self.open.iter().map(one).collect::<Result<_>>()?
-            }
+            Some(region) => prove(task, region, &splits, &self.open)?,
             // Nothing has to hold where there is no point.
             None => {
                 let nothing = |open: &Open| Leaf {
@@ -232,26 +228,38 @@ impl Part {
     }
 }
 
-/// The best bound of a clause's constraints with the default slopes and with those of the root.
-fn prove(task: &Task<'_>, region: &Region, splits: &[Split], clause: usize) -> Result<std::result::Result<Leaf, f32>> {
-    let constraints = &task.property.clauses[clause];
-    let mut tried: Vec<(usize, Option<&[f32]>)> = (0..constraints.len()).map(|c| (c, None)).collect();
-    let roots = task.roots.iter().filter(|root| root.clause == clause);
-    tried.extend(roots.map(|root| (root.constraint, Some(&root.slopes[..]))));
+/// For each open clause the best bound of its constraints, with the default slopes and with those of the root.
+fn prove(
+    task: &Task<'_>,
+    region: &Region,
+    splits: &[Split],
+    open: &[Open],
+) -> Result<Vec<std::result::Result<Leaf, f32>>> {
     let multipliers = vec![0.0; splits.len()];
-    let leaves: Vec<proof::Leaf<'_>> =
-        tried.iter().map(|&(_, slopes)| proof::Leaf { slopes, splits, multipliers: &multipliers }).collect();
-    let objective =
-        |&(c, _): &(usize, Option<&[f32]>)| Objective::exact(constraints[c].coefficients.clone(), constraints[c].bound);
-    let objectives: Vec<Objective> = tried.iter().map(objective).collect();
+    let roots = |clause: usize| task.roots.iter().filter(move |root| root.clause == clause);
+    let default = proof::Leaf { slopes: None, splits, multipliers: &multipliers };
+    let (mut objectives, mut leaves) = (Vec::new(), Vec::new());
+    for root in open.iter().flat_map(|open| roots(open.clause)) {
+        let constraint = &task.property.clauses[root.clause][root.constraint];
+        let objective = Objective::exact(constraint.coefficients.clone(), constraint.bound);
+        objectives.extend([objective.clone(), objective]);
+        leaves.extend([default, proof::Leaf { slopes: Some(&root.slopes), ..default }]);
+    }
     let lower = region.lower_bounds(&objectives, &leaves)?;
-    let best = tried.iter().zip(&lower).max_by(|a, b| a.1.total_cmp(b.1));
-    let (&(constraint, slopes), &lower) = best.expect("a clause has a constraint");
-    Ok(match lower > 0.0 {
-        true => {
-            let weights = Leaf::only(constraint, constraints.len());
-            Ok(Leaf { weights, slopes: slopes.unwrap_or_default().to_vec(), multipliers, lower })
+    let mut bounds = lower.iter().zip(&leaves);
+    let one = |open: &Open| {
+        let of_clause = roots(open.clause).flat_map(|root| [root.constraint; 2]).zip(&mut bounds);
+        let best = of_clause.max_by(|(_, a), (_, b)| a.0.total_cmp(b.0));
+        let (constraint, (&lower, leaf)) = best.expect("an open clause has a root");
+        match lower > 0.0 {
+            true => Ok(Leaf {
+                weights: Leaf::only(constraint, task.property.clauses[open.clause].len()),
+                slopes: leaf.slopes.unwrap_or_default().to_vec(),
+                multipliers: multipliers.clone(),
+                lower,
+            }),
+            false => Err(lower as f32),
         }
-        false => Err(lower as f32),
-    })
+    };
+    Ok(open.iter().map(one).collect())
 }

@@ -3,4 +3,4 @@
 mod exact;
 mod golden;
 mod rounding;
-mod sampled;
+pub mod sampled;

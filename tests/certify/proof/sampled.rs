@@ -17,7 +17,8 @@ fn uniform(random: &mut Random, l: f64, u: f64) -> f64 {
     random.uniform(l, u).clamp(l, u)
 }
 
-fn sample(random: &mut Random, lower: &[f64], upper: &[f64]) -> Vec<f64> {
+/// A point of the box: inside, at a corner, or in between.
+pub fn sample(random: &mut Random, lower: &[f64], upper: &[f64]) -> Vec<f64> {
     let kind = random.below(3);
     let draw = |(&l, &u): (&f64, &f64)| {
         let inner = uniform(random, l, u);
