@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use smallbox::certify::attack::{self, Adversarial, AttackSpec, Attacker, Loss, Method};
 use smallbox::certify::network::ReluNetwork;
 use smallbox::certify::proof::Prover;
@@ -14,7 +14,8 @@ use smallbox::certify::property::Property;
 use smallbox::data::{Split, View};
 use smallbox::error::{Error, Result};
 use smallbox::formats::atomic::write_atomically;
-use smallbox::train::{EVALUATION_BATCH, Rate, checkpoint, logits};
+use smallbox::graph::{Graph, Value};
+use smallbox::train::{EVALUATION_BATCH, Rate, outputs};
 
 use super::format::{Side, count, radius, table};
 use super::model::ModelOptions;
@@ -102,10 +103,8 @@ pub fn run(args: &Args) -> Result<()> {
     let epsilon = found.epsilon(args.epsilon)?;
     let dataset = found.dataset()?;
     let split = args.split.of(&dataset)?;
-    let model = found.network(Some(&dataset))?;
-    let tensors = checkpoint::load_tensors(found.file(), &model)?;
+    let network = found.relu_network(Some(&dataset))?;
     let range = chosen(args, split, &dataset.name)?;
-    let network = ReluNetwork::from_model(&model, &tensors)?;
     let prover = Arc::new(Prover::new(&network)?);
     let rows = attack::rows_that_fit(&network);
     let mut attacker = Attacker::new(&network, prover, spec, rows)?;
@@ -116,9 +115,15 @@ pub fn run(args: &Args) -> Result<()> {
     interrupt::install("stopping after this batch; again to stop at once")?;
     let mut session = args.device.open_or(None)?;
     let session = session.as_mut();
-    checkpoint::write_tensors(session, &model, &tensors)?;
     let first = range.start;
-    let logits = pollster::block_on(logits(session, &model, split, range.clone(), EVALUATION_BATCH.min(range.len())))?;
+    let batch = EVALUATION_BATCH.min(range.len());
+    // What is attacked is what is asked for its answer, whatever file it is from.
+    let forward = |graph: &mut Graph, x: Value| {
+        let samples = [&[batch], network.input().dims()].concat();
+        let x = graph.reshape(x, samples)?;
+        network.forward(graph, x)
+    };
+    let logits = pollster::block_on(outputs(session, &forward, split, range.clone(), batch))?;
     let known = |&index: &usize| {
         let (row, label) =
             (&logits[(index - first) * split.classes..][..split.classes], usize::from(split.labels[index]));
@@ -176,7 +181,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     output::print(&format!(
         "{} on {}, ε = {}: {} {} images, {}\n\n{}",
-        model.name,
+        found.title(&dataset)?,
         dataset.name,
         radius(epsilon),
         count(outcome.images as u64),
@@ -238,7 +243,13 @@ fn claim(folder: &Path) -> Result<()> {
 }
 
 /// Writes picture and numbers; returns the image's entry in the index.
-fn save(folder: &Path, network: &ReluNetwork, index: usize, label: u8, found: &Adversarial) -> Result<Value> {
+fn save(
+    folder: &Path,
+    network: &ReluNetwork,
+    index: usize,
+    label: u8,
+    found: &Adversarial,
+) -> Result<serde_json::Value> {
     let (picture, numbers) = (format!("{index:05}.png"), format!("{index:05}.safetensors"));
     found.write_picture(&folder.join(&picture))?;
     found.write(&folder.join(&numbers))?;
@@ -257,9 +268,9 @@ fn save(folder: &Path, network: &ReluNetwork, index: usize, label: u8, found: &A
 }
 
 /// Writes `index.json`, last of all.
-fn write_index(folder: &Path, document: &Value, digest: &str, saved: &[Value]) -> Result<()> {
+fn write_index(folder: &Path, document: &serde_json::Value, digest: &str, saved: &[serde_json::Value]) -> Result<()> {
     let keys = ["model", "dataset", "split", "epsilon", "attack"];
-    let mut index: serde_json::Map<String, Value> =
+    let mut index: serde_json::Map<String, serde_json::Value> =
         keys.iter().map(|&key| (key.to_string(), document[key].clone())).collect();
     index.insert("network".into(), json!(digest));
     index.insert("images".into(), json!(saved));
@@ -274,7 +285,7 @@ struct Outcome {
     natural: usize,
     broken: usize,
     seconds: f64,
-    saved: Vec<Value>,
+    saved: Vec<serde_json::Value>,
 }
 
 impl Outcome {

@@ -14,7 +14,7 @@ use super::options::DataDir;
 /// Which model, and what its file may leave open.
 #[derive(clap::Args)]
 pub struct ModelOptions {
-    /// A run directory, or a .safetensors file; to certify, check and bench crown also an .onnx file that takes pixels of [0, 1]
+    /// A run directory, or a .safetensors file; to certify, attack, check and bench crown also an .onnx file that takes pixels of [0, 1]
     model: PathBuf,
     /// Architecture of a file that doesn't say it
     #[arg(long, value_parser = PossibleValuesParser::new(ARCHITECTURES))]
@@ -118,6 +118,14 @@ impl Found<'_> {
         name.ends_with(".onnx") || name.ends_with(".onnx.gz")
     }
 
+    /// What the network is called: its architecture, or the name of an ONNX file.
+    pub fn title(&self, dataset: &Dataset) -> Result<String> {
+        match self.file.file_name().filter(|_| self.is_onnx()) {
+            Some(name) => Ok(name.to_string_lossy().into_owned()),
+            None => Ok(self.network(Some(dataset))?.name),
+        }
+    }
+
     /// The network as certification sees it, with its weights. Where there is a dataset, its images must be of the network's size.
     pub fn relu_network(&self, dataset: Option<&Dataset>) -> Result<ReluNetwork> {
         if !self.is_onnx() {
@@ -147,7 +155,10 @@ impl Found<'_> {
     pub fn network(&self, dataset: Option<&Dataset>) -> Result<Network> {
         let (file, arch) = (&self.file, self.options.arch.as_deref());
         if self.is_onnx() {
-            return Err(Error::model(file, "an ONNX file: only certify, check, verify and bench crown take those"));
+            return Err(Error::model(
+                file,
+                "an ONNX file: certify, attack, check, verify and bench crown take those; for natural and IBP-certified accuracy: certify --method ibp",
+            ));
         }
         let images = dataset.map(|d| (d.input(), d.train.classes));
         let Some(info) = checkpoint::read_model_info(file)? else {

@@ -6,7 +6,7 @@ use super::step::input;
 use crate::data::{Split, View};
 use crate::device::{Session, read_f32};
 use crate::error::Result;
-use crate::graph::{Graph, Plan};
+use crate::graph::{Graph, Plan, Value};
 use crate::nn::Network;
 use crate::shape::TensorType;
 
@@ -25,14 +25,30 @@ pub async fn logits(
     range: Range<usize>,
     batch: usize,
 ) -> Result<Vec<f32>> {
+    let forward = |graph: &mut Graph, x: Value| network.bind(graph)?.folded(graph)?.forward(graph, x);
+    outputs(session, &forward, split, range, batch).await
+}
+
+/// Outputs `[N,K]` of `forward`, which maps images `[batch,C,H,W]` to `[batch,K]`, for the samples `range` of `split`.
+///
+/// # Panics
+/// If the range reaches beyond the split or `batch` is 0.
+pub async fn outputs(
+    session: &mut dyn Session,
+    forward: &dyn Fn(&mut Graph, Value) -> Result<Value>,
+    split: &Split,
+    range: Range<usize>,
+    batch: usize,
+) -> Result<Vec<f32>> {
     let mut graph = Graph::new();
-    let x = graph.input(input::X, TensorType::f32(network.batch_shape(batch)))?;
-    let bound = network.bind(&mut graph)?.folded(&mut graph)?;
-    let output = bound.forward(&mut graph, x)?;
+    let [c, h, w] = split.input();
+    let x = graph.input(input::X, TensorType::f32([batch, c, h, w]))?;
+    let output = forward(&mut graph, x)?;
+    let classes = graph.shape(output)[1];
     graph.output(LOGITS, output);
     let program = session.compile(&Plan::new(graph)?)?;
     let mut images = vec![0.0; batch * split.pixels()];
-    let mut found = Vec::with_capacity(range.len() * network.classes);
+    let mut found = Vec::with_capacity(range.len() * classes);
     for first in range.clone().step_by(batch) {
         let count = batch.min(range.end - first);
         // A last batch that is not full ends with images of the one before, whose logits are dropped.
@@ -41,7 +57,7 @@ pub async fn logits(
         }
         session.run(program, &[(input::X, bytemuck::cast_slice(&images))])?;
         let logits = read_f32(session, program, LOGITS).await?;
-        found.extend_from_slice(&logits[..count * network.classes]);
+        found.extend_from_slice(&logits[..count * classes]);
     }
     session.release(program);
     Ok(found)

@@ -19,7 +19,7 @@ pub mod step;
 mod trainer;
 
 pub use bench::StepBench;
-pub use classify::logits;
+pub use classify::{logits, outputs};
 pub use config::{BnStats, Config, Init, MethodKind, Optimizer, Regulariser, RunRecord};
 pub use evaluate::{Evaluation, Evaluator, Rate, SmallBox};
 pub use run_directory::RunDirectory;

@@ -11,6 +11,9 @@ fn verify(folder: &Path, network: &Path, property: &Path, more: &[&str]) -> Ran 
     smallbox(folder, &[&["verify", "--device", "cpu"], &files[..], more].concat())
 }
 
+/// What else counts the correct among the same images.
+const EVAL: [&str; 8] = ["eval", "run", "--device", "cpu", "--limit", "64", "--attack-steps=1", "--json"];
+
 #[test]
 fn exported_instances_have_the_verdicts_of_certify() {
     let folder = tempfile::tempdir().unwrap();
@@ -28,6 +31,16 @@ fn exported_instances_have_the_verdicts_of_certify() {
     for key in ["digest", "natural", "adversarial", "certified", "falsified"] {
         assert_eq!(run[key], file[key], "{key}");
     }
+    let attack = |model: &str| {
+        let common = ["--device", "cpu", "--limit", "64", "--epsilon", "0.3", "--steps", "5", "--quiet", "--json"];
+        smallbox(folder.path(), &[&["attack", model, "--dataset", "embedded"], &common[..]].concat()).json()
+    };
+    let (of_run, of_file) = (attack("run"), attack("f.onnx"));
+    for key in ["images", "natural", "adversarial", "broken"] {
+        assert_eq!(of_run[key], of_file[key], "{key}");
+    }
+    assert!(of_run["broken"].as_u64().unwrap() > 0, "{of_run}");
+    assert_eq!(of_run["natural"]["count"], smallbox(folder.path(), &EVAL).json()["natural"]["count"]);
     let records: Vec<serde_json::Value> =
         fs::read_to_string(at("run.jsonl")).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let list = fs::read_to_string(at("d/instances.csv")).unwrap();
