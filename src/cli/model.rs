@@ -58,7 +58,7 @@ impl ModelOptions {
                     "no such file: no epoch at the full ε has ended yet, or the run has no validation images to choose by"
                 }
                 Some(_) => "no such file: this run has not come to its first checkpoint",
-                None => "no such file: expected a run directory or a .safetensors file",
+                None => "no such file: expected a run directory, a .safetensors or an .onnx file",
             };
             return Err(Error::model(file, message));
         }
@@ -132,6 +132,12 @@ impl Found<'_> {
             let network = self.network(dataset)?;
             let tensors = checkpoint::load_tensors(&self.file, &network)?;
             return ReluNetwork::from_model(&network, &tensors).map_err(|e| Error::model(&self.file, e.to_string()));
+        }
+        if let Some(arch) = &self.options.arch {
+            return Err(Error::Usage(format!(
+                "{}: an ONNX file says its network itself: drop --arch {arch}",
+                self.file.display()
+            )));
         }
         let network = ReluNetwork::read_onnx(&self.file)?;
         if let Some(dataset) = dataset {

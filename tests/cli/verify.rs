@@ -72,6 +72,10 @@ fn exported_instances_have_the_verdicts_of_certify() {
     assert!(words.contains(&"unsat") && words.contains(&"sat"), "{words:?}");
     smallbox(folder.path(), &["eval", "f.onnx", "--dataset", "embedded", "--epsilon", "0.1"])
         .assert_error(3, &["f.onnx", "an ONNX file", "certify"]);
+    for command in ["certify", "attack"] {
+        let with_arch = [command, "f.onnx", "--dataset", "embedded", "--epsilon", "0.1", "--arch", "cnn3"];
+        smallbox(folder.path(), &with_arch).assert_error(2, &["f.onnx", "--arch cnn3"]);
+    }
     smallbox(folder.path(), &["certify", "f.onnx", "--epsilon", "0.1"]).assert_error(2, &["--dataset"]);
 }
 
