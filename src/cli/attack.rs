@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use smallbox::certify::attack::{self, Adversarial, AttackSpec, Attacker, Loss, Method};
 use smallbox::certify::network::ReluNetwork;
 use smallbox::certify::proof::Prover;
@@ -14,7 +14,7 @@ use smallbox::certify::property::Property;
 use smallbox::data::{Split, View};
 use smallbox::error::{Error, Result};
 use smallbox::formats::atomic::write_atomically;
-use smallbox::graph::{Graph, Value};
+use smallbox::graph::{self, Graph};
 use smallbox::train::{EVALUATION_BATCH, Rate, outputs};
 
 use super::format::{Side, count, radius, table};
@@ -118,7 +118,7 @@ pub fn run(args: &Args) -> Result<()> {
     let first = range.start;
     let batch = EVALUATION_BATCH.min(range.len());
     // What is attacked is what is asked for its answer, whatever file it is from.
-    let forward = |graph: &mut Graph, x: Value| {
+    let forward = |graph: &mut Graph, x: graph::Value| {
         let samples = [&[batch], network.input().dims()].concat();
         let x = graph.reshape(x, samples)?;
         network.forward(graph, x)
@@ -243,13 +243,7 @@ fn claim(folder: &Path) -> Result<()> {
 }
 
 /// Writes picture and numbers; returns the image's entry in the index.
-fn save(
-    folder: &Path,
-    network: &ReluNetwork,
-    index: usize,
-    label: u8,
-    found: &Adversarial,
-) -> Result<serde_json::Value> {
+fn save(folder: &Path, network: &ReluNetwork, index: usize, label: u8, found: &Adversarial) -> Result<Value> {
     let (picture, numbers) = (format!("{index:05}.png"), format!("{index:05}.safetensors"));
     found.write_picture(&folder.join(&picture))?;
     found.write(&folder.join(&numbers))?;
@@ -268,9 +262,9 @@ fn save(
 }
 
 /// Writes `index.json`, last of all.
-fn write_index(folder: &Path, document: &serde_json::Value, digest: &str, saved: &[serde_json::Value]) -> Result<()> {
+fn write_index(folder: &Path, document: &Value, digest: &str, saved: &[Value]) -> Result<()> {
     let keys = ["model", "dataset", "split", "epsilon", "attack"];
-    let mut index: serde_json::Map<String, serde_json::Value> =
+    let mut index: serde_json::Map<String, Value> =
         keys.iter().map(|&key| (key.to_string(), document[key].clone())).collect();
     index.insert("network".into(), json!(digest));
     index.insert("images".into(), json!(saved));
@@ -285,7 +279,7 @@ struct Outcome {
     natural: usize,
     broken: usize,
     seconds: f64,
-    saved: Vec<serde_json::Value>,
+    saved: Vec<Value>,
 }
 
 impl Outcome {

@@ -3,11 +3,6 @@ use serde_json::Value;
 use super::train::assert_evaluation;
 use super::{smallbox, train};
 
-/// `train` on few images with all settings in `more`.
-fn train_with(folder: &std::path::Path, more: &[&str]) -> super::Ran {
-    smallbox(folder, &[&["train", "--limit", "64", "--batch", "32", "--device", "cpu"], more].concat())
-}
-
 fn rates(evaluation: &Value) -> [&Value; 4] {
     ["images", "natural", "adversarial", "ibp"].map(|key| &evaluation[key])
 }
@@ -35,9 +30,11 @@ fn a_run_and_its_bare_model_have_the_rates_that_training_reported() {
 fn the_attack_is_the_one_of_the_run() {
     let folder = tempfile::tempdir().unwrap();
     let adversarial = |restarts: &str, out: &str| {
-        let settings = ["--set", restarts, "--set", "eval_attack_steps=1", "--set", "eval_attack_step_size=0.01"];
+        let few = ["train", "--limit", "64", "--batch", "32", "--device", "cpu", "--out", out, "--json"];
         let long = ["--epochs", "12", "--set", "epsilon_end_epoch=4", "--epsilon", "0.5", "--method", "std"];
-        let trained = train_with(folder.path(), &[&long[..], &settings, &["--out", out, "--json"]].concat()).json();
+        // Short steps: what turns an image is the start.
+        let settings = ["--set", restarts, "--set", "eval_attack_steps=1", "--set", "eval_attack_step_size=0.01"];
+        let trained = smallbox(folder.path(), &[&few[..], &long, &settings].concat()).json();
         let of_run = smallbox(folder.path(), &["eval", out, "--limit", "64", "--device", "cpu", "--json"]).json();
         assert_eq!(rates(&of_run), rates(&trained["test"]), "{restarts}");
         of_run["adversarial"]["count"].as_u64().unwrap()
