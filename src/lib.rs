@@ -14,13 +14,14 @@
 //! # Modules, from the ground up
 //! [`error`], [`shape`], [`kernel`] (plain descriptions of device work) and [`philox`] (random numbers) → [`graph`] →
 //! [`ops`] and [`device`], side by side: they meet in the [`graph::Op`] trait and the kernel descriptions → [`interval`] →
-//! [`nn`] → [`train`], [`certify`] and [`export`] → [`report`] → the command line. [`data`] and [`formats`] stand apart on [`error`] and
+//! [`nn`] → [`train`], [`certify`] and [`export`] → [`analyze`] → [`report`] → the command line. [`data`] and [`formats`] stand apart on [`error`] and
 //! [`shape`], [`numbers`] and [`figure`] (charts) on nothing else.
 //! Nothing here prints; a test holds the `use crate::` lines against this order.
 //!
 //! # Letters
 //! N batch, C/O channels in and out, H W, KH KW, F/G features in and out, K classes.
 
+pub mod analyze;
 pub mod certify;
 pub mod data;
 pub mod device;

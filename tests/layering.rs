@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// Modules, from the ground up: a module may use itself and those listed with it.
-const MAY_USE: [(&str, &[&str]); 18] = [
+const MAY_USE: [(&str, &[&str]); 19] = [
     ("error", &[]),
     ("shape", &["error"]),
     ("kernel", &["error", "shape"]),
@@ -20,13 +20,20 @@ const MAY_USE: [(&str, &[&str]); 18] = [
     ("train", &["error", "shape", "philox", "kernel", "graph", "ops", "device", "interval", "nn", "data", "formats"]),
     ("certify", &["error", "shape", "philox", "kernel", "graph", "ops", "device", "interval", "nn", "data", "formats"]),
     ("numbers", &[]),
-    ("figure", &["numbers"]),
-    ("report", &["error", "formats", "train", "numbers", "figure"]),
+    ("figure", &["error", "numbers"]),
+    (
+        "analyze",
+        &[
+            "error", "shape", "philox", "kernel", "graph", "ops", "device", "interval", "nn", "data", "formats",
+            "train", "certify", "numbers", "figure",
+        ],
+    ),
+    ("report", &["error", "formats", "train", "numbers", "figure", "analyze"]),
     (
         "cli",
         &[
             "error", "shape", "philox", "kernel", "graph", "ops", "device", "interval", "nn", "data", "formats",
-            "train", "certify", "export", "numbers", "figure", "report",
+            "train", "certify", "export", "numbers", "figure", "analyze", "report",
         ],
     ),
 ];

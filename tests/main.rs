@@ -1,5 +1,6 @@
 //! All integration tests in one binary: one link instead of many.
 
+mod analyze;
 mod certify;
 mod cli;
 mod common;

@@ -1,4 +1,6 @@
-//! How series look: colour and dashes by number.
+//! How series look: colour, dashes and markers by number.
+
+use super::chart::Mark;
 
 /// Okabe and Ito 2008 without the yellow, which is too faint on white; their black is the colour of the text, so that it can be
 /// seen on a dark page as well.
@@ -16,6 +18,40 @@ pub(super) fn dash_attribute(style: usize) -> String {
     match DASHES[style % DASHES.len()] {
         "" => String::new(),
         dashes => format!(" stroke-dasharray=\"{dashes}\""),
+    }
+}
+
+/// The attributes of an area of series number `style`: what lies below shines through.
+pub(super) fn fill_attribute(style: usize) -> String {
+    let colour = colour(style);
+    format!(" fill=\"{colour}\" fill-opacity=\"0.3\" stroke=\"{colour}\"")
+}
+
+/// The path of a dot of series number `style` at a place: disc, square, triangle or diamond.
+pub(super) fn marker(style: usize, x: f64, y: f64) -> String {
+    match style % 4 {
+        0 => format!("M{:.1} {y:.1}a4 4 0 1 0 8 0a4 4 0 1 0 -8 0Z", x - 4.0),
+        1 => format!("M{:.1} {:.1}h7v7h-7Z", x - 3.5, y - 3.5),
+        2 => format!("M{x:.1} {:.1}l4.6 8h-9.2Z", y - 5.0),
+        _ => format!("M{x:.1} {:.1}l5 5l-5 5l-5 -5Z", y - 5.0),
+    }
+}
+
+/// What stands for a series in the legend, 26 wide from (x, y) on, y its middle.
+pub(super) fn swatch(mark: &Mark, style: usize, x: f64, y: f64) -> String {
+    let (colour, dashes) = (colour(style), dash_attribute(style));
+    match mark {
+        Mark::Line(_) | Mark::Level(_) => {
+            format!("<path d=\"M{x:.1} {y:.1}h26\" stroke=\"{colour}\" stroke-width=\"2.5\"{dashes}/>")
+        }
+        Mark::Dots(_) => format!("<path d=\"{}\" fill=\"{colour}\"/>", marker(style, x + 13.0, y)),
+        Mark::Histogram { .. } | Mark::Areas(_) => {
+            format!("<path d=\"M{x:.1} {:.1}h26v10h-26Z\"{}/>", y - 5.0, fill_attribute(style))
+        }
+        Mark::Outlines(_) => format!(
+            "<path d=\"M{x:.1} {:.1}h26v10h-26Z\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.8\"{dashes}/>",
+            y - 5.0
+        ),
     }
 }
 
@@ -39,5 +75,11 @@ mod tests {
         let looks: HashSet<String> = (0..35).map(sample).collect();
         assert_eq!(looks.len(), 35);
         assert_eq!(sample(35), sample(0));
+    }
+
+    #[test]
+    fn twenty_eight_kinds_of_dots_look_different() {
+        let dots = |style| swatch(&Mark::Dots(Vec::new()), style, 0.0, 0.0);
+        assert_eq!((0..28).map(dots).collect::<HashSet<String>>().len(), 28);
     }
 }

@@ -1,7 +1,7 @@
 //! The curves of a report: which figures of the metrics, and how each is drawn.
 
 use super::run::ReportedRun;
-use crate::figure::{Axis, Chart, Scale, Series};
+use crate::figure::{Axis, Chart, Mark, Scale, Series};
 
 /// Values further apart than this ratio are drawn on a logarithmic axis, where the figure allows that.
 const WIDE: f64 = 20.0;
@@ -75,25 +75,27 @@ fn chart(figure: &Figure, runs: &[ReportedRun]) -> Option<Chart> {
         };
         run.history.rows.iter().enumerate().map(place).collect::<Vec<_>>()
     };
-    let mut series: Vec<Series> = runs
-        .iter()
-        .enumerate()
-        .map(|(style, run)| Series { name: run.label.clone(), style, points: points(run) })
-        .collect();
+    let ys = |series: &Series| match &series.mark {
+        Mark::Line(points) => points.iter().map(|point| point.1).filter(|y| y.is_finite()).collect(),
+        _ => Vec::new(),
+    };
+    let mut series: Vec<Series> =
+        runs.iter().enumerate().map(|(style, run)| Series::new(&run.label, style, Mark::Line(points(run)))).collect();
     if figure.optional {
-        series.retain(|series| series.points.iter().any(|point| point.1.is_finite()));
+        series.retain(|series| !ys(series).is_empty());
         if series.is_empty() {
             return None;
         }
     }
-    let values = || series.iter().flat_map(|s| &s.points).map(|point| point.1).filter(|value| value.is_finite());
-    let (low, high) = values().fold((f64::INFINITY, 0.0), |(low, high): (f64, f64), v| (low.min(v), high.max(v)));
+    let values = series.iter().flat_map(ys);
+    let (low, high) = values.fold((f64::INFINITY, 0.0), |(low, high): (f64, f64), v| (low.min(v), high.max(v)));
     let logarithmic = figure.may_be_logarithmic && low > 0.0 && high / low > WIDE;
     let scale = if logarithmic { Scale::Logarithmic } else { Scale::Linear };
     Some(Chart {
         title: figure.title.into(),
         x: Axis { scale: Scale::Whole, ..Axis::linear("epoch", "") },
         y: Axis { scale, limits: figure.limits, ..Axis::linear(figure.name, figure.unit) },
+        equal_axes: false,
         series,
     })
 }

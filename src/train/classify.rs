@@ -47,12 +47,13 @@ pub async fn outputs(
     let classes = graph.shape(output)[1];
     graph.output(LOGITS, output);
     let program = session.compile(&Plan::new(graph)?)?;
-    let mut images = vec![0.0; batch * split.pixels()];
+    let pixels = c * h * w;
+    let mut images = vec![0.0; batch * pixels];
     let mut found = Vec::with_capacity(range.len() * classes);
     for first in range.clone().step_by(batch) {
         let count = batch.min(range.end - first);
         // A last batch that is not full ends with images of the one before, whose logits are dropped.
-        for (image, index) in images.chunks_mut(split.pixels()).zip(first..first + count) {
+        for (image, index) in images.chunks_mut(pixels).zip(first..first + count) {
             split.write_view(index, View::middle(split), image);
         }
         session.run(program, &[(input::X, bytemuck::cast_slice(&images))])?;

@@ -6,6 +6,7 @@ pub mod close;
 pub mod device;
 pub mod html;
 pub mod oracle;
+pub mod picture;
 pub mod random;
 pub mod run;
 pub mod tensor;

@@ -1,0 +1,11 @@
+//! What training does to a network, in numbers and pictures: how boxes grow, how far bounds are from the truth, what regularises.
+//!
+//! An analysis computes plain numbers (its own struct, with full precision) and says them as a [`Document`]: short words,
+//! tables and figures, and the numbers themselves as JSON and CSV. The command line writes documents into a folder, and a report
+//! gathers those that it finds there.
+
+pub mod document;
+mod sample;
+
+pub use document::{Document, Sheet, Table};
+pub use sample::Sample;

@@ -1,0 +1,3 @@
+//! Analyses: every number against an independent computation.
+
+mod figure;
