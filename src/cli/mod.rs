@@ -4,6 +4,7 @@
 //! standard error. Each subcommand has a file of its own.
 
 mod accuracies;
+mod analyze;
 mod attack;
 mod bench;
 mod certify;
@@ -66,6 +67,9 @@ enum Command {
     Attack(Box<attack::Args>),
     /// Write a model as ONNX, and properties of images as VNN-LIB, for other verifiers
     Export(Box<export::Args>),
+    /// Say in numbers and pictures what training did to networks
+    #[command(subcommand)]
+    Analyze(Box<analyze::Command>),
     /// Compare runs on one HTML page: accuracies, curves, settings
     Report(report::Args),
     /// List the devices that can be computed on, each with a numeric self-test
@@ -113,6 +117,7 @@ fn parse_and_run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
             Command::Check(args) => check::run(&args),
             Command::Attack(args) => attack::run(&args),
             Command::Export(args) => export::run(&args),
+            Command::Analyze(command) => analyze::run(&command),
             Command::Report(args) => report::run(&args),
             Command::Devices(args) => devices::run(&args),
             Command::Data(command) => data::run(&command),

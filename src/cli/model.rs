@@ -77,6 +77,11 @@ impl Found<'_> {
         &self.file
     }
 
+    /// The run's settings, where it is a run.
+    pub fn recorded(&self) -> Option<&Config> {
+        self.run.as_ref()
+    }
+
     /// The run's settings, else the defaults.
     pub fn config(&self) -> Config {
         self.run.clone().unwrap_or_default()
