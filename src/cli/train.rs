@@ -9,7 +9,7 @@ use smallbox::data::{self, Dataset};
 use smallbox::device::{DeviceInfo, Session};
 use smallbox::error::{Error, Result};
 use smallbox::nn::Network;
-use smallbox::train::presets::published;
+use smallbox::train::published::published;
 use smallbox::train::{Config, Outcome, RunDirectory, Trainer, network_for};
 
 use super::format::{bytes, count};

@@ -12,6 +12,7 @@ pub mod methods;
 mod objective;
 mod population;
 pub mod presets;
+pub mod published;
 pub mod regulariser;
 mod run_directory;
 pub mod schedule;

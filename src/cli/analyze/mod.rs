@@ -2,14 +2,20 @@
 
 mod models;
 mod place;
+mod results;
 
 use smallbox::error::Result;
 
 /// What `analyze` can do.
 #[derive(clap::Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Natural against certified accuracy of runs, beside what was published for the same dataset and ε
+    Results(results::Args),
+}
 
 /// Runs one analysis.
 pub fn run(command: &Command) -> Result<()> {
-    match *command {}
+    match command {
+        Command::Results(args) => results::run(args),
+    }
 }
