@@ -70,7 +70,7 @@ enum Command {
     /// Say in numbers and pictures what training did to networks
     #[command(subcommand)]
     Analyze(Box<analyze::Command>),
-    /// Compare runs on one HTML page: accuracies, curves, settings
+    /// Compare runs on one HTML page (accuracies, curves, settings), with what analyses say
     Report(report::Args),
     /// List the devices that can be computed on, each with a numeric self-test
     Devices(devices::Args),

@@ -1,11 +1,11 @@
-//! `smallbox report`: runs side by side on one HTML page.
+//! `smallbox report`: runs side by side, and analyses, on one HTML page.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use smallbox::error::Result;
 use smallbox::formats::atomic::write_atomically;
-use smallbox::report::{ReportedRun, page, read_runs};
+use smallbox::report::{ReportedAnalysis, ReportedRun, page, read_analyses, read_runs};
 
 use super::format::{Side, bytes, table};
 use super::{merge, output};
@@ -17,8 +17,11 @@ pub struct Args {
     #[command(subcommand)]
     command: Option<Command>,
     /// Run directories, finished or not
-    #[arg(required = true, value_name = "RUN")]
+    #[arg(required_unless_present = "analyses", value_name = "RUN")]
     runs: Vec<PathBuf>,
+    /// A file that `analyze --out` wrote, NAME.json, or a folder of such files; may be given several times
+    #[arg(long, value_name = "PATH")]
+    analyses: Vec<PathBuf>,
     /// The HTML file to write; an existing one is replaced
     #[arg(long, value_name = "F.html", required = true)]
     out: Option<PathBuf>,
@@ -44,13 +47,31 @@ pub fn run(args: &Args) -> Result<()> {
     for note in runs.iter().filter_map(|run| run.history.note.as_ref()) {
         output::note(note);
     }
-    let html = page(&runs);
+    let analyses = read_analyses(&args.analyses)?;
+    let html = page(&runs, &analyses);
     write_atomically(out, html.as_bytes())?;
     if args.json {
-        return output::print_json(&document(out, html.len(), &runs));
+        return output::print_json(&document(out, html.len(), &runs, &analyses));
     }
-    let place = format!("{} ({})\n", out.display(), bytes(html.len() as u64));
-    output::print(&format!("{}\n{place}", summary(&runs)))
+    let mut text = String::new();
+    if !runs.is_empty() {
+        text += &format!("{}\n", summary(&runs));
+    }
+    if !analyses.is_empty() {
+        text += &format!("{}\n", list(&analyses));
+    }
+    output::print(&format!("{text}{} ({})\n", out.display(), bytes(html.len() as u64)))
+}
+
+fn list(analyses: &[ReportedAnalysis]) -> String {
+    let head = ["analysis", "title", "figures", "tables", "file"].map(String::from).to_vec();
+    let row = |analysis: &ReportedAnalysis| {
+        let document = &analysis.document;
+        let (figures, tables) = (document.figures.len().to_string(), document.tables.len().to_string());
+        vec![document.analysis.clone(), analysis.title.clone(), figures, tables, analysis.path.display().to_string()]
+    };
+    let rows: Vec<_> = std::iter::once(head).chain(analyses.iter().map(row)).collect();
+    table(&[Side::Left, Side::Left, Side::Right, Side::Right, Side::Left], &rows)
 }
 
 fn summary(runs: &[ReportedRun]) -> String {
@@ -71,7 +92,7 @@ fn summary(runs: &[ReportedRun]) -> String {
     table(&[Side::Left, Side::Left, Side::Right, Side::Right, Side::Right, Side::Left], &rows)
 }
 
-fn document(out: &Path, length: usize, runs: &[ReportedRun]) -> Value {
+fn document(out: &Path, length: usize, runs: &[ReportedRun], analyses: &[ReportedAnalysis]) -> Value {
     let run = |run: &ReportedRun| {
         let (c, result) = (&run.config, run.result.as_ref());
         json!({
@@ -94,5 +115,23 @@ fn document(out: &Path, length: usize, runs: &[ReportedRun]) -> Value {
             "published": result.and_then(|result| result.published.as_ref()),
         })
     };
-    json!({ "out": out, "bytes": length, "runs": runs.iter().map(run).collect::<Vec<_>>() })
+    let analysis = |analysis: &ReportedAnalysis| {
+        let document = &analysis.document;
+        json!({
+            "file": analysis.path,
+            "analysis": document.analysis,
+            "title": analysis.title,
+            "command": document.command,
+            "version": document.version,
+            "findings": document.findings,
+            "figures": document.figures.len(),
+            "tables": document.tables.len(),
+        })
+    };
+    json!({
+        "out": out,
+        "bytes": length,
+        "runs": runs.iter().map(run).collect::<Vec<_>>(),
+        "analyses": analyses.iter().map(analysis).collect::<Vec<_>>(),
+    })
 }

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use super::analyses::ReportedAnalysis;
 use super::figures::charts;
 use super::html::{Cell, figure, figure_with, markup, none, table, words};
 use super::run::ReportedRun;
+use super::section::section;
 use super::settings;
 use crate::figure::{escape, sample};
 use crate::numbers::{bytes, count, duration};
@@ -18,30 +20,75 @@ fn percent(rate: f64) -> String {
     format!("{:.2} %", 100.0 * rate)
 }
 
-/// The HTML page that compares `runs`; the same runs give the same text.
-pub fn page(runs: &[ReportedRun]) -> String {
-    let title = escape(&title(runs));
+/// The HTML page that compares `runs` and shows `analyses`, of which there may be none; the same ones give the same text.
+pub fn page(runs: &[ReportedRun], analyses: &[ReportedAnalysis]) -> String {
+    let title = escape(&title(runs, analyses));
     let mut html = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n\
          <style>\n{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
     );
-    html += &introduction(runs);
-    html += "<h2>Accuracies on the test split</h2>\n";
+    if !analyses.is_empty() {
+        html += &contents(runs, analyses);
+    }
+    if !runs.is_empty() {
+        html += &self::runs(runs);
+    }
+    for (i, analysis) in analyses.iter().enumerate() {
+        html += &section(&analysis_id(i), analysis);
+    }
+    html += &format!("<p class=\"faint\">Made by smallbox {}.</p>\n</body>\n</html>\n", env!("CARGO_PKG_VERSION"));
+    html
+}
+
+/// Headings of the part about runs, with what the table of contents points at.
+const RUN_PARTS: [(&str, &str); 4] = [
+    ("accuracies", "Accuracies on the test split"),
+    ("runs", "Runs"),
+    ("epochs", "Over the epochs"),
+    ("settings", "Settings"),
+];
+
+fn run_heading(id: &str) -> String {
+    let heading = RUN_PARTS.iter().find(|(part, _)| *part == id).map_or("", |(_, heading)| heading);
+    format!("<h2 id=\"{id}\">{heading}</h2>\n")
+}
+
+fn analysis_id(index: usize) -> String {
+    format!("analysis-{}", index + 1)
+}
+
+fn contents(runs: &[ReportedRun], analyses: &[ReportedAnalysis]) -> String {
+    let mut html = "<nav aria-label=\"Contents\">\n<ul>\n".to_string();
+    let mut entry = |id: &str, text: &str| html += &format!("<li><a href=\"#{id}\">{}</a></li>\n", escape(text));
+    if !runs.is_empty() {
+        RUN_PARTS.iter().for_each(|(id, heading)| entry(id, heading));
+    }
+    for (i, analysis) in analyses.iter().enumerate() {
+        entry(&analysis_id(i), &analysis.title);
+    }
+    html + "</ul>\n</nav>\n"
+}
+
+/// The part about runs.
+fn runs(runs: &[ReportedRun]) -> String {
+    let mut html = introduction(runs);
+    html += &run_heading("accuracies");
     html += &accuracies(runs);
-    html += "<h2>Runs</h2>\n";
+    html += &run_heading("runs");
     html += &costs(runs);
-    html += "<h2>Over the epochs</h2>\n<p class=\"faint\">Rates here are those of the first images of each split (up to \
+    html += &run_heading("epochs");
+    html += "<p class=\"faint\">Rates here are those of the first images of each split (up to \
              1 000), under the attack of the training, at the full ε. Point at a value to read it.</p>\n<div class=\"charts\">\n";
     for chart in charts(runs) {
         html += &chart.svg();
     }
-    html += "</div>\n<h2>Settings</h2>\n";
+    html += "</div>\n";
+    html += &run_heading("settings");
     html += &differences(runs);
     for run in runs {
         html += &all_settings(run);
     }
-    html += &format!("<p class=\"faint\">Made by smallbox {}.</p>\n</body>\n</html>\n", env!("CARGO_PKG_VERSION"));
     html
 }
 
@@ -56,7 +103,13 @@ fn distinct(runs: &[ReportedRun], of: impl Fn(&ReportedRun) -> String) -> String
     seen.join(", ")
 }
 
-fn title(runs: &[ReportedRun]) -> String {
+fn title(runs: &[ReportedRun], analyses: &[ReportedAnalysis]) -> String {
+    if runs.is_empty() {
+        return match analyses {
+            [alone] => format!("smallbox: {}", alone.title),
+            _ => format!("smallbox: {} analyses", analyses.len()),
+        };
+    }
     let number = if runs.len() == 1 { "1 run".into() } else { format!("{} runs", runs.len()) };
     let methods = distinct(runs, |run| run.config.method.name().into());
     format!("smallbox: {number} on {}: {methods}", distinct(runs, |run| run.config.dataset.clone()))
