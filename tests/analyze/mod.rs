@@ -1,3 +1,4 @@
 //! Analyses: every number against an independent computation.
 
 mod figure;
+mod results;

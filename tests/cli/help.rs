@@ -19,6 +19,8 @@ fn every_subcommand_has_help_on_the_standard_output() {
         &["verify"],
         &["export"],
         &["report"],
+        &["analyze"],
+        &["analyze", "results"],
         &["devices"],
         &["data"],
         &["data", "list"],

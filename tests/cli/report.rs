@@ -2,6 +2,8 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
+use smallbox::analyze::{Document, Table};
+use smallbox::figure::{Axis, Chart, Figure, Mark, Series};
 
 use super::{Ran, names, read, smallbox, train};
 use crate::common::html::elements;
@@ -17,7 +19,11 @@ fn report(folder: &Path, runs: &[&str]) -> Ran {
 /// Holds that the page is well-formed and needs nothing but itself; returns how often each of `wanted` begins.
 fn assert_stands_alone(html: &str, wanted: &[&str]) -> Vec<usize> {
     let seen = elements(html).unwrap_or_else(|error| panic!("{error}"));
-    let bare = html.replace("xmlns=\"http://www.w3.org/2000/svg\"", "").to_lowercase();
+    // Places on the page itself may be pointed at, if they are there.
+    for target in html.split("href=\"#").skip(1).map(|rest| rest.split('"').next().unwrap_or("")) {
+        assert_eq!(html.matches(&format!("id=\"{target}\"")).count(), 1, "#{target}");
+    }
+    let bare = html.replace("xmlns=\"http://www.w3.org/2000/svg\"", "").replace("href=\"#", "").to_lowercase();
     for part in ["http", "<script", "<link", "<img", "<iframe", "@import", "url(", "src=", "href=", "javascript"] {
         assert!(!bare.contains(part), "{part} in the page");
     }
@@ -201,4 +207,150 @@ fn wrong_input_is_one_line_and_writes_nothing() {
     }
     assert_error(&["run"], 5, &["metrics.jsonl", "no epoch"]);
     assert_eq!(names(folder.path()), ["run"]);
+}
+
+/// A document with a picture and two tables, all of whose texts have `mark` in them.
+fn document(analysis: &str, title: &str, mark: &str) -> Document {
+    let chart = |title: &str| Chart {
+        title: title.into(),
+        x: Axis::linear("box size", ""),
+        y: Axis::linear("growth", ""),
+        equal_axes: false,
+        series: vec![Series::new(&format!("series {mark}"), 0, Mark::Line(vec![(0.0, 1.0), (1.0, 2.0)]))],
+    };
+    let charts = ["left", "right"].map(chart).to_vec();
+    let figure = Figure { name: String::new(), caption: format!("Picture {mark}"), columns: 2, charts };
+    let mut table = Table::new(&format!("Table {mark}"), &["network", "growth", "kind"]);
+    table.rows.push(vec!["a".into(), "1.5".into(), format!("words {mark}")]);
+    table.rows.push(vec!["b".into(), "-2".into(), "words".into()]);
+    Document {
+        command: format!("smallbox analyze {analysis} {mark} --out analyses"),
+        version: "9.8.7".into(),
+        explanation: vec![format!("First {mark}"), "Second.".into()],
+        findings: vec![format!("Finding {mark}")],
+        tables: vec![table, Table::new("Empty", &["network"])],
+        figures: vec![figure],
+        ..Document::new(analysis, title, Value::Null)
+    }
+}
+
+fn put(folder: &Path, name: &str, document: &Document) {
+    fs::create_dir_all(folder).unwrap();
+    fs::write(folder.join(name), serde_json::to_string_pretty(document).unwrap()).unwrap();
+}
+
+#[test]
+fn analyses_stand_on_the_page_in_their_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let analyses = folder.path().join("analyses");
+    // Names that sort otherwise than the page.
+    for (name, analysis, title) in [
+        ("a.json", "zebra", "Zebra"),
+        ("b.json", "results", "Results"),
+        ("c.json", "growth", "Growth"),
+        ("d.json", "growth", "Growth"),
+        ("e.json", "exact", "Exact"),
+        ("f.json", "apple", "Apple"),
+    ] {
+        put(&analyses, name, &document(analysis, title, &format!("of {name}")));
+    }
+    put(folder.path(), "alone.json", &document("loss-growth", "Loss", "<script>alert('1')&\""));
+    fs::write(analyses.join("notes.txt"), "no document").unwrap();
+    train(folder.path(), &["--out", "run"]).text();
+
+    let options = ["report", "run", "--analyses", "analyses", "--analyses", "alone.json", "--out", "r.html"];
+    let ran = smallbox(folder.path(), &options);
+    assert!(ran.text().contains("loss-growth") && ran.text().contains("IBP-certified"), "{ran:?}");
+    let html = page(folder.path(), "r.html");
+    let count = assert_stands_alone(&html, &["figure", "section", "pre", "nav", "a", "h2"]);
+    assert_eq!(count, [7, 7, 7, 1, 11, 11]);
+    // Runs first, then analyses: as they are listed, then the others by name; equal titles with their files.
+    let order =
+        ["Accuracies on the test split", "Growth (c)", "Growth (d)", "Loss", "Exact", "Results", "Apple", "Zebra"];
+    for of in ["<nav", "</nav>"] {
+        let part = html.split(of).nth(1).unwrap();
+        let places: Vec<usize> =
+            order.iter().map(|title| part.find(title).unwrap_or_else(|| panic!("{title}"))).collect();
+        assert!(places.is_sorted(), "{places:?}");
+    }
+    for name in ["a.json", "b.json", "c.json", "d.json", "e.json", "f.json"] {
+        for text in ["First", "Finding", "Picture", "Table", "words", "series"] {
+            assert!(html.contains(&format!("{text} of {name}")), "{text} of {name}");
+        }
+    }
+    for text in [
+        "First &lt;script&gt;alert(&#39;1&#39;)&amp;&quot;",
+        "<figcaption>Picture &lt;script&gt;",
+        "<code>smallbox analyze growth of c.json --out analyses</code>",
+        "smallbox 9.8.7",
+        "<td class=\"n\">-2</td><td>words</td>",
+    ] {
+        assert!(html.contains(text), "{text}");
+    }
+    // The picture is the figure's own, with room for its letters.
+    assert!(html.contains(&document("growth", "Growth", "of c.json").figures[0].svg()));
+    assert!(html.contains("--least: 660px"));
+
+    let told = smallbox(folder.path(), &[&options[..], &["--json"]].concat()).json();
+    let names: Vec<&str> =
+        told["analyses"].as_array().unwrap().iter().map(|a| a["analysis"].as_str().unwrap()).collect();
+    assert_eq!(names, ["growth", "growth", "loss-growth", "exact", "results", "apple", "zebra"]);
+    let first = &told["analyses"][0];
+    assert_eq!((&first["title"], &first["figures"], &first["tables"]), (&"Growth (c)".into(), &1.into(), &2.into()));
+    assert_eq!(told["runs"].as_array().unwrap().len(), 1);
+
+    // Without runs, and a single one.
+    smallbox(folder.path(), &["report", "--analyses", "alone.json", "--out", "r.html"]).text();
+    let html = page(folder.path(), "r.html");
+    assert_eq!(assert_stands_alone(&html, &["section", "h2"]), [1, 1]);
+    assert!(html.contains("<title>smallbox: Loss</title>") && !html.contains("Accuracies on the test split"));
+}
+
+#[test]
+fn a_real_analysis_comes_onto_the_page() {
+    let folder = tempfile::tempdir().unwrap();
+    train(folder.path(), &["--out", "run"]).text();
+    let ran = smallbox(folder.path(), &["analyze", "results", "run", "--out", "with blank"]);
+    assert!(ran.text().contains("results.json"), "{ran:?}");
+    smallbox(folder.path(), &["report", "--analyses", "with blank", "--out", "r.html"]).text();
+    let html = page(folder.path(), "r.html");
+    assert_stands_alone(&html, &[]);
+    assert!(html.contains("<code>smallbox analyze results run --out &#39;with blank&#39;</code>"));
+    assert!(html.contains("Natural against certified accuracy on the test images of embedded"));
+}
+
+#[test]
+fn wrong_analyses_are_one_line_and_write_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = document("growth", "Growth", "x");
+    put(folder.path(), "good.json", &good);
+    let assert_error = |paths: &[&str], code, parts: &[&str]| {
+        let places = paths.iter().flat_map(|path| ["--analyses", *path]);
+        let arguments: Vec<&str> = ["report", "--out", "r.html"].into_iter().chain(places).collect();
+        smallbox(folder.path(), &arguments).assert_error(code, parts);
+    };
+    assert_error(&["no.json"], 5, &["no.json", "no such file"]);
+    assert_error(&["good.json", "./good.json"], 2, &["./good.json", "twice"]);
+    assert_error(&[".", "good.json"], 2, &["good.json", "twice"]);
+    fs::create_dir(folder.path().join("empty")).unwrap();
+    assert_error(&["empty"], 5, &["empty", "*.json"]);
+    let broken = folder.path().join("broken");
+    let mut cells = good.clone();
+    cells.tables[0].rows[0].pop();
+    let mut columns = good.clone();
+    columns.figures[0].columns = 0;
+    let text = |document: &Document| serde_json::to_string(document).unwrap();
+    for (content, part) in [
+        ("{".to_string(), "EOF"),
+        ("[]".to_string(), "document of an analysis"),
+        ("{\"analysis\": \"growth\"}".to_string(), "title"),
+        (text(&cells), "2 cells for 3 columns"),
+        (text(&columns), "0 columns"),
+    ] {
+        put(&broken, "a.json", &good);
+        fs::write(broken.join("b.json"), content).unwrap();
+        assert_error(&["broken"], 5, &["b.json", part]);
+    }
+    smallbox(folder.path(), &["report", "--out", "r.html"]).assert_error(2, &["RUN"]);
+    assert_eq!(names(folder.path()), ["broken", "empty", "good.json"]);
 }
