@@ -87,7 +87,7 @@ fn levels(chart: &Chart) -> Vec<f64> {
 fn dots_have_the_intervals_of_their_counts() {
     let document = Results::new(four()).document();
     let [figure] = &document.figures[..] else { panic!("{} figures", document.figures.len()) };
-    let [chart] = &figure.charts[..] else { panic!("{} charts", figure.charts.len()) };
+    let [chart, upper] = &figure.charts[..] else { panic!("{} charts", figure.charts.len()) };
     assert_readable(figure);
     assert_eq!((chart.x.name.as_str(), chart.y.name.as_str()), ("natural accuracy", "certified accuracy"));
     assert_eq!((chart.x.unit.as_str(), chart.y.limits), ("%", (0.0, 100.0)));
@@ -105,8 +105,13 @@ fn dots_have_the_intervals_of_their_counts() {
             assert!(!close(high / 100.0, rate.rate + half), "{rate:?}");
         }
     }
-    let styles: Vec<usize> = chart.series.iter().map(|series| series.style % 7).collect();
-    assert_eq!(styles, [0, 1, 2, 3, 4, 5], "one colour each");
+    // A colour for each network; what is published has that of its method.
+    let colours = |chart: &Chart| chart.series.iter().map(|series| series.style % 7).collect::<Vec<_>>();
+    assert_eq!(colours(chart), [0, 1, 2, 3, 2, 3]);
+    // The two that certify nothing are not in the upper part, and the others have the same look there.
+    assert_eq!(upper.series, chart.series[2..]);
+    let certifying = Results::new(four()[2..].to_vec()).document();
+    assert_eq!(certifying.figures[0].charts.len(), 1, "no upper part where nothing is far below");
 }
 
 #[test]
@@ -137,6 +142,9 @@ fn published_figures_are_those_of_the_one_list() {
             assert_eq!((row[6].as_str(), row[7].as_str()), (published.verifier, published.source));
         }
         assert!(document.explanation.iter().any(|text| text.contains("second source")));
+        let looks: Vec<String> =
+            chart.series.iter().map(|s| format!("{} {}", s.style, matches!(s.mark, Mark::Level(_)))).collect();
+        assert!((1..looks.len()).all(|i| !looks[..i].contains(&looks[i])), "{looks:?}");
     }
 }
 
@@ -212,8 +220,8 @@ fn sentences_are_true_of_the_numbers() {
         "of 4 networks under interval bounds, mnist-std has the highest natural accuracy, 99.10 %",
         "mnist-ibp the highest certified accuracy, 93.20 % (92.69 to 93.68); mnist-pgd is surpassed in both by another",
         "the highest own certified accuracy by sabr is 92.69 %",
-        "Müller et al. 2023 published 98.22 % (MN-BaB, cnn7), 5.53 points above it",
-        "Shi et al. 2021 published 97.95 % (IBP, cnn7), 4.75 points above it",
+        "published for cnn7: 98.22 % by Müller et al. 2023 (MN-BaB), 5.53 points above it.",
+        "published for cnn7: 97.95 % by Shi et al. 2021 (IBP), 4.75 points above it.",
     ] {
         assert!(all.contains(part), "{part}: {all}");
     }
@@ -225,8 +233,8 @@ fn sentences_are_true_of_the_numbers() {
     others[3] = measured("mnist-ibp", "ibp", 0.1, 9950, 9850);
     let all = Results::new(others).document().findings.join("\n");
     assert!(all.contains("mnist-std, mnist-pgd, mnist-sabr are surpassed in both by another"), "{all}");
-    assert!(all.contains("published 98.22 % (MN-BaB, cnn7), within its interval"), "{all}");
-    assert!(all.contains("published 97.95 % (IBP, cnn7), 0.55 points below it"), "{all}");
+    assert!(all.contains("98.22 % by Müller et al. 2023 (MN-BaB), within its interval"), "{all}");
+    assert!(all.contains("97.95 % by Shi et al. 2021 (IBP), 0.55 points below it"), "{all}");
     // One network surpasses nothing.
     assert!(!Results::new(four()[..1].to_vec()).document().findings.join("\n").contains("surpassed"));
 }

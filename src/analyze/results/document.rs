@@ -69,11 +69,31 @@ impl Setting {
         format!("{}-{}", self.dataset, radius(self.epsilon).replace('/', "_"))
     }
 
-    fn chart(&self, networks: &[String]) -> Chart {
+    /// The colour of a published result: that of the first own network by the same method, else one that no network has.
+    fn colour(&self, published: &Published, networks: &[String]) -> usize {
+        let own = self.measured.iter().find(|measured| measured.method == published.method);
+        own.map_or_else(
+            || {
+                let mut methods: Vec<&str> = Vec::new();
+                for method in self.published.iter().map(|published| published.method) {
+                    let is_own = self.measured.iter().any(|measured| measured.method == method);
+                    if !is_own && !methods.contains(&method) {
+                        methods.push(method);
+                    }
+                }
+                networks.len() + methods.iter().position(|method| *method == published.method).unwrap_or(methods.len())
+            },
+            |measured| colour(measured, networks),
+        )
+    }
+
+    /// The results with at least this share certified.
+    fn chart(&self, title: String, least: f64, networks: &[String]) -> Chart {
         let rates = |name: &str| Axis::linear(name, "%").within(0.0, 100.0);
-        let mut series: Vec<Series> = self.measured.iter().map(|measured| own(measured, networks)).collect();
-        for (i, published) in self.published.iter().enumerate() {
-            let (name, colour) = (legend(published), networks.len() + i);
+        let measured = self.measured.iter().filter(|measured| measured.certified.rate >= least);
+        let mut series: Vec<Series> = measured.map(|measured| own(measured, networks)).collect();
+        for published in self.published.iter().filter(|published| published.certified >= least) {
+            let (name, colour) = (legend(published), self.colour(published, networks));
             let certified = 100.0 * published.certified;
             series.push(match published.natural {
                 Some(natural) => {
@@ -83,27 +103,30 @@ impl Setting {
                 None => Series::new(&name, dashed(colour), Mark::Level(certified)),
             });
         }
-        Chart {
-            title: self.title(),
-            x: rates("natural accuracy"),
-            y: rates("certified accuracy"),
-            equal_axes: false,
-            series,
-        }
+        Chart { title, x: rates("natural accuracy"), y: rates("certified accuracy"), equal_axes: false, series }
     }
 
+    /// All results, and, where some of them are so low that the others are crowded at the top, these once more.
     fn figure(&self, networks: &[String], name: String) -> Figure {
-        let published = match self.published.is_empty() {
-            true => "",
-            false => " Diamonds and dashed lines are published results.",
-        };
+        let own = || self.measured.iter().map(|measured| measured.certified.rate);
+        let all = || own().chain(self.published.iter().map(|published| published.certified));
+        let upper = 0.5 * all().fold(0.0, f64::max);
+        let mut charts = vec![self.chart(self.title(), 0.0, networks)];
+        let mut more = String::new();
+        if own().any(|rate| rate < upper) && own().any(|rate| rate >= upper) {
+            charts.push(self.chart(format!("{}, the upper part", self.title()), upper, networks));
+            more += " On the right those that have at least half of the highest certified accuracy once more.";
+        }
+        if !self.published.is_empty() {
+            more += " Diamonds and dashed lines are published results.";
+        }
         let caption = format!(
             "Natural against certified accuracy on the test images of {} within ε = {}: up and to the right is better. Bars are 95 % \
-             intervals.{published}",
+             intervals.{more}",
             self.dataset,
             radius(self.epsilon)
         );
-        Figure { name, caption, columns: 1, charts: vec![self.chart(networks)] }
+        Figure { name, caption, columns: 2, charts }
     }
 
     fn table(&self) -> Table {
@@ -152,7 +175,13 @@ impl Setting {
         let mut findings = Vec::new();
         findings.extend(self.best());
         findings.extend(self.measured.iter().filter_map(gain));
-        findings.extend(self.published.iter().filter_map(|published| self.against(published)));
+        let mut methods: Vec<&str> = Vec::new();
+        for published in &self.published {
+            if !methods.contains(&published.method) {
+                methods.push(published.method);
+            }
+        }
+        findings.extend(methods.into_iter().filter_map(|method| self.against(method)));
         findings.iter().map(|finding| format!("{}: {finding}", self.title())).collect()
     }
 
@@ -184,26 +213,28 @@ impl Setting {
         ))
     }
 
-    /// A published figure against the best own one by the same method.
-    fn against(&self, published: &Published) -> Option<String> {
-        let own = self.measured.iter().filter(|measured| measured.method == published.method);
+    /// What was published for a method against the best own network by it.
+    fn against(&self, method: &str) -> Option<String> {
+        let own = self.measured.iter().filter(|measured| measured.method == method);
         let own = own.reduce(|best, other| if other.certified.rate > best.certified.rate { other } else { best })?;
-        let points = 100.0 * (published.certified - own.certified.rate);
-        let place = match published.certified {
-            theirs if theirs > own.certified.high => format!("{points:.2} points above it"),
-            theirs if theirs < own.certified.low => format!("{:.2} points below it", -points),
-            _ => "within its interval".into(),
+        let theirs = |published: &Published| {
+            let points = 100.0 * (published.certified - own.certified.rate);
+            let place = match published.certified {
+                theirs if theirs > own.certified.high => format!("{points:.2} points above it"),
+                theirs if theirs < own.certified.low => format!("{:.2} points below it", -points),
+                _ => "within its interval".into(),
+            };
+            let (certified, verifier, source) = (percent(published.certified), published.verifier, published.source);
+            format!("{certified} by {source} ({verifier}), {place}")
         };
+        let published = self.published.iter().filter(|published| published.method == method);
         Some(format!(
-            "the highest own certified accuracy by {} is {}, of {} ({}, {}); {} published {} ({}, cnn7), {place}.",
-            published.method,
+            "the highest own certified accuracy by {method} is {}, of {} ({}, {}); published for cnn7: {}.",
             with_interval(&own.certified),
             own.network,
             own.arch,
             own.verifier.words(),
-            published.source,
-            percent(published.certified),
-            published.verifier,
+            published.map(theirs).collect::<Vec<_>>().join("; "),
         ))
     }
 }
@@ -233,8 +264,11 @@ fn gain(measured: &Measured) -> Option<String> {
     ))
 }
 
+fn colour(measured: &Measured, networks: &[String]) -> usize {
+    networks.iter().position(|network| *network == measured.network).unwrap_or(networks.len())
+}
+
 fn own(measured: &Measured, networks: &[String]) -> Series {
-    let colour = networks.iter().position(|network| *network == measured.network).unwrap_or(networks.len());
     let name = format!("{}: {}", measured.network, measured.verifier.name());
     let ends = |rate: &Rate| Some((100.0 * rate.low, 100.0 * rate.high));
     let dot = Dot {
@@ -249,7 +283,7 @@ fn own(measured: &Measured, networks: &[String]) -> Series {
             count(measured.images as u64)
         ),
     };
-    Series::new(&name, look(colour, measured.verifier.marker()), Mark::Dots(vec![dot]))
+    Series::new(&name, look(colour(measured, networks), measured.verifier.marker()), Mark::Dots(vec![dot]))
 }
 
 /// `sabr, MN-BaB (Müller et al. 2023)`.
@@ -305,8 +339,8 @@ impl Results {
         let published = || self.settings.iter().flat_map(|setting| &setting.published);
         if published().next().is_some() {
             let mut text = "Published results are those of a network of seven layers at full width (cnn7), proved by the authors' \
-                            verifier; they have no bars because none were published. Only figures that a second source confirms \
-                            are here."
+                            verifier, in the colour of the first own network by the same method; they have no bars because none were \
+                            published. Only figures that a second source confirms are here."
                 .to_string();
             if published().any(|published| published.natural.is_none()) {
                 text += " A dashed line is a certified accuracy whose natural accuracy is not among them.";
