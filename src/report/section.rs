@@ -32,7 +32,7 @@ pub(super) fn section(id: &str, analysis: &ReportedAnalysis) -> String {
     }
     let (command, version) = (escape(&document.command), escape(&document.version));
     html + &format!(
-        "<p class=\"faint\">Made by smallbox {version} with</p>\n<pre class=\"wide\"><code>{command}</code></pre>\n</section>\n"
+        "<p class=\"faint\">Made by smallbox {version} with</p>\n<pre><code>{command}</code></pre>\n</section>\n"
     )
 }
 
