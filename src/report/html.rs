@@ -36,7 +36,8 @@ pub(super) fn none() -> Cell {
 /// A table whose first column names its rows. It scrolls sideways within the page where it is too wide.
 pub(super) fn table(caption: &str, head: &[Cell], rows: &[Vec<Cell>]) -> String {
     let class = |cell: &Cell| if cell.numeric { " class=\"n\"" } else { "" };
-    let mut html = format!("<div class=\"wide\"><table><caption><span>{}</span></caption>\n<thead><tr>", escape(caption));
+    let mut html =
+        format!("<div class=\"wide\"><table><caption><span>{}</span></caption>\n<thead><tr>", escape(caption));
     for cell in head {
         html += &format!("<th scope=\"col\"{}>{}</th>", class(cell), cell.html);
     }

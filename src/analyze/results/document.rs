@@ -252,15 +252,18 @@ fn gain(measured: &Measured) -> Option<String> {
     if method == "ibp" {
         return None;
     }
+    let open = match open {
+        0 => "none is".to_string(),
+        1 => "1 is".to_string(),
+        more => format!("{} are", count(*more as u64)),
+    };
     Some(format!(
-        "of {} images, {method} ({timeout} s an image) proves {} of {}, intervals alone {}: {:.2} points more; {} {} open.",
+        "of {} images, {method} ({timeout} s an image) proves {} of {}, intervals alone {}: {:.2} points more; {open} open.",
         count(measured.images as u64),
         with_interval(&measured.certified),
         measured.network,
         percent(ibp.rate),
         100.0 * (measured.certified.rate - ibp.rate),
-        count(*open as u64),
-        if *open == 1 { "is" } else { "are" },
     ))
 }
 
@@ -326,7 +329,8 @@ impl Results {
         if all().any(|m| m.verifier.marker() == COMPLETE) {
             how.push(
                 "A square is what branch-and-bound (bab) proved of the images that it was given, in arithmetic that accounts for \
-                 every rounding; images that are still open when the time is over count as not certified.",
+                 every rounding; images that are still open when the time is over count as not certified. Where it was given fewer images, its \
+                 rates are those of these images, which may be easier or harder than the rest.",
             );
         }
         if all().any(|m| m.verifier.marker() == PROVED) {
