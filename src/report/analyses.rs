@@ -61,7 +61,8 @@ fn documents_in(folder: &Path) -> Result<Vec<PathBuf>> {
     if files.is_empty() {
         return Err(Error::data(folder, "no file *.json: expected what smallbox analyze --out wrote"));
     }
-    files.sort();
+    // Without their ends: growth before growth-wide.
+    files.sort_by(|a, b| a.file_stem().cmp(&b.file_stem()));
     Ok(files)
 }
 
