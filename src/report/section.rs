@@ -6,8 +6,10 @@ use crate::analyze::Table;
 use crate::figure::{Figure, escape};
 
 /// Least and greatest width of a picture on the page, relative to the units in which its letters are 12 high: below, they could not
-/// be read, and its box scrolls.
-const LEAST: f64 = 0.75;
+/// be read, and its box scrolls. A single chart just fits on a phone; of several in a row the first is cut there, so that it is
+/// seen that there is more.
+const LEAST_ALONE: f64 = 0.75;
+const LEAST: f64 = 0.85;
 const GREATEST: f64 = 1.2;
 
 /// Heading, words, pictures, tables and command of `analysis`; `id` is what the table of contents points at.
@@ -38,7 +40,9 @@ pub(super) fn section(id: &str, analysis: &ReportedAnalysis) -> String {
 
 /// A figure in a box that scrolls sideways where the screen is too narrow for its letters.
 fn picture(figure: &Figure) -> String {
-    let (least, greatest) = (LEAST * figure.width(), GREATEST * figure.width());
+    let in_a_row = figure.columns.min(figure.charts.len());
+    let least = figure.width() * if in_a_row == 1 { LEAST_ALONE } else { LEAST };
+    let greatest = figure.width() * GREATEST;
     let caption = escape(&figure.caption);
     let svg = figure.svg();
     format!(

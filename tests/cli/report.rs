@@ -289,7 +289,7 @@ fn analyses_stand_on_the_page_in_their_order() {
     }
     // The picture is the figure's own, with room for its letters.
     assert!(html.contains(&document("growth", "Growth", "of c.json").figures[0].svg()));
-    assert!(html.contains("--least: 660px"));
+    assert!(html.contains("--least: 748px"));
 
     let told = smallbox(folder.path(), &[&options[..], &["--json"]].concat()).json();
     let names: Vec<&str> =
