@@ -32,10 +32,16 @@ pub(super) fn section(id: &str, analysis: &ReportedAnalysis) -> String {
     for table in &document.tables {
         html += &self::table_of(table);
     }
-    let (command, version) = (escape(&document.command), escape(&document.version));
+    let (command, version) = (command(&document.command), escape(&document.version));
     html + &format!(
         "<p class=\"faint\">Made by smallbox {version} with</p>\n<pre><code>{command}</code></pre>\n</section>\n"
     )
+}
+
+/// A command whose lines break between its words only, not at their dashes.
+fn command(command: &str) -> String {
+    let words = command.split(' ').map(|word| format!("<span>{}</span>", escape(word)));
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// A figure in a box that scrolls sideways where the screen is too narrow for its letters.
