@@ -26,6 +26,9 @@ pub struct Args {
     place: Place,
 }
 
+/// A file and its lines.
+type Part<'a> = (&'a Path, Vec<Record>);
+
 /// A certification of a network, which may have come in parts.
 struct Certification {
     /// The first of its files.
@@ -101,7 +104,7 @@ fn estimate(run: &ReportedRun) -> Result<Measured> {
 
 /// Files as certifications: those of one job are its parts.
 fn certifications(files: &[PathBuf]) -> Result<Vec<Certification>> {
-    let mut jobs: Vec<(Job, Vec<(&Path, Vec<Record>)>)> = Vec::new();
+    let mut jobs: Vec<(Job, Vec<Part>)> = Vec::new();
     for file in files {
         let records = record::read(file)?;
         let Some(job) = records.first().map(|record| record.job.clone()) else {
@@ -112,7 +115,7 @@ fn certifications(files: &[PathBuf]) -> Result<Vec<Certification>> {
             None => jobs.push((job, vec![(file, records)])),
         }
     }
-    let counted = |(job, parts): (Job, Vec<(&Path, Vec<Record>)>)| {
+    let counted = |(job, parts): (Job, Vec<Part>)| {
         let counts = Counts::of(&record::merge(&parts)?);
         Ok(Certification { file: parts[0].0.to_path_buf(), job, counts })
     };
