@@ -117,10 +117,10 @@ impl Plane {
         for (value, text) in apart(&self.x.marks, |v| self.across(v), |text| width(text, TEXT_SIZE) + APART) {
             let x = self.across(*value);
             write!(grid, "M{x:.1} {bottom:.1}v4").expect("a string takes all");
-            write!(texts, "<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{text}</text>", bottom + 17.0)
+            write!(texts, "<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{text}</text>", bottom + 19.0)
                 .expect("a string takes all");
         }
-        let (middle, below) = ((left + right) / 2.0, bottom + 35.0);
+        let (middle, below) = ((left + right) / 2.0, bottom + 36.0);
         // The name below may be as wide as the chart, the other as long as the axis and its surroundings are high.
         let x = escape(&fitted(&chart.x.label(), TEXT_SIZE, 2.0 * (middle - 4.0).min(right + 14.0 - middle).max(0.0)));
         let y = escape(&fitted(&chart.y.label(), TEXT_SIZE, bottom - top + 50.0));
