@@ -229,11 +229,12 @@ impl Setting {
         };
         let published = self.published.iter().filter(|published| published.method == method);
         Some(format!(
-            "the highest own certified accuracy by {method} is {}, of {} ({}, {}); published for cnn7: {}.",
+            "the highest own certified accuracy by {method} is {}, of {} ({}, {}, {} images); published for cnn7: {}.",
             with_interval(&own.certified),
             own.network,
             own.arch,
             own.verifier.words(),
+            count(own.images as u64),
             published.map(theirs).collect::<Vec<_>>().join("; "),
         ))
     }
