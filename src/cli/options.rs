@@ -84,8 +84,17 @@ impl DeviceOptions {
 
     /// Opens the device that was asked for, else `fallback`, else the best one.
     pub fn open_or(&self, fallback: Option<&str>) -> Result<Box<dyn Session>> {
+        self.open(fallback, false)
+    }
+
+    /// Opens the device that was asked for, else the best one, with timestamps where it has them.
+    pub fn open_traced(&self) -> Result<Box<dyn Session>> {
+        self.open(None, true)
+    }
+
+    fn open(&self, fallback: Option<&str>, timestamps: bool) -> Result<Box<dyn Session>> {
         let choice = self.device.as_deref().or(fallback).unwrap_or("auto");
-        let options = OpenOptions { shader_checks: self.shader_checks, portable: self.portable };
+        let options = OpenOptions { shader_checks: self.shader_checks, portable: self.portable, timestamps };
         pollster::block_on(device::open(choice, options))
     }
 }

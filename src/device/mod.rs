@@ -5,13 +5,17 @@
 
 pub mod cpu;
 pub mod gpu;
+mod trace;
 
 use std::future::Future;
 use std::pin::Pin;
 
 use crate::error::{Error, Result};
-use crate::graph::Plan;
-use crate::shape::TensorType;
+use crate::graph::plan::Step;
+use crate::graph::{Cost, Plan};
+use crate::shape::{Shape, TensorType};
+
+pub use trace::{Clock, RunTrace, Span};
 
 /// A value that a device hands over when its queue has come that far.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + 'a>>;
@@ -56,11 +60,32 @@ impl Memory {
     }
 }
 
-/// How often a program's kernels are launched and what they are called, for `--dry-run`, profiles and tests.
+/// A program's kernel launches, for `--dry-run`, profiles and tests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProgramInfo {
-    /// Name of each kernel launch of one run, in order.
-    pub launches: Vec<&'static str>,
+    /// The launches of one run, in order.
+    pub launches: Vec<Launch>,
+}
+
+/// One launch of a kernel in every run of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Launch {
+    /// The kernel.
+    pub kernel: &'static str,
+    /// The op that it works for.
+    pub op: &'static str,
+    /// Shape of the op's first output.
+    pub output: Shape,
+    /// Its part of the op's arithmetic and traffic. The launches of an op add up to the op's: those of its first kernel share it by
+    /// their workgroups, and kernels that only finish their work (the sums of partial sums) count nothing.
+    pub cost: Cost,
+}
+
+impl Launch {
+    /// A launch for `step`, of which it bears `cost`.
+    fn new(kernel: &'static str, step: &Step, cost: Cost) -> Launch {
+        Launch { kernel, op: step.op.name(), output: step.signature.outputs[0].shape.clone(), cost }
+    }
 }
 
 /// One device with its states and programs.
@@ -77,6 +102,9 @@ pub trait Session {
 
     /// Queues one run. Every input of the plan must be fed, with exactly its bytes. Does not wait.
     fn run(&mut self, program: Program, feeds: &[Feed<'_>]) -> Result<()>;
+
+    /// One run, waited for, with what its time went to: the same launches on the same buffers as [`Session::run`] makes.
+    fn run_traced<'a>(&'a mut self, program: Program, feeds: &'a [Feed<'a>]) -> Pending<'a, RunTrace>;
 
     /// An output of the program's latest run, as words.
     fn read<'a>(&'a mut self, program: Program, output: &'a str) -> Pending<'a, Vec<u32>>;
@@ -110,6 +138,8 @@ pub struct OpenOptions {
     pub shader_checks: bool,
     /// Ask for WebGPU's default limits only, so that the same kernels are known to run anywhere.
     pub portable: bool,
+    /// Ask for timestamps, for [`Session::run_traced`], where the adapter has them.
+    pub timestamps: bool,
 }
 
 /// Opens the device that `choice` names: `cpu`, `gpu` (the first hardware adapter), `gpu:N` (by index), `gpu:NAME` (by a part of
@@ -128,8 +158,8 @@ pub async fn open(choice: &str, options: OpenOptions) -> Result<Box<dyn Session>
             Error::Usage(format!("unknown device '{choice}': expected auto, cpu, gpu, gpu:N or gpu:NAME"))
         })?,
     };
-    let OpenOptions { shader_checks, portable } = options;
-    let options = gpu::GpuOptions { selector, portable, shader_checks, limits: None };
+    let OpenOptions { shader_checks, portable, timestamps } = options;
+    let options = gpu::GpuOptions { selector, portable, shader_checks, timestamps, limits: None };
     Ok(Box::new(gpu::GpuSession::open(&options).await?))
 }
 

@@ -1,8 +1,10 @@
 //! A training step to be timed: full ε, random images.
 
+use std::time::Instant;
+
 use super::config::{Config, Optimizer};
 use super::step::{Phase, input, plan_step};
-use crate::device::{Program, Session, read_state_f32, write_state_f32};
+use crate::device::{Feed, Program, RunTrace, Session, read_state_f32, write_state_f32};
 use crate::error::{Error, Result};
 use crate::graph::Cost;
 use crate::nn::{described, initial_values, scaled_architecture, state_name};
@@ -12,6 +14,12 @@ use crate::train::step::RECORD;
 /// Image extents and classes of the timed step: MNIST's.
 const INPUT: [usize; 3] = [1, 28, 28];
 const CLASSES: usize = 10;
+
+/// What changes from step to step.
+struct Scalars {
+    rates: [f32; 2],
+    key: [u32; 4],
+}
 
 /// A compiled training step on random data.
 pub struct StepBench {
@@ -24,6 +32,8 @@ pub struct StepBench {
     optimizer: Optimizer,
     seed: u64,
     steps: u64,
+    plan_seconds: f64,
+    compile_seconds: f64,
 }
 
 impl StepBench {
@@ -36,8 +46,11 @@ impl StepBench {
             Some(layers) => described(&config.arch, layers, INPUT, CLASSES, &[], &[])?,
             None => scaled_architecture(&config.arch, config.width, INPUT, CLASSES, &[], &[])?,
         };
+        let begun = Instant::now();
         let plan = plan_step(&network, config, Phase { natural: false, robust: true, annealing: false })?;
+        let plan_seconds = begun.elapsed().as_secs_f64();
         let program = session.compile(&plan)?;
+        let compile_seconds = begun.elapsed().as_secs_f64() - plan_seconds;
         for (name, values) in initial_values(&network, false, config.seed) {
             write_state_f32(session, &state_name(&name), &values)?;
         }
@@ -54,12 +67,24 @@ impl StepBench {
             optimizer: config.optimizer,
             seed: config.seed,
             steps: 0,
+            plan_seconds,
+            compile_seconds,
         })
     }
 
     /// Arithmetic and traffic of one step.
     pub fn cost(&self) -> Cost {
         self.cost
+    }
+
+    /// Seconds from the network to the plan.
+    pub fn plan_seconds(&self) -> f64 {
+        self.plan_seconds
+    }
+
+    /// Seconds from the plan to the program, shaders and pipelines included.
+    pub fn compile_seconds(&self) -> f64 {
+        self.compile_seconds
     }
 
     /// The compiled program.
@@ -69,23 +94,37 @@ impl StepBench {
 
     /// Queues one step.
     pub fn queue(&mut self, session: &mut dyn Session) -> Result<()> {
+        let scalars = self.advance();
+        session.run(self.program, &self.feeds(&scalars))
+    }
+
+    /// One step, waited for, with what its time went to.
+    pub async fn trace(&mut self, session: &mut dyn Session) -> Result<RunTrace> {
+        let scalars = self.advance();
+        session.run_traced(self.program, &self.feeds(&scalars)).await
+    }
+
+    /// The scalars of the next step.
+    fn advance(&mut self) -> Scalars {
         self.steps += 1;
-        let rates = self.optimizer.rates(self.lr, self.steps);
         let [low, high] = key(self.seed);
-        let words = [low, high, self.steps as u32, purpose::DEVICE_DRAW];
-        session.run(
-            self.program,
-            &[
-                (input::X, bytemuck::cast_slice(&self.images)),
-                (input::LABELS, bytemuck::cast_slice(&self.labels)),
-                (input::EPSILON, bytemuck::bytes_of(&self.epsilon)),
-                (input::KAPPA, bytemuck::bytes_of(&0f32)),
-                (input::FADE, bytemuck::bytes_of(&0f32)),
-                (input::RATES, bytemuck::cast_slice(&rates)),
-                (input::KEY, bytemuck::cast_slice(&words)),
-                (input::ROW, bytemuck::bytes_of(&0u32)),
-            ],
-        )
+        Scalars {
+            rates: self.optimizer.rates(self.lr, self.steps),
+            key: [low, high, self.steps as u32, purpose::DEVICE_DRAW],
+        }
+    }
+
+    fn feeds<'a>(&'a self, scalars: &'a Scalars) -> [Feed<'a>; 8] {
+        [
+            (input::X, bytemuck::cast_slice(&self.images)),
+            (input::LABELS, bytemuck::cast_slice(&self.labels)),
+            (input::EPSILON, bytemuck::bytes_of(&self.epsilon)),
+            (input::KAPPA, bytemuck::bytes_of(&0f32)),
+            (input::FADE, bytemuck::bytes_of(&0f32)),
+            (input::RATES, bytemuck::cast_slice(&scalars.rates)),
+            (input::KEY, bytemuck::cast_slice(&scalars.key)),
+            (input::ROW, bytemuck::bytes_of(&0u32)),
+        ]
     }
 
     /// Waits for all queued steps; the loss of the latest.

@@ -4,10 +4,13 @@ mod buffer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use buffer::Buffer;
 
-use super::{DeviceInfo, Feed, Memory, Pending, Program, ProgramInfo, Session, match_feed};
+use super::{
+    Clock, DeviceInfo, Feed, Launch, Memory, Pending, Program, ProgramInfo, RunTrace, Session, Span, match_feed,
+};
 use crate::error::{Error, Result};
 use crate::graph::Plan;
 use crate::graph::plan::{Named, Storage};
@@ -39,6 +42,7 @@ struct Compiled {
 }
 
 struct Call {
+    launch: Launch,
     native: NativeCall,
     inputs: Vec<RawSlice>,
     outputs: Vec<RawSlice>,
@@ -67,6 +71,37 @@ impl CpuSession {
 
     fn state(&self, name: &str) -> Result<&State> {
         self.states.get(name).ok_or_else(|| Error::device("cpu", format!("no state called '{name}'")))
+    }
+}
+
+impl Compiled {
+    /// Copies the inputs in.
+    fn upload(&self, feeds: &[Feed<'_>]) -> Result<()> {
+        for (named, buffer) in &self.inputs {
+            let bytes = match_feed("cpu", &named.name, &named.ty, feeds)?;
+            // Labels index memory in kernels; a wild one must not reach them. The checks that need the number of
+            // classes are the data reader's.
+            debug_assert!(named.ty.dtype == DType::F32 || bytes.len().is_multiple_of(4));
+            buffer.write_bytes(bytes);
+        }
+        Ok(())
+    }
+
+    /// Hands each call to `work`, in order, on a thread of the pool: from outside, every parallel section would cost a hand-over
+    /// and a wake-up.
+    fn each_call(&self, mut work: impl FnMut(&Call) + Send) {
+        rayon::scope(|_| self.calls.iter().for_each(&mut work));
+    }
+}
+
+impl Call {
+    /// # Safety
+    /// The program that this call belongs to is alive, and nothing else touches its buffers meanwhile.
+    unsafe fn run(&self) {
+        // SAFETY: the slices point into buffers that the program keeps alive. The plan gives values with overlapping lifetimes
+        // different slots, so outputs and scratch meet neither each other nor an input that is read.
+        let args = unsafe { NativeArgs::new(&self.inputs, &self.outputs, &self.scratch) };
+        (self.native.run)(&args);
     }
 }
 
@@ -108,6 +143,7 @@ impl Session for CpuSession {
         let mut calls = Vec::with_capacity(plan.steps.len());
         for (step, native) in plan.steps.iter().zip(natives) {
             calls.push(Call {
+                launch: Launch::new(native.name, step, step.op.cost(&step.signature)),
                 inputs: step.inputs.iter().zip(&step.signature.inputs).map(|(s, t)| slice(s, t)).collect(),
                 outputs: step.outputs.iter().zip(&step.signature.outputs).map(|(s, t)| slice(s, t)).collect(),
                 scratch: native.scratch.iter().zip(&self.scratch).map(|(&words, b)| b.slice(words)).collect(),
@@ -128,24 +164,30 @@ impl Session for CpuSession {
 
     fn run(&mut self, program: Program, feeds: &[Feed<'_>]) -> Result<()> {
         let compiled = self.compiled(program)?;
-        for (named, buffer) in &compiled.inputs {
-            let bytes = match_feed("cpu", &named.name, &named.ty, feeds)?;
-            // Labels index memory in kernels; a wild one must not reach them. The checks that need the number of
-            // classes are the data reader's.
-            debug_assert!(named.ty.dtype == DType::F32 || bytes.len().is_multiple_of(4));
-            buffer.write_bytes(bytes);
-        }
-        // On a thread of the pool: from outside, every parallel section would cost a hand-over and a wake-up.
-        rayon::scope(|_| {
-            for call in &compiled.calls {
-                // SAFETY: the slices point into buffers that `compiled` keeps alive. The plan gives values with overlapping
-                // lifetimes different slots, so outputs and scratch meet neither each other nor an input that is read;
-                // `&mut self` keeps every other user away during the run.
-                let args = unsafe { NativeArgs::new(&call.inputs, &call.outputs, &call.scratch) };
-                (call.native.run)(&args);
-            }
-        });
+        compiled.upload(feeds)?;
+        // SAFETY: `&mut self` keeps every other user of the buffers away during the run.
+        compiled.each_call(|call| unsafe { call.run() });
         Ok(())
+    }
+
+    fn run_traced<'a>(&'a mut self, program: Program, feeds: &'a [Feed<'a>]) -> Pending<'a, RunTrace> {
+        Box::pin(async move {
+            let compiled = self.compiled(program)?;
+            let mut launches = Vec::with_capacity(compiled.calls.len());
+            let began = Instant::now();
+            let now = || began.elapsed().as_secs_f64();
+            compiled.upload(feeds)?;
+            let upload = Span { begin: 0.0, end: now() };
+            compiled.each_call(|call| {
+                let begin = now();
+                // SAFETY: `&mut self` keeps every other user of the buffers away during the run.
+                unsafe { call.run() };
+                launches.push(Span { begin, end: now() });
+            });
+            let moment = |at: f64| Span { begin: at, end: at };
+            let (record, wait) = (moment(upload.end), moment(now()));
+            Ok(RunTrace { began, clock: Clock::Host, upload, record, wait, launches })
+        })
     }
 
     fn read<'a>(&'a mut self, program: Program, output: &'a str) -> Pending<'a, Vec<u32>> {
@@ -202,7 +244,7 @@ impl Session for CpuSession {
     }
 
     fn program_info(&self, program: Program) -> ProgramInfo {
-        let launches = self.compiled(program).map(|c| c.calls.iter().map(|call| call.native.name).collect());
+        let launches = self.compiled(program).map(|c| c.calls.iter().map(|call| call.launch.clone()).collect());
         ProgramInfo { launches: launches.unwrap_or_default() }
     }
 

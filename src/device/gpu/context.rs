@@ -20,6 +20,8 @@ pub struct GpuOptions {
     pub portable: bool,
     /// Let every shader check its indices and bound its loops; slower, for tests and for hunting bugs.
     pub shader_checks: bool,
+    /// Ask for timestamps, for [`crate::device::Session::run_traced`], where the adapter has them.
+    pub timestamps: bool,
     /// Tighter limits than the adapter's, for tests and benches of how work is cut. A value looser than the adapter's is cut to it.
     pub limits: Option<GpuLimits>,
 }
@@ -44,6 +46,8 @@ pub(super) struct Context {
     pub(super) info: DeviceInfo,
     pub(super) limits: GpuLimits,
     pub(super) shader_checks: bool,
+    /// The device writes timestamps.
+    pub(super) timestamps: bool,
     /// How often anything has waited for the queue.
     pub(super) waits: AtomicUsize,
     largest_buffer: u64,
@@ -66,8 +70,11 @@ impl Context {
             limits = tighter(limits, wanted);
         }
         let largest_buffer = required_limits.max_buffer_size;
+        let wanted = if options.timestamps { wgpu::Features::TIMESTAMP_QUERY } else { wgpu::Features::empty() };
+        let required_features = adapter.features() & wanted;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("smallbox"),
+            required_features,
             required_limits,
             memory_hints: wgpu::MemoryHints::Performance,
             ..Default::default()
@@ -84,7 +91,8 @@ impl Context {
             }
         });
         let (shader_checks, waits) = (options.shader_checks, AtomicUsize::new(0));
-        Ok(Context { device, queue, info, limits, shader_checks, waits, largest_buffer, latch })
+        let timestamps = required_features.contains(wgpu::Features::TIMESTAMP_QUERY);
+        Ok(Context { device, queue, info, limits, shader_checks, timestamps, waits, largest_buffer, latch })
     }
 
     /// An error of this device.

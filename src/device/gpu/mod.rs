@@ -11,6 +11,7 @@ mod pipelines;
 mod program;
 mod readback;
 mod session;
+mod timestamps;
 
 pub use adapter::{AdapterDescription, Selector, adapters};
 pub use context::GpuOptions;

@@ -2,10 +2,12 @@
 
 use super::context::Context;
 use super::pipelines::Pipelines;
+use super::timestamps::Timestamps;
+use crate::device::Launch;
 use crate::error::Result;
-use crate::graph::Plan;
 use crate::graph::plan::{Named, Step, Storage};
-use crate::kernel::{Bind, GpuCall, Operand};
+use crate::graph::{Cost, Plan};
+use crate::kernel::{Bind, Dispatch, GpuCall, Operand};
 
 /// A buffer, or the part of one from a word on.
 #[derive(Clone)]
@@ -21,8 +23,8 @@ impl Place {
 }
 
 /// One dispatch, ready to be recorded.
-struct Launch {
-    name: &'static str,
+struct Ready {
+    launch: Launch,
     pipeline: wgpu::ComputePipeline,
     bindings: wgpu::BindGroup,
     groups: [u32; 3],
@@ -38,7 +40,7 @@ pub(super) struct Compiled {
     arena: Option<wgpu::Buffer>,
     /// Its next content, reused by every run.
     staging: Vec<u8>,
-    launches: Vec<Launch>,
+    launches: Vec<Ready>,
     /// Words of inputs and constants, and of slots.
     pub(super) input_words: usize,
     pub(super) slot_words: usize,
@@ -87,7 +89,8 @@ impl Compiler<'_> {
         };
         let mut launches = Vec::new();
         for (step, call) in plan.steps.iter().zip(&calls) {
-            for dispatch in &call.dispatches {
+            let costs = shares(step.op.cost(&step.signature), call);
+            for (dispatch, cost) in call.dispatches.iter().zip(costs) {
                 let name = dispatch.shader.name;
                 let (pipeline, layout) = self.pipelines.get(context, dispatch)?;
                 let mut bound = Vec::with_capacity(dispatch.binds.len());
@@ -111,7 +114,8 @@ impl Compiler<'_> {
                         entries: &entries,
                     })
                 })?;
-                launches.push(Launch { name, pipeline, bindings, groups: dispatch.groups });
+                let launch = Launch::new(name, step, cost);
+                launches.push(Ready { launch, pipeline, bindings, groups: dispatch.groups });
             }
         }
         let outputs = plan.outputs.iter().map(|(named, storage)| (named.clone(), place(storage))).collect();
@@ -165,6 +169,25 @@ impl Compiler<'_> {
     }
 }
 
+/// The cost of an op over its dispatches: see [`Launch::cost`].
+fn shares(cost: Cost, call: &GpuCall) -> Vec<Cost> {
+    let groups = |dispatch: &Dispatch| match dispatch.shader.name == call.dispatches[0].shader.name {
+        true => dispatch.groups.iter().map(|&g| u128::from(g)).product(),
+        false => 0,
+    };
+    let all: u128 = call.dispatches.iter().map(groups).sum();
+    // Differences of rounded running sums add up exactly.
+    let part = |whole: u64, done: u128| (u128::from(whole) * done / all.max(1)) as u64;
+    let mut done = 0;
+    let cut = |dispatch: &Dispatch| {
+        let before = done;
+        done += groups(dispatch);
+        let of = |whole: u64| part(whole, done) - part(whole, before);
+        Cost { flops: of(cost.flops), bytes: of(cost.bytes) }
+    };
+    call.dispatches.iter().map(cut).collect()
+}
+
 /// Place and length in words of what `bind` means.
 fn operand(
     step: &Step,
@@ -216,21 +239,78 @@ impl Compiled {
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
             let mut current = None;
-            for launch in &self.launches {
-                if current != Some(&launch.pipeline) {
-                    pass.set_pipeline(&launch.pipeline);
-                    current = Some(&launch.pipeline);
+            for ready in &self.launches {
+                if current != Some(&ready.pipeline) {
+                    pass.set_pipeline(&ready.pipeline);
+                    current = Some(&ready.pipeline);
                 }
-                pass.set_bind_group(0, &launch.bindings, &[]);
-                let [x, y, z] = launch.groups;
-                pass.dispatch_workgroups(x, y, z);
+                ready.dispatch(&mut pass);
             }
         }
         encoder.finish()
     }
 
-    /// Names of the launches, in order.
-    pub(super) fn launch_names(&self) -> Vec<&'static str> {
-        self.launches.iter().map(|launch| launch.name).collect()
+    /// Records one run as one compute pass per launch, with timestamps around each.
+    pub(super) fn record_timed(&self, device: &wgpu::Device, timestamps: &Timestamps) -> wgpu::CommandBuffer {
+        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("traced run") });
+        for (index, ready) in self.launches.iter().enumerate() {
+            ready.pass(&mut encoder, Some(timestamps.around(index)));
+        }
+        timestamps.resolve(&mut encoder, self.launches.len());
+        encoder.finish()
+    }
+
+    /// Records each launch alone.
+    pub(super) fn record_apart<'a>(
+        &'a self,
+        device: &'a wgpu::Device,
+    ) -> impl Iterator<Item = wgpu::CommandBuffer> + 'a {
+        self.launches.iter().map(move |ready| {
+            let label = Some(ready.launch.kernel);
+            let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label });
+            ready.pass(&mut encoder, None);
+            encoder.finish()
+        })
+    }
+
+    /// The launches, in order.
+    pub(super) fn launches(&self) -> Vec<Launch> {
+        self.launches.iter().map(|ready| ready.launch.clone()).collect()
+    }
+}
+
+impl Ready {
+    fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>) {
+        pass.set_bind_group(0, &self.bindings, &[]);
+        let [x, y, z] = self.groups;
+        pass.dispatch_workgroups(x, y, z);
+    }
+
+    /// A compute pass of this launch alone.
+    fn pass(&self, encoder: &mut wgpu::CommandEncoder, timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>) {
+        let label = Some(self.launch.kernel);
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label, timestamp_writes });
+        pass.set_pipeline(&self.pipeline);
+        self.dispatch(&mut pass);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::Shader;
+
+    static FIRST: Shader = Shader { name: "first", source: "", bindings: &[] };
+    static SUM: Shader = Shader { name: "sum", source: "", bindings: &[] };
+
+    #[test]
+    fn the_dispatches_of_an_op_share_its_cost() {
+        let dispatch =
+            |shader, groups| Dispatch { shader, binds: Vec::new(), overrides: Vec::new(), groups: [groups, 1, 1] };
+        let dispatches = vec![dispatch(&FIRST, 1), dispatch(&FIRST, 2), dispatch(&SUM, 5), dispatch(&FIRST, 4)];
+        let call = GpuCall { dispatches, scratch: Vec::new() };
+        let costs = shares(Cost { flops: 100, bytes: 7 }, &call);
+        let [flops, bytes] = [|c: &Cost| c.flops, |c: &Cost| c.bytes].map(|f| costs.iter().map(f).collect::<Vec<_>>());
+        assert_eq!((flops, bytes), (vec![14, 28, 0, 58], vec![1, 2, 0, 4]));
     }
 }

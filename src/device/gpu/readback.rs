@@ -10,7 +10,7 @@ use super::context::Context;
 use super::program::Place;
 use crate::error::Result;
 
-/// The outcome of a mapping, or who waits for it.
+/// The outcome of a mapping or of a wait, or who waits for it.
 #[derive(Default)]
 struct Shared {
     outcome: Option<Result<(), String>>,
@@ -82,6 +82,18 @@ pub(super) async fn read(context: &Context, place: Place, words: usize) -> Resul
     Ok(result)
 }
 
+/// Ready when the queue is done with everything submitted so far, of which `submission` is the last.
+pub(super) async fn done(context: &Context, submission: wgpu::SubmissionIndex) -> Result<()> {
+    let mapping = Mapping::default();
+    let callback = mapping.clone();
+    context.queue.on_submitted_work_done(move || callback.settle(Ok(())));
+    context.waits.fetch_add(1, Ordering::Relaxed);
+    drive(context.device.clone(), submission, mapping.clone());
+    let outcome = mapping.await;
+    context.check()?;
+    outcome.map_err(|message| context.error(message))
+}
+
 /// Outside a browser somebody has to wait for the queue so that the callback runs: a thread of its own, since the future
 /// must not block.
 #[cfg(not(target_arch = "wasm32"))]
@@ -91,7 +103,7 @@ fn drive(device: wgpu::Device, submission: wgpu::SubmissionIndex, mapping: Mappi
         let outcome = device.poll(wait);
         // The callback has run by now, unless the wait failed.
         mapping.settle(Err(match outcome {
-            Ok(_) => "reading back failed: the queue is done and the buffer is not mapped".to_string(),
+            Ok(_) => "the queue is done, and nothing came of it".to_string(),
             Err(e) => format!("waiting for the device failed: {e}"),
         }));
     });

@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::context::{Context, GpuOptions};
 use super::pipelines::Pipelines;
 use super::program::{Compiled, Compiler, Place};
 use super::readback;
-use crate::device::{DeviceInfo, Feed, Memory, Pending, Program, ProgramInfo, Session, match_feed};
+use super::timestamps::Timestamps;
+use crate::device::trace::from_ticks;
+use crate::device::{
+    Clock, DeviceInfo, Feed, Memory, Pending, Program, ProgramInfo, RunTrace, Session, Span, match_feed,
+};
 use crate::error::Result;
 use crate::graph::Plan;
 use crate::kernel::GpuLimits;
@@ -20,6 +25,8 @@ pub struct GpuSession {
     states: BTreeMap<String, State>,
     programs: Vec<Option<Compiled>>,
     scratch: Vec<wgpu::Buffer>,
+    /// What traced runs write their times to, once there was one.
+    timestamps: Option<Timestamps>,
 }
 
 struct State {
@@ -40,6 +47,7 @@ impl GpuSession {
             states: BTreeMap::new(),
             programs: Vec::new(),
             scratch: Vec::new(),
+            timestamps: None,
         })
     }
 
@@ -51,6 +59,14 @@ impl GpuSession {
     fn compiled(&self, program: Program) -> Result<&Compiled> {
         let found = self.programs.get(program.0).and_then(Option::as_ref);
         found.ok_or_else(|| self.context.error("the program was released"))
+    }
+
+    /// Queues the upload of a program's inputs.
+    fn upload(&mut self, program: Program, feeds: &[Feed<'_>]) -> Result<()> {
+        let context = &self.context;
+        let compiled = self.programs.get_mut(program.0).and_then(Option::as_mut);
+        let compiled = compiled.ok_or_else(|| context.error("the program was released"))?;
+        compiled.upload(&context.queue, |named| match_feed(&context.info.id, &named.name, &named.ty, feeds))
     }
 
     fn state(&self, name: &str) -> Result<&State> {
@@ -84,12 +100,43 @@ impl Session for GpuSession {
 
     fn run(&mut self, program: Program, feeds: &[Feed<'_>]) -> Result<()> {
         self.context.check()?;
-        let context = &self.context;
-        let compiled = self.programs.get_mut(program.0).and_then(Option::as_mut);
-        let compiled = compiled.ok_or_else(|| context.error("the program was released"))?;
-        compiled.upload(&context.queue, |named| match_feed(&context.info.id, &named.name, &named.ty, feeds))?;
+        self.upload(program, feeds)?;
+        let (context, compiled) = (&self.context, self.compiled(program)?);
         context.queue.submit([compiled.record(&context.device)]);
         context.check()
+    }
+
+    fn run_traced<'a>(&'a mut self, program: Program, feeds: &'a [Feed<'a>]) -> Pending<'a, RunTrace> {
+        Box::pin(async move {
+            self.context.check()?;
+            let count = self.compiled(program)?.launches().len();
+            if self.context.timestamps && self.timestamps.as_ref().is_none_or(|t| !t.hold(count)) {
+                self.timestamps = Some(Timestamps::new(&self.context, count)?);
+            }
+            let began = Instant::now();
+            let now = || began.elapsed().as_secs_f64();
+            self.upload(program, feeds)?;
+            let upload = Span { begin: 0.0, end: now() };
+            let (context, compiled) = (&self.context, self.compiled(program)?);
+            let Some(timestamps) = &self.timestamps else {
+                let mut launches = Vec::with_capacity(count);
+                for commands in compiled.record_apart(&context.device) {
+                    let begin = now();
+                    readback::done(context, context.queue.submit([commands])).await?;
+                    launches.push(Span { begin, end: now() });
+                }
+                let moment = |at: f64| Span { begin: at, end: at };
+                let (record, wait) = (moment(upload.end), moment(now()));
+                return Ok(RunTrace { began, clock: Clock::Waits, upload, record, wait, launches });
+            };
+            let submission = context.queue.submit([compiled.record_timed(&context.device, timestamps)]);
+            let record = Span { begin: upload.end, end: now() };
+            readback::done(context, submission).await?;
+            let wait = Span { begin: record.end, end: now() };
+            let ticks = timestamps.read(context, count).await?;
+            let launches = from_ticks(&ticks, timestamps.seconds_per_tick(), wait.end);
+            Ok(RunTrace { began, clock: Clock::Timestamps, upload, record, wait, launches })
+        })
     }
 
     fn read<'a>(&'a mut self, program: Program, output: &'a str) -> Pending<'a, Vec<u32>> {
@@ -153,7 +200,7 @@ impl Session for GpuSession {
     }
 
     fn program_info(&self, program: Program) -> ProgramInfo {
-        let launches = self.compiled(program).map(Compiled::launch_names);
+        let launches = self.compiled(program).map(Compiled::launches);
         ProgramInfo { launches: launches.unwrap_or_default() }
     }
 

@@ -55,7 +55,7 @@ impl Trainer {
                 let plan = plan_step(&self.network, &self.config, phase)?;
                 let program = self.program(phase)?;
                 let launches = self.session.program_info(program).launches;
-                let mut kernels = launches.clone();
+                let mut kernels: Vec<&str> = launches.iter().map(|launch| launch.kernel).collect();
                 kernels.sort_unstable();
                 kernels.dedup();
                 let cost = plan.cost();
