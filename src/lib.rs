@@ -13,7 +13,7 @@
 //!
 //! # Modules, from the ground up
 //! [`error`], [`shape`], [`kernel`] (plain descriptions of device work) and [`philox`] (random numbers) → [`graph`] →
-//! [`ops`] and [`device`], side by side: they meet in the [`graph::Op`] trait and the kernel descriptions → [`interval`] →
+//! [`ops`] and [`device`], side by side: they meet in the [`graph::Op`] trait and the kernel descriptions; [`profile`] measures both → [`interval`] →
 //! [`nn`] → [`train`], [`certify`] and [`export`] → [`analyze`] → [`report`] → the command line. [`data`] and [`formats`] stand apart on [`error`] and
 //! [`shape`], [`numbers`] and [`figure`] (charts) on nothing else.
 //! Nothing here prints; a test holds the `use crate::` lines against this order.
@@ -36,6 +36,7 @@ pub mod nn;
 pub mod numbers;
 pub mod ops;
 pub mod philox;
+pub mod profile;
 pub mod report;
 pub mod shape;
 pub mod train;

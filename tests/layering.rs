@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// Modules, from the ground up: a module may use itself and those listed with it.
-const MAY_USE: [(&str, &[&str]); 19] = [
+const MAY_USE: [(&str, &[&str]); 20] = [
     ("error", &[]),
     ("shape", &["error"]),
     ("kernel", &["error", "shape"]),
@@ -12,6 +12,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     ("graph", &["error", "shape", "kernel"]),
     ("ops", &["error", "shape", "kernel", "philox", "graph"]),
     ("device", &["error", "shape", "kernel", "graph", "ops::simd"]),
+    ("profile", &["error", "shape", "graph", "ops", "device"]),
     ("interval", &["error", "shape", "graph", "ops"]),
     ("nn", &["error", "shape", "philox", "graph", "ops", "interval"]),
     ("data", &["error", "shape", "philox"]),
@@ -33,7 +34,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
         "cli",
         &[
             "error", "shape", "philox", "kernel", "graph", "ops", "device", "interval", "nn", "data", "formats",
-            "train", "certify", "export", "numbers", "figure", "analyze", "report",
+            "train", "certify", "export", "numbers", "figure", "analyze", "report", "profile",
         ],
     ),
 ];

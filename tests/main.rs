@@ -11,5 +11,6 @@ mod graph;
 mod interchange;
 mod layering;
 mod ops;
+mod profile;
 mod soundness;
 mod train;

@@ -23,6 +23,7 @@ mod model;
 mod options;
 mod output;
 mod parse;
+mod profile;
 mod progress;
 mod report;
 mod search;
@@ -80,6 +81,8 @@ enum Command {
     /// Measure speed
     #[command(subcommand)]
     Bench(bench::Command),
+    /// Show where the time of a training step goes, kernel by kernel, and how near the device's limits each comes
+    Profile(profile::Args),
 }
 
 /// Parses the arguments, does what they ask for, reports an error in one line.
@@ -122,6 +125,7 @@ fn parse_and_run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
             Command::Devices(args) => devices::run(&args),
             Command::Data(command) => data::run(&command),
             Command::Bench(command) => bench::run(&command),
+            Command::Profile(args) => profile::run(&args),
         },
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => output::print(&error.render().to_string()),

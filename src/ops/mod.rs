@@ -42,6 +42,7 @@ ops! {
     linear,
     linear_interval,
     margin_radius,
+    multiply_adds,
     pgd_step,
     random,
     record_row,

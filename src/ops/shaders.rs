@@ -91,6 +91,8 @@ shaders! {
     MATMUL_PLAIN = "matmul_plain" [a: Read, b: Read, extra: Read, c: Write],
     /// See `shaders/matmul_register.wgsl`.
     MATMUL_REGISTER = "matmul_register" [a: Read, b: Read, extra: Read, c: Write],
+    /// See `shaders/multiply_adds.wgsl`.
+    MULTIPLY_ADDS = "multiply_adds" [x: Read, y: Write],
     /// See `shaders/pgd_step.wgsl`.
     PGD_STEP = "pgd_step" [z: Read, grad: Read, lower: Read, upper: Read, reach: Read, done: Read, y: Write],
     /// See `shaders/random.wgsl`.

@@ -30,6 +30,7 @@ fn every_subcommand_has_help_on_the_standard_output() {
         &["bench"],
         &["bench", "crown"],
         &["bench", "step"],
+        &["profile"],
     ] {
         let ran = smallbox(folder.path(), &[command, &["--help"]].concat());
         assert!(ran.text().contains("Usage: smallbox"), "{ran:?}");

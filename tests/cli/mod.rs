@@ -14,6 +14,7 @@ mod help;
 mod import;
 mod interrupt;
 mod killed;
+mod profile;
 mod report;
 mod streams;
 mod train;

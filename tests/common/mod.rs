@@ -10,3 +10,4 @@ pub mod picture;
 pub mod random;
 pub mod run;
 pub mod tensor;
+pub mod timeline;

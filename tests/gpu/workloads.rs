@@ -244,6 +244,8 @@ fn elementwise(all: &mut Vec<Workload>) {
             b.output(chosen);
             let active = relu(&mut b.graph, x)?;
             b.output(active);
+            let chains = multiply_adds(&mut b.graph, x, 2)?;
+            b.output(chains);
             let radius = abs(&mut b.graph, y)?;
             let (m, r) = relu_interval(&mut b.graph, (x, radius))?;
             b.output(m);

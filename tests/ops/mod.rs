@@ -10,6 +10,7 @@ mod large;
 mod layout;
 mod linear;
 mod loss;
+mod multiply_adds;
 mod pgd_step;
 mod random;
 mod regularizer;

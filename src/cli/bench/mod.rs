@@ -3,7 +3,11 @@
 mod crown;
 mod step;
 
+use serde_json::{Value, json};
 use smallbox::error::Result;
+use smallbox::profile::Roofs;
+
+pub use step::{StepOptions, finite};
 
 /// Subcommands of `bench`.
 #[derive(clap::Subcommand)]
@@ -22,8 +26,19 @@ pub fn run(command: &Command) -> Result<()> {
     }
 }
 
+/// The roofs as JSON, with the units in the names.
+pub fn roofs_document(roofs: &Roofs) -> Value {
+    let stream = |s: &smallbox::profile::Stream| json!({ "bytes": s.bytes, "gbytes_per_s": s.bytes_per_second / 1e9 });
+    json!({
+        "gflops": roofs.flops_per_second / 1e9,
+        "gbytes_per_s": roofs.memory_bytes_per_second() / 1e9,
+        "streams": roofs.streams.iter().map(stream).collect::<Vec<_>>(),
+        "launch_ms": 1e3 * roofs.launch_seconds,
+    })
+}
+
 /// Median (of an even number, the mean of the middle two) and least of times.
-fn median_and_best(seconds: &mut [f64]) -> (f64, f64) {
+pub fn median_and_best(seconds: &mut [f64]) -> (f64, f64) {
     seconds.sort_by(f64::total_cmp);
     let n = seconds.len();
     ((seconds[(n - 1) / 2] + seconds[n / 2]) / 2.0, seconds[0])

@@ -13,9 +13,9 @@ use crate::cli::format::{bytes, count};
 use crate::cli::options::DeviceOptions;
 use crate::cli::{machine, output, parse};
 
-/// Options of `bench step`.
+/// Which step.
 #[derive(clap::Args)]
-pub struct Args {
+pub struct StepOptions {
     /// Architecture
     #[arg(long, default_value = "cnn3", value_parser = PossibleValuesParser::new(ARCHITECTURES))]
     arch: String,
@@ -26,6 +26,30 @@ pub struct Args {
     /// Images per step
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = parse::positive)]
     batch: usize,
+}
+
+impl StepOptions {
+    /// Its configuration.
+    pub fn config(&self) -> Result<Config> {
+        Config { arch: self.arch.clone(), method: self.method, batch: self.batch, ..Config::default() }.resolve()
+    }
+
+    /// What it is called in tables.
+    pub fn row_name(&self, config: &Config) -> String {
+        format!("step/{}/{}/{}", config.method.name(), config.arch, config.batch)
+    }
+}
+
+/// An error if the loss of a step is not a number.
+pub fn finite(step: u64, loss: f32) -> Result<()> {
+    if loss.is_finite() { Ok(()) } else { Err(Error::Diverged { step, what: format!("loss is {loss}") }) }
+}
+
+/// Options of `bench step`.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    step: StepOptions,
     /// Steps to time, at least 5
     #[arg(long, value_name = "N", default_value_t = 10)]
     steps: usize,
@@ -48,8 +72,7 @@ pub fn run(args: &Args) -> Result<()> {
         return Err(Error::Usage(format!("--steps {}: expected at least {FEWEST_STEPS}", args.steps)));
     }
     args.device.set_threads()?;
-    let config =
-        Config { arch: args.arch.clone(), method: args.method, batch: args.batch, ..Config::default() }.resolve()?;
+    let config = args.step.config()?;
     let mut session = args.device.open_or(None)?;
     let session = session.as_mut();
     let mut bench = StepBench::new(session, &config)?;
@@ -57,17 +80,14 @@ pub fn run(args: &Args) -> Result<()> {
     for i in 0..args.warmup + args.steps {
         let begun = Instant::now();
         bench.queue(session)?;
-        let loss = pollster::block_on(bench.wait(session))?;
-        if !loss.is_finite() {
-            return Err(Error::Diverged { step: i as u64 + 1, what: format!("loss is {loss}") });
-        }
+        finite(i as u64 + 1, pollster::block_on(bench.wait(session))?)?;
         if i >= args.warmup {
             seconds.push(begun.elapsed().as_secs_f64());
         }
     }
     let (median, best) = median_and_best(&mut seconds);
     let (cost, device, peak) = (bench.cost(), session.device(), session.memory().total());
-    let name = format!("step/{}/{}/{}", config.method.name(), config.arch, config.batch);
+    let name = args.step.row_name(&config);
     let (gflops, gbytes) = (cost.flops as f64 / median / 1e9, cost.bytes as f64 / median / 1e9);
     let samples_per_second = config.batch as f64 / median;
     let peak_rss = machine::peak_rss_bytes();

@@ -4,40 +4,51 @@ use super::lanes::{Simd, Work, dispatch};
 use crate::ops::simd::level;
 
 /// Independent sums: enough to hide the latency of a multiply-add, few enough for the registers.
-pub(crate) const CHAINS: usize = 12;
+const CHAINS: usize = 12;
 
-/// Lanes of work per chain, whatever the instruction set.
-const LANES: usize = 16;
+/// Steps of every chain in a round.
+const STEPS: usize = 4;
+
+/// Multiply-adds of a round on one element.
+pub(crate) const PER_ROUND: usize = CHAINS * STEPS;
 
 struct Chains<'a> {
+    x: &'a [f32],
+    y: &'a mut [f32],
     rounds: usize,
-    result: &'a mut f32,
 }
 
 impl Work for Chains<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let mut lanes = [0.0; LANES];
-        // SAFETY: `lanes` holds a vector.
-        unsafe {
-            let factor = S::splat(0.999);
-            let mut sums = [S::splat(1.0); CHAINS];
-            for _ in 0..self.rounds * (LANES / S::LANES) {
-                for sum in &mut sums {
-                    *sum = S::mul_add(*sum, factor, factor);
+        for (x, y) in self.x.chunks(S::LANES).zip(self.y.chunks_mut(S::LANES)) {
+            // SAFETY: `x` and `y` hold a vector, or as many lanes as are read and written.
+            unsafe {
+                let full = x.len() == S::LANES;
+                let start = if full { S::load(x.as_ptr()) } else { S::load_first(x.as_ptr(), x.len()) };
+                let half = S::splat(0.5);
+                let mut sums = [start; CHAINS];
+                for (k, sum) in sums.iter_mut().enumerate() {
+                    *sum = S::add(*sum, S::splat(k as f32));
+                }
+                for _ in 0..STEPS * self.rounds {
+                    for sum in &mut sums {
+                        *sum = S::mul_add(*sum, half, half);
+                    }
+                }
+                let total = sums.into_iter().fold(S::splat(0.0), |a, b| S::add(a, b));
+                if full {
+                    S::store(y.as_mut_ptr(), total);
+                } else {
+                    S::store_first(y.as_mut_ptr(), total, y.len());
                 }
             }
-            let total = sums.into_iter().fold(S::splat(0.0), |a, b| S::add(a, b));
-            S::store(lanes.as_mut_ptr(), total);
         }
-        *self.result = lanes[0];
     }
 }
 
-/// `rounds` · [`CHAINS`] · 16 multiply-adds.
-pub(crate) fn multiply_adds(rounds: usize) -> f32 {
-    let mut result = 0.0;
-    // SAFETY: the level was found on this machine, and the work touches its own memory only.
-    unsafe { dispatch(level(), Chains { rounds, result: &mut result }) };
-    result
+/// y = the sums of the chains that begin at each x, after `rounds` rounds of [`PER_ROUND`] multiply-adds.
+pub(crate) fn multiply_adds(x: &[f32], y: &mut [f32], rounds: usize) {
+    // SAFETY: the level was found on this machine, and the work keeps to its slices.
+    unsafe { dispatch(level(), Chains { x, y, rounds }) };
 }

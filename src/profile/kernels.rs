@@ -1,0 +1,310 @@
+//! Kernels at the sizes of real layers, for benches: the heavy ops layer by layer in every direction, and the others at the size of a
+//! batch's activations, images, logits or parameters.
+//!
+//! A name is `LAYER.DIRECTION` or `WORK SIZE`. Operands are states of zeros: a run copies nothing in or out, and no kernel's time depends
+//! on what it reads.
+
+use std::time::{Duration, Instant};
+
+use crate::device::{Program, Session};
+use crate::error::Result;
+use crate::graph::{Cost, Graph, Plan, Value};
+use crate::ops::{
+    self, AdamSpec, BinaryKind, Conv2dSpec, Distribution, PgdRegion, ROW_WORDS, Relaxation, UnaryKind, Window,
+};
+use crate::shape::{Shape, TensorType};
+
+/// A layer over a batch.
+#[derive(Clone, Copy, Debug)]
+enum Layer {
+    /// Channels, features, extent of the image, kernel, stride, padding.
+    Conv([usize; 6]),
+    /// Inputs, outputs.
+    Linear([usize; 2]),
+}
+
+/// Layers of `cnn3` at batch 256 and of `cnn7` at batch 64.
+const LAYERS: [(&str, usize, Layer); 9] = [
+    ("cnn3.conv1", 256, Layer::Conv([1, 16, 28, 4, 2, 1])),
+    ("cnn3.conv2", 256, Layer::Conv([16, 32, 14, 4, 2, 1])),
+    ("cnn3.fc1", 256, Layer::Linear([1568, 100])),
+    ("cnn3.fc2", 256, Layer::Linear([100, 10])),
+    ("cnn7.conv1", 64, Layer::Conv([1, 64, 28, 3, 1, 1])),
+    ("cnn7.conv2", 64, Layer::Conv([64, 64, 28, 3, 1, 1])),
+    ("cnn7.conv3", 64, Layer::Conv([64, 128, 28, 3, 2, 1])),
+    ("cnn7.conv4", 64, Layer::Conv([128, 128, 14, 3, 1, 1])),
+    ("cnn7.fc1", 64, Layer::Linear([25088, 512])),
+];
+
+const DIRECTIONS: [&str; 6] = [
+    "forward",
+    "backward_input",
+    "backward_weight",
+    "interval_forward",
+    "interval_backward_input",
+    "interval_backward_weight",
+];
+
+/// Activations of `cnn7`'s second layer at batch 64.
+const ACTIVATIONS: [usize; 4] = [64, 64, 28, 28];
+/// Images of a batch.
+const IMAGES: [usize; 4] = [256, 1, 28, 28];
+/// Logits of a batch.
+const LOGITS: [usize; 2] = [256, 10];
+/// Parameters of a large layer.
+const PARAMETERS: [usize; 2] = [512, 2048];
+/// Rows of a backward bound, over the activations of a second layer of `cnn3`.
+const ROWS: usize = 512;
+const BOUNDED: [usize; 3] = [32, 7, 7];
+
+/// The ops that are not layers, with the size in the name, and what the op is called in a plan.
+const OTHERS: [(&str, &str); 17] = [
+    ("relu_forward 64x64x28x28", "relu_forward"),
+    ("relu_backward 64x64x28x28", "binary"),
+    ("relu_interval_forward 64x64x28x28", "relu_interval_forward"),
+    ("relu_interval_backward 64x64x28x28", "relu_interval_backward"),
+    ("add 64x64x28x28", "binary"),
+    ("affine 64x64x28x28", "unary"),
+    ("sum 64x64x28x28", "reduce"),
+    ("sum_channels 64x64x28x28", "reduce"),
+    ("transpose 64x64x28x28", "transpose"),
+    ("uniform 256x1x28x28", "random"),
+    ("normal 256x1x28x28", "random"),
+    ("pgd_step 256x1x28x28", "pgd_step"),
+    ("cross_entropy_forward 256x10", "cross_entropy_forward"),
+    ("cross_entropy_backward 256x10", "cross_entropy_backward"),
+    ("adam 512x2048", "adam"),
+    ("relu_relaxation 512x32x7x7", "relu_relaxation"),
+    ("concretize 512x32x7x7", "concretize"),
+];
+
+/// One kernel, or the few that do an op's work together, at one size.
+#[derive(Clone, Debug)]
+pub struct Case {
+    name: String,
+    what: What,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum What {
+    Layer { batch: usize, layer: Layer, direction: usize },
+    Other(&'static str),
+}
+
+/// All cases.
+pub fn cases() -> Vec<Case> {
+    let layers = LAYERS.iter().flat_map(|&(name, batch, layer)| {
+        DIRECTIONS.iter().enumerate().map(move |(direction, of)| Case {
+            name: format!("{name}.{of}"),
+            what: What::Layer { batch, layer, direction },
+        })
+    });
+    layers.chain(OTHERS.iter().map(|&(name, _)| Case { name: name.to_string(), what: What::Other(name) })).collect()
+}
+
+/// The operands of a case: states named by their use and shape, so that the cases of one session share them.
+struct Build(Graph);
+
+impl Build {
+    fn f32(&mut self, name: &str, shape: impl Into<Shape>) -> Result<Value> {
+        let shape = shape.into();
+        self.0.state(&format!("bench {name} {shape}"), TensorType::f32(shape))
+    }
+
+    fn u32(&mut self, name: &str, shape: impl Into<Shape>) -> Result<Value> {
+        let shape = shape.into();
+        self.0.state(&format!("bench {name} {shape}"), TensorType::u32(shape))
+    }
+}
+
+impl Case {
+    /// The name, which is also the row of a table.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The graph with this work alone.
+    fn graph(&self) -> Result<Graph> {
+        let mut b = Build(Graph::new());
+        let results = match self.what {
+            What::Layer { batch, layer, direction } => of_layer(&mut b, batch, layer, direction)?,
+            What::Other(name) => of_op(&mut b, name.split(' ').next().unwrap_or(name))?,
+        };
+        for (i, value) in results.into_iter().enumerate() {
+            b.0.output(&format!("out{i}"), value);
+        }
+        Ok(b.0)
+    }
+
+    /// Compiles it for `session`.
+    pub fn compile(&self, session: &mut dyn Session) -> Result<Kernel> {
+        let program = session.compile(&Plan::new(self.graph()?)?)?;
+        let launches = session.program_info(program).launches;
+        let (mut places, mut cost) = (Vec::new(), Cost::default());
+        for (place, launch) in launches.iter().enumerate().filter(|(_, launch)| launch.op != "fill") {
+            places.push(place);
+            cost += launch.cost;
+        }
+        Ok(Kernel { program, places, cost })
+    }
+}
+
+fn of_layer(b: &mut Build, batch: usize, layer: Layer, direction: usize) -> Result<Vec<Value>> {
+    let (x, w, y) = match layer {
+        Layer::Conv([c, o, extent, kernel, stride, padding]) => {
+            let out = (extent + 2 * padding - kernel) / stride + 1;
+            (vec![batch, c, extent, extent], vec![o, c, kernel, kernel], vec![batch, o, out, out])
+        }
+        Layer::Linear([f, g]) => (vec![batch, f], vec![g, f], vec![batch, g]),
+    };
+    let (center, radius, weight) = (b.f32("x", x.clone())?, b.f32("radius", x)?, b.f32("weight", w)?);
+    let grad = b.f32("grad", y)?;
+    let graph = &mut b.0;
+    let interval = direction >= 3;
+    let outputs: Vec<Value> = match layer {
+        Layer::Conv([.., stride, padding]) => {
+            let spec = Conv2dSpec::square(stride, padding);
+            if interval {
+                ops::conv2d_interval(graph, (center, radius), weight, None, spec).map(|(c, r)| vec![c, r])?
+            } else {
+                vec![ops::conv2d(graph, center, weight, None, spec)?]
+            }
+        }
+        Layer::Linear(_) if interval => {
+            ops::linear_interval(graph, (center, radius), weight, None).map(|(c, r)| vec![c, r])?
+        }
+        Layer::Linear(_) => vec![ops::linear(graph, center, weight, None)?],
+    };
+    // The gradient of a box's center alone takes the same kernel, with zeros as the radius's gradient.
+    Ok(match direction % 3 {
+        0 => outputs,
+        1 => ops::gradients_from(graph, outputs[0], grad, &[center])?.into_iter().flatten().collect(),
+        _ => ops::gradients_from(graph, outputs[0], grad, &[weight])?.into_iter().flatten().collect(),
+    })
+}
+
+fn of_op(b: &mut Build, op: &str) -> Result<Vec<Value>> {
+    let gradients = |g: &mut Graph, of: Value, grad: Value, wrt: &[Value]| -> Result<Vec<Value>> {
+        Ok(ops::gradients_from(g, of, grad, wrt)?.into_iter().flatten().collect())
+    };
+    let (x, grad) = (b.f32("x", ACTIVATIONS)?, b.f32("grad", ACTIVATIONS)?);
+    let key = b.u32("key", [4])?;
+    let (logits, labels) = (b.f32("logits", LOGITS)?, b.u32("labels", [LOGITS[0]])?);
+    let rows = b.u32("rows", [ROWS, ROW_WORDS])?;
+    let [c, h, w] = BOUNDED;
+    let coefficients = b.f32("coefficients", [ROWS, c, h, w])?;
+    Ok(match op {
+        "relu_forward" => vec![ops::relu(&mut b.0, x)?],
+        "relu_backward" => vec![ops::binary(&mut b.0, BinaryKind::Mask, grad, x)?],
+        "relu_interval_forward" | "relu_interval_backward" => {
+            let radius = b.f32("radius", ACTIVATIONS)?;
+            let (center, out) = ops::relu_interval(&mut b.0, (x, radius))?;
+            match op {
+                "relu_interval_forward" => vec![center, out],
+                _ => gradients(&mut b.0, center, grad, &[x, radius])?,
+            }
+        }
+        "add" => vec![ops::add(&mut b.0, x, grad)?],
+        "affine" => vec![ops::unary(&mut b.0, UnaryKind::Affine { scale: 2.0, shift: 1.0 }, x)?],
+        "sum" => vec![ops::sum_all(&mut b.0, x)?],
+        "sum_channels" => vec![ops::reduce_channels(&mut b.0, ops::ReduceKind::Sum, x)?],
+        "transpose" => vec![ops::transpose(&mut b.0, x, &[1, 0, 2, 3])?],
+        "uniform" => {
+            let distribution = Distribution::Uniform { lower: -1.0, upper: 1.0 };
+            vec![ops::random(&mut b.0, distribution, key, 0, IMAGES)?]
+        }
+        "normal" => {
+            let distribution = Distribution::Normal { mean: 0.0, deviation: 1.0 };
+            vec![ops::random(&mut b.0, distribution, key, 0, IMAGES)?]
+        }
+        "pgd_step" => {
+            let (z, grad) = (b.f32("z", IMAGES)?, b.f32("grad", IMAGES)?);
+            let (lower, upper) = (b.f32("lower", IMAGES)?, b.f32("upper", IMAGES)?);
+            let (reach, done) = (b.f32("reach", [1])?, b.f32("done", [1])?);
+            vec![ops::pgd_step(&mut b.0, z, grad, PgdRegion { lower, upper, reach }, done, 0.25)?]
+        }
+        "cross_entropy_forward" => vec![ops::cross_entropy(&mut b.0, logits, labels)?],
+        "cross_entropy_backward" => {
+            let losses = ops::cross_entropy(&mut b.0, logits, labels)?;
+            let grad = b.f32("grad", [LOGITS[0]])?;
+            gradients(&mut b.0, losses, grad, &[logits])?
+        }
+        "relu_relaxation" => {
+            let bounds = b.f32("bounds", [LOGITS[0], 3, c, h, w])?;
+            let relaxed =
+                ops::relu_relaxation(&mut b.0, coefficients, bounds, rows, Relaxation::default(), Window::WHOLE)?;
+            vec![relaxed.0, relaxed.1]
+        }
+        "concretize" => {
+            let region = b.f32("region", [LOGITS[0], 2, c, h, w])?;
+            vec![ops::concretize(&mut b.0, coefficients, region, rows, Window::WHOLE)?]
+        }
+        _ => {
+            let states = [b.f32("p", PARAMETERS)?, b.f32("m", PARAMETERS)?, b.f32("v", PARAMETERS)?];
+            let (grad, rates) = (b.f32("grad", PARAMETERS)?, b.f32("rates", [2])?);
+            ops::adam(&mut b.0, AdamSpec::default(), states, grad, rates)?;
+            Vec::new()
+        }
+    })
+}
+
+/// A compiled case.
+pub struct Kernel {
+    program: Program,
+    /// Which launches are its work; others only fill an operand with zeros.
+    places: Vec<usize>,
+    cost: Cost,
+}
+
+impl Kernel {
+    /// Arithmetic and traffic of a run.
+    pub fn cost(&self) -> Cost {
+        self.cost
+    }
+
+    /// Runs it once and waits: the seconds in its launches by the device's own clock.
+    pub async fn seconds(&self, session: &mut dyn Session) -> Result<f64> {
+        let trace = session.run_traced(self.program, &[]).await?;
+        Ok(self.places.iter().map(|&place| trace.launches[place].seconds()).sum())
+    }
+
+    /// Seconds of as many runs as fit in `time`, at least three, after one that does not count; rising.
+    pub async fn sample(&self, session: &mut dyn Session, time: Duration) -> Result<Vec<f64>> {
+        self.seconds(session).await?;
+        let (begun, mut seconds) = (Instant::now(), Vec::new());
+        while seconds.len() < 3 || begun.elapsed() < time {
+            seconds.push(self.seconds(session).await?);
+        }
+        seconds.sort_by(f64::total_cmp);
+        Ok(seconds)
+    }
+
+    /// Frees the program; the operands stay with the session.
+    pub fn release(self, session: &mut dyn Session) {
+        session.release(self.program);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_case_is_the_work_that_its_name_says() {
+        let cases = cases();
+        assert_eq!(cases.len(), LAYERS.len() * DIRECTIONS.len() + OTHERS.len());
+        for case in &cases {
+            let plan = Plan::new(case.graph().unwrap()).unwrap_or_else(|e| panic!("{}: {e}", case.name));
+            let ops: Vec<&str> = plan.steps.iter().map(|step| step.op.name()).filter(|&name| name != "fill").collect();
+            let [op] = ops[..] else { panic!("{}: {ops:?}", case.name) };
+            let right = match case.what {
+                What::Layer { direction, .. } => {
+                    let (kind, of) = op.split_once('_').unwrap_or_default();
+                    case.name.contains(if kind == "linear" { "fc" } else { "conv" }) && of == DIRECTIONS[direction]
+                }
+                What::Other(name) => OTHERS.contains(&(name, op)),
+            };
+            assert!(right && plan.inputs.is_empty() && plan.cost().bytes > 0, "{}: {op}", case.name);
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! The cases of `bench kernels` on every device.
+
+use std::time::Duration;
+
+use smallbox::profile::kernels::cases;
+
+use crate::common::device;
+
+#[test]
+fn cases_run_and_count_their_work() {
+    device::each(|session| {
+        let all = cases();
+        let mut names: Vec<&str> = all.iter().map(|case| case.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all.len(), "names tell cases apart");
+        // 2 · batch · outputs · inputs.
+        for (name, flops) in [("cnn3.fc2.forward", 2 * 256 * 10 * 100), ("cnn3.conv1.interval_backward_weight", 0)] {
+            let case = all.iter().find(|case| case.name() == name).expect("a case");
+            let kernel = case.compile(session).unwrap();
+            assert!(kernel.cost().flops >= flops && kernel.cost().bytes > 0, "{name}: {:?}", kernel.cost());
+            let seconds = pollster::block_on(kernel.sample(session, Duration::ZERO)).unwrap();
+            assert!(seconds.len() >= 3 && seconds[0] > 0.0 && seconds.is_sorted(), "{name}: {seconds:?}");
+            kernel.release(session);
+        }
+    });
+}
