@@ -48,7 +48,8 @@ async fn test(choice: &str) -> Result<()> {
     self_test::run(session.as_mut()).await
 }
 
-fn verdict(test: &Result<()>) -> String {
+/// The outcome of a self-test in words.
+pub fn verdict(test: &Result<()>) -> String {
     match test {
         Ok(()) => "passed".to_string(),
         Err(Error::Device { message, .. }) => format!("failed: {message}"),
@@ -60,7 +61,8 @@ fn simd_name() -> String {
     format!("{:?}", simd::level()).to_lowercase()
 }
 
-fn native_json() -> Value {
+/// The native device as JSON.
+pub fn native_json() -> Value {
     json!({
         "id": "cpu", "backend": "native", "type": "cpu", "name": std::env::consts::ARCH,
         "threads": rayon::current_num_threads(), "simd": simd_name(), "memory_bytes": machine::total_memory_bytes(),
@@ -74,7 +76,8 @@ fn native_text() -> String {
     format!("cpu    {threads} threads, {} with {}{memory}\n", std::env::consts::ARCH, simd_name())
 }
 
-fn adapter_json(adapter: &AdapterDescription) -> Value {
+/// An adapter as JSON.
+pub fn adapter_json(adapter: &AdapterDescription) -> Value {
     let limits: serde_json::Map<_, _> =
         adapter.limits.iter().map(|&(name, value)| (name.to_string(), value.into())).collect();
     json!({

@@ -1,6 +1,7 @@
 //! Values of options that clap doesn't know.
 
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A number or a fraction such as `2/255`.
@@ -30,6 +31,13 @@ pub fn range(text: &str) -> Result<Range<usize>, String> {
 pub fn shard(text: &str) -> Result<(usize, usize), String> {
     let ends = text.split_once('/').and_then(|(i, n)| Some((i.trim().parse().ok()?, n.trim().parse().ok()?)));
     ends.filter(|(i, n)| (1..=*n).contains(i)).ok_or_else(|| "expected I/N with I from 1 to N, such as 2/4".to_string())
+}
+
+/// A file to be written later: its folder must be there now.
+pub fn new_file(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if folder.is_dir() { Ok(path) } else { Err(format!("there is no folder {}", folder.display())) }
 }
 
 /// Units of time, longest first, in seconds.
@@ -95,6 +103,12 @@ mod tests {
         for wrong in ["", "0/4", "5/4", "1", "1/0", "a/b", "-1/2"] {
             assert!(shard(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn new_files() {
+        assert_eq!(new_file("a.json"), Ok(PathBuf::from("a.json")));
+        assert!(new_file("no such folder/a.json").unwrap_err().contains("no such folder"));
     }
 
     #[test]

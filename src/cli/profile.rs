@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use smallbox::device::{Clock, Session};
-use smallbox::error::{Error, Result};
+use smallbox::error::Result;
+use smallbox::formats::atomic::write_atomically;
 use smallbox::profile::{By, Profile, Roofs, Row, timeline};
 use smallbox::train::StepBench;
 
-use super::bench::{StepOptions, finite, median_and_best};
+use super::bench::{StepOptions, finite, median_and_best, row_name};
 use super::format::{Side, bytes, count, table};
 use super::options::DeviceOptions;
 use super::{machine, output, parse};
@@ -29,7 +30,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Rows::Kernel)]
     by: Rows,
     /// Write the steps as a timeline for chrome://tracing or ui.perfetto.dev
-    #[arg(long, value_name = "F.json")]
+    #[arg(long, value_name = "F.json", value_parser = parse::new_file)]
     trace: Option<PathBuf>,
     #[command(flatten)]
     device: DeviceOptions,
@@ -92,7 +93,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let peak = session.memory().total();
     let measured = Measured {
-        name: args.step.row_name(&config),
+        name: row_name(&config),
         roofs: pollster::block_on(Roofs::measure(session))?,
         busy_cores: cpu.map(|cpu| cpu / plain.iter().sum::<f64>()),
         plain,
@@ -103,7 +104,7 @@ pub fn run(args: &Args) -> Result<()> {
     };
     if let Some(file) = &args.trace {
         let text = timeline(&profile, session.device()).to_string();
-        std::fs::write(file, text).map_err(Error::io(file))?;
+        write_atomically(file, text.as_bytes())?;
     }
     let by = if args.by == Rows::Kernel { By::Kernel } else { By::Shape };
     let rows = profile.rows(by, &measured.roofs);

@@ -48,3 +48,91 @@ fn devices_have_the_native_one() {
     assert!(cpu["threads"].as_u64().is_some_and(|threads| threads > 0), "{devices}");
     assert!(smallbox(folder.path(), &["devices"]).text().contains("cpu"));
 }
+
+#[test]
+fn kernels_are_timed_and_held_beside_a_baseline() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = |more: &[&str]| {
+        let common = ["bench", "kernels", "fc2.forward", "adam", "--time", "1ms", "--device", "cpu", "--quiet"];
+        smallbox(folder.path(), &[&common[..], more].concat())
+    };
+    let mut result = bench(&["--json"]).json();
+    let names: Vec<&str> = result["rows"].as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["cnn3.fc2.forward", "cnn3.fc2.interval_forward", "adam 512x2048"]);
+    for row in result["rows"].as_array().unwrap() {
+        let number = |key: &str| row[key].as_f64().unwrap_or_else(|| panic!("{key}: {row}"));
+        assert!(number("min_ms") > 0.0 && number("min_ms") <= number("median_ms"), "{row}");
+        assert!(number("gflops") > 0.0 && number("of_roof") > 0.0 && number("of_roof") < 2.0, "{row}");
+    }
+    // A baseline a thousand times slower passes, one a thousand times faster does not.
+    let mut write = |name: &str, factor: f64| {
+        for row in result["rows"].as_array_mut().unwrap() {
+            row["median_ms"] = (row["median_ms"].as_f64().unwrap() * factor).into();
+        }
+        std::fs::write(folder.path().join(name), result.to_string()).unwrap();
+    };
+    write("slow.json", 1e3);
+    write("fast.json", 1e-6);
+    let passed = bench(&["--baseline", "slow.json", "--fail-above", "50"]);
+    assert!(passed.text().contains("baseline ms"), "{passed:?}");
+    let failed = bench(&["--baseline", "fast.json", "--fail-above", "50", "--json"]);
+    assert_eq!(failed.code, Some(7), "{failed:?}");
+    assert!(failed.stderr.starts_with("error: 3 of 3 rows slower") && failed.stderr.lines().count() == 1, "{failed:?}");
+    let document: serde_json::Value = serde_json::from_str(&failed.stdout).expect("the result is printed all the same");
+    assert_eq!(document["baseline"]["rows"].as_array().unwrap().len(), 3);
+    assert!(document["baseline"]["rows"][0]["ratio"].as_f64().unwrap() > 1.5, "{document}");
+
+    bench(&["--baseline", "none.json"]).assert_error(1, &["none.json"]);
+    bench(&["--fail-above", "5"]).assert_error(2, &["--baseline"]);
+    bench(&["--baseline", "slow.json", "--fail-above", "-1"]).assert_error(2, &["--fail-above -1"]);
+    std::fs::write(
+        folder.path().join("other.json"),
+        r#"{"device_name": "Abacus", "rows": [{"name": "a", "median_ms": 1}]}"#,
+    )
+    .unwrap();
+    bench(&["--baseline", "other.json"]).assert_error(5, &["other.json", "Abacus"]);
+    smallbox(folder.path(), &["bench", "kernels", "fc9"]).assert_error(2, &["fc9", "--list"]);
+    assert!(smallbox(folder.path(), &["bench", "kernels", "cnn7.conv2", "--list"]).text().lines().count() == 6);
+}
+
+#[test]
+fn a_baseline_without_a_row_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let step = |more: &[&str]| {
+        let common = ["bench", "step", "--device", "cpu", "--batch", "4", "--steps", "5", "--method", "std"];
+        smallbox(folder.path(), &[&common[..], more].concat())
+    };
+    let text = step(&["--json"]).text().to_string();
+    std::fs::write(folder.path().join("b.json"), &text).unwrap();
+    assert!(step(&["--baseline", "b.json"]).text().contains("ratio"));
+    std::fs::write(folder.path().join("c.json"), text.replace("step/std", "step/sabr")).unwrap();
+    step(&["--baseline", "c.json"]).assert_error(5, &["c.json", "step/std/cnn3/4"]);
+}
+
+#[test]
+fn a_whole_run_is_timed() {
+    let folder = tempfile::tempdir().unwrap();
+    let common =
+        ["bench", "run", "--device", "cpu", "--limit", "64", "--batch", "16", "--runs", "1", "--method", "std"];
+    let result = smallbox(folder.path(), &[&common[..], &["--json"]].concat()).json();
+    let rows = result["rows"].as_array().unwrap();
+    let ms: Vec<f64> = rows.iter().map(|row| row["median_ms"].as_f64().unwrap()).collect();
+    assert_eq!(rows.len(), 5);
+    assert!(ms.iter().all(|&ms| ms > 0.0) && (ms[..4].iter().sum::<f64>() - ms[4]).abs() < 1e-6 * ms[4], "{result}");
+    assert!(std::fs::read_dir(folder.path()).unwrap().next().is_none(), "nothing is written");
+}
+
+#[test]
+fn a_report_says_all_about_a_device() {
+    let folder = tempfile::tempdir().unwrap();
+    let common = ["bench", "report", "--out", "report.json", "--small", "--time", "1ms", "--device", "cpu", "--quiet"];
+    let said = smallbox(folder.path(), &common);
+    assert!(said.text().contains("report.json") && said.text().contains("self-test passed"), "{said:?}");
+    let text = std::fs::read_to_string(folder.path().join("report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&report["device"], &report["self_test"]), (&"cpu".into(), &"passed".into()));
+    assert!(report["about"]["simd"].is_string() && report["roofs"]["gflops"].as_f64().unwrap() > 0.0, "{report}");
+    assert!(report["kernels"].as_array().unwrap().len() > 20 && report["steps"].as_array().unwrap().len() == 2);
+    assert!(report["crown"]["images_per_second"].as_f64().unwrap() > 0.0);
+    smallbox(folder.path(), &["bench", "report", "--out", "no/r.json"]).assert_error(2, &["--out", "folder no"]);
+}

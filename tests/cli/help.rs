@@ -29,6 +29,9 @@ fn every_subcommand_has_help_on_the_standard_output() {
         &["data", "show"],
         &["bench"],
         &["bench", "crown"],
+        &["bench", "kernels"],
+        &["bench", "report"],
+        &["bench", "run"],
         &["bench", "step"],
         &["profile"],
     ] {

@@ -51,5 +51,5 @@ fn a_profile_is_a_table_by_kernel_or_by_shape() {
     smallbox(folder.path(), &["profile", "--steps", "0"]).assert_error(2, &["--steps", "at least 1"]);
     profile(&["--by", "colour"]).assert_error(2, &["colour", "shape"]);
     profile(&["--arch", "cnn8"]).assert_error(2, &["cnn8", "cnn3"]);
-    profile(&["--trace", "none/trace.json"]).assert_error(1, &["none/trace.json"]);
+    profile(&["--trace", "none/trace.json"]).assert_error(2, &["--trace", "none"]);
 }

@@ -1,19 +1,29 @@
 //! `smallbox bench`: how fast this machine is.
 
+mod baseline;
 mod crown;
+mod kernels;
+mod report;
 mod step;
+mod whole;
 
 use serde_json::{Value, json};
 use smallbox::error::Result;
 use smallbox::profile::Roofs;
 
-pub use step::{StepOptions, finite};
+pub use step::{StepOptions, finite, row_name};
 
 /// Subcommands of `bench`.
 #[derive(clap::Subcommand)]
 pub enum Command {
     /// Time CROWN bounds of images around which a model is certified
     Crown(crown::Args),
+    /// Time single kernels at the sizes of real layers
+    Kernels(kernels::Args),
+    /// Write all about a device and its speed into one file, to be sent along with a question about it
+    Report(report::Args),
+    /// Time whole runs on the embedded dataset: data, training, evaluation
+    Run(whole::Args),
     /// Time whole training steps at full epsilon on random images of 1×28×28
     Step(step::Args),
 }
@@ -22,6 +32,9 @@ pub enum Command {
 pub fn run(command: &Command) -> Result<()> {
     match command {
         Command::Crown(args) => crown::run(args),
+        Command::Kernels(args) => kernels::run(args),
+        Command::Report(args) => report::run(args),
+        Command::Run(args) => whole::run(args),
         Command::Step(args) => step::run(args),
     }
 }

@@ -3,15 +3,18 @@
 use std::time::Instant;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use serde_json::json;
+use serde_json::{Value, json};
+use smallbox::device::Session;
 use smallbox::error::{Error, Result};
+use smallbox::graph::Cost;
 use smallbox::nn::ARCHITECTURES;
 use smallbox::train::{Config, MethodKind, StepBench};
 
+use super::baseline::Gate;
 use super::median_and_best;
 use crate::cli::format::{bytes, count};
 use crate::cli::options::DeviceOptions;
-use crate::cli::{machine, output, parse};
+use crate::cli::{machine, parse};
 
 /// Which step.
 #[derive(clap::Args)]
@@ -31,13 +34,18 @@ pub struct StepOptions {
 impl StepOptions {
     /// Its configuration.
     pub fn config(&self) -> Result<Config> {
-        Config { arch: self.arch.clone(), method: self.method, batch: self.batch, ..Config::default() }.resolve()
+        self.settings().resolve()
     }
 
-    /// What it is called in tables.
-    pub fn row_name(&self, config: &Config) -> String {
-        format!("step/{}/{}/{}", config.method.name(), config.arch, config.batch)
+    /// The same, not yet resolved.
+    pub fn settings(&self) -> Config {
+        Config { arch: self.arch.clone(), method: self.method, batch: self.batch, ..Config::default() }
     }
+}
+
+/// What the step of `config` is called in tables.
+pub fn row_name(config: &Config) -> String {
+    format!("step/{}/{}/{}", config.method.name(), config.arch, config.batch)
 }
 
 /// An error if the loss of a step is not a number.
@@ -58,13 +66,59 @@ pub struct Args {
     warmup: usize,
     #[command(flatten)]
     device: DeviceOptions,
-    /// Print one JSON document
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    gate: Gate,
 }
 
 /// A median of fewer steps says little.
 const FEWEST_STEPS: usize = 5;
+
+/// Steps, timed.
+pub struct Measured {
+    name: String,
+    batch: usize,
+    median: f64,
+    best: f64,
+    cost: Cost,
+    peak: usize,
+}
+
+/// Times `steps` steps after `warmup` others.
+pub fn measure(session: &mut dyn Session, config: &Config, warmup: usize, steps: usize) -> Result<Measured> {
+    let mut bench = StepBench::new(session, config)?;
+    let mut seconds = Vec::with_capacity(steps);
+    for i in 0..warmup + steps {
+        let begun = Instant::now();
+        bench.queue(session)?;
+        finite(i as u64 + 1, pollster::block_on(bench.wait(session))?)?;
+        if i >= warmup {
+            seconds.push(begun.elapsed().as_secs_f64());
+        }
+    }
+    let (median, best) = median_and_best(&mut seconds);
+    let peak = session.memory().total();
+    session.release(bench.program());
+    Ok(Measured { name: row_name(config), batch: config.batch, median, best, cost: bench.cost(), peak })
+}
+
+impl Measured {
+    fn gflops(&self) -> f64 {
+        self.cost.flops as f64 / self.median / 1e9
+    }
+
+    fn samples_per_second(&self) -> f64 {
+        self.batch as f64 / self.median
+    }
+
+    /// The row of a table.
+    pub fn row(&self) -> Value {
+        json!({
+            "name": self.name, "median_ms": 1e3 * self.median, "min_ms": 1e3 * self.best, "gflops": self.gflops(),
+            "gbytes_per_s": self.cost.bytes as f64 / self.median / 1e9, "of_roof": null,
+            "samples_per_second": self.samples_per_second(),
+        })
+    }
+}
 
 /// Times training steps.
 pub fn run(args: &Args) -> Result<()> {
@@ -75,46 +129,31 @@ pub fn run(args: &Args) -> Result<()> {
     let config = args.step.config()?;
     let mut session = args.device.open_or(None)?;
     let session = session.as_mut();
-    let mut bench = StepBench::new(session, &config)?;
-    let mut seconds = Vec::with_capacity(args.steps);
-    for i in 0..args.warmup + args.steps {
-        let begun = Instant::now();
-        bench.queue(session)?;
-        finite(i as u64 + 1, pollster::block_on(bench.wait(session))?)?;
-        if i >= args.warmup {
-            seconds.push(begun.elapsed().as_secs_f64());
-        }
-    }
-    let (median, best) = median_and_best(&mut seconds);
-    let (cost, device, peak) = (bench.cost(), session.device(), session.memory().total());
-    let name = args.step.row_name(&config);
-    let (gflops, gbytes) = (cost.flops as f64 / median / 1e9, cost.bytes as f64 / median / 1e9);
-    let samples_per_second = config.batch as f64 / median;
-    let peak_rss = machine::peak_rss_bytes();
-    if args.json {
-        return output::print_json(&json!({
-            "device": device.id,
-            "device_name": device.name,
-            "rows": [{
-                "name": name, "median_ms": 1e3 * median, "min_ms": 1e3 * best, "gflops": gflops,
-                "gbytes_per_s": gbytes, "of_roof": null, "samples_per_second": samples_per_second,
-            }],
-            "arch": config.arch, "method": config.method.name(), "batch": config.batch,
-            "steps": args.steps, "warmup": args.warmup, "threads": rayon::current_num_threads(),
-            "flops": cost.flops, "bytes": cost.bytes,
-            "peak_bytes": peak, "peak_rss_bytes": peak_rss,
-        }));
-    }
+    let baseline = args.gate.read(session.device())?;
+    let measured = measure(session, &config, args.warmup, args.steps)?;
+    let (device, peak_rss) = (session.device(), machine::peak_rss_bytes());
+    let document = json!({
+        "device": device.id,
+        "device_name": device.name,
+        "rows": [measured.row()],
+        "arch": config.arch, "method": config.method.name(), "batch": config.batch,
+        "steps": args.steps, "warmup": args.warmup, "threads": rayon::current_num_threads(),
+        "flops": measured.cost.flops, "bytes": measured.cost.bytes,
+        "peak_bytes": measured.peak, "peak_rss_bytes": peak_rss,
+    });
     let rss = peak_rss.map_or_else(String::new, |rss| format!(", process {}", bytes(rss)));
-    output::print(&format!(
-        "{name} on {} ({})\nmedian {:.2} ms, best {:.2} ms of {} steps; {gflops:.1} GFLOP/s, {} samples/s\n\
+    let text = format!(
+        "{} on {} ({})\nmedian {:.2} ms, best {:.2} ms of {} steps; {:.1} GFLOP/s, {} samples/s\n\
          peak device memory {}{rss}\n",
+        measured.name,
         device.id,
         device.name,
-        1e3 * median,
-        1e3 * best,
+        1e3 * measured.median,
+        1e3 * measured.best,
         args.steps,
-        count(samples_per_second.round() as u64),
-        bytes(peak as u64)
-    ))
+        measured.gflops(),
+        count(measured.samples_per_second().round() as u64),
+        bytes(measured.peak as u64)
+    );
+    args.gate.finish(document, &text, baseline.as_ref(), true)
 }

@@ -1,0 +1,140 @@
+//! `smallbox bench report`: everything about a device and its speed in one file, for a user to send.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use smallbox::certify::network::ReluNetwork;
+use smallbox::data::{self, LoadOptions};
+use smallbox::device::Session;
+use smallbox::device::gpu;
+use smallbox::error::Result;
+use smallbox::formats::atomic::write_atomically;
+use smallbox::nn::{architecture, initial_values};
+use smallbox::profile::Roofs;
+use smallbox::train::{Config, MethodKind};
+
+use super::{crown, kernels, roofs_document, step};
+use crate::cli::certify::claim;
+use crate::cli::options::DeviceOptions;
+use crate::cli::progress::Meter;
+use crate::cli::{devices, machine, output, parse, self_test};
+
+/// Options of `bench report`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The file
+    #[arg(long, value_name = "F.json", value_parser = parse::new_file)]
+    out: PathBuf,
+    /// Only what a slow device does in a minute: the kernels of cnn3 and the small ops, its steps at batch 32
+    #[arg(long)]
+    small: bool,
+    /// Time to measure each kernel for
+    #[arg(long, value_name = "TIME", value_parser = parse::duration, default_value = "300ms")]
+    time: Duration,
+    #[command(flatten)]
+    device: DeviceOptions,
+    /// No progress
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Images and ε of the bounds.
+const CROWN_IMAGES: usize = 32;
+const CROWN_BATCH: usize = 16;
+const CROWN_EPSILON: f64 = 0.02;
+/// Steps timed, after one that is not.
+const STEPS: usize = 5;
+/// Passes over the bounded images, likewise.
+const PASSES: usize = 3;
+
+/// Measures all and writes the file.
+pub fn run(args: &Args) -> Result<()> {
+    args.device.set_threads()?;
+    let mut session = args.device.open_traced()?;
+    let session = session.as_mut();
+    let mut meter = Meter::new(args.quiet);
+    let result = report(args, session, &mut meter);
+    meter.finish();
+    let report = result?;
+    let mut text = serde_json::to_string_pretty(&report).expect("a JSON value is JSON");
+    text.push('\n');
+    write_atomically(&args.out, text.as_bytes())?;
+    output::print(&format!("{}\n", summary(&args.out, &report)))
+}
+
+fn report(args: &Args, session: &mut dyn Session, meter: &mut Meter) -> Result<Value> {
+    // A device that computes wrongly is worth a report all the same.
+    let test = devices::verdict(&pollster::block_on(self_test::run(session)));
+    meter.line(&format!("self-test {test}"));
+    let roofs = pollster::block_on(Roofs::measure(session))?;
+    let chosen = kernels::choose(&[])?;
+    let wanted = |name: &str| !args.small || !name.contains("64x64x28x28") && !name.contains("cnn7");
+    let chosen: Vec<_> = chosen.into_iter().filter(|case| wanted(case.name())).collect();
+    let kernels = kernels::measure(session, &chosen, args.time, &roofs, meter)?;
+    let steps: &[(MethodKind, &str, usize)] = match args.small {
+        true => &[(MethodKind::Std, "cnn3", 32), (MethodKind::Sabr, "cnn3", 32)],
+        false => &[(MethodKind::Std, "cnn3", 256), (MethodKind::Sabr, "cnn3", 256), (MethodKind::Sabr, "cnn7", 64)],
+    };
+    let mut of_steps = Vec::with_capacity(steps.len());
+    for (done, &(method, arch, batch)) in steps.iter().enumerate() {
+        meter.set("steps", done as u64, steps.len() as u64, &format!("{} {arch}", method.name()));
+        let config = Config { arch: arch.into(), method, batch, ..Config::default() }.resolve()?;
+        of_steps.push(step::measure(session, &config, 1, STEPS)?.row());
+    }
+    meter.line("bounds");
+    let crown = crown(session)?;
+    let (info, memory) = (session.device(), session.memory());
+    Ok(json!({
+        "format": "smallbox bench report 1",
+        "version": env!("CARGO_PKG_VERSION"),
+        "target": format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
+        "optimised": !cfg!(debug_assertions),
+        "device": info.id,
+        "device_name": info.name,
+        "backend": info.backend,
+        "driver": info.driver,
+        "about": about(&info.id),
+        "threads": rayon::current_num_threads(),
+        "self_test": test,
+        "small": args.small,
+        "roofs": roofs_document(&roofs),
+        "kernels": kernels,
+        "steps": of_steps,
+        "crown": crown,
+        "memory": memory,
+        "peak_rss_bytes": machine::peak_rss_bytes(),
+    }))
+}
+
+/// What `devices --json` says about the device.
+fn about(id: &str) -> Value {
+    let adapters = pollster::block_on(gpu::adapters());
+    let found = adapters.iter().find(|adapter| id == format!("gpu:{}", adapter.index));
+    found.map_or_else(devices::native_json, devices::adapter_json)
+}
+
+/// CROWN bounds of `cnn3` with its first weights on embedded images: the same work on every machine, without a file.
+fn crown(session: &mut dyn Session) -> Result<Value> {
+    let options = LoadOptions { limit: Some(CROWN_IMAGES), validation: Some(0), ..LoadOptions::default() };
+    let dataset = data::load(data::embedded::NAME, &options)?;
+    let (mean, deviation) = dataset.normalisation_constants();
+    let network = architecture("cnn3", dataset.input(), dataset.train.classes, mean, deviation)?;
+    let network = ReluNetwork::from_model(&network, &initial_values(&network, false, 0))?;
+    let images = dataset.test.len().min(CROWN_IMAGES);
+    let properties: Vec<_> = (0..images).map(|index| claim(&dataset.test, index, CROWN_EPSILON).property).collect();
+    Ok(crown::measure(session, &network, &properties, CROWN_BATCH, PASSES)?.row("crown/cnn3 first weights"))
+}
+
+fn summary(out: &Path, report: &Value) -> String {
+    let rows = |key: &str| report[key].as_array().map_or(0, Vec::len);
+    format!(
+        "{}: {} ({}), self-test {}, {} kernels, {} steps, bounds",
+        out.display(),
+        report["device_name"].as_str().unwrap_or_default(),
+        report["driver"].as_str().unwrap_or_default(),
+        report["self_test"].as_str().unwrap_or_default(),
+        rows("kernels"),
+        rows("steps")
+    )
+}
