@@ -60,6 +60,9 @@ struct Measured {
     busy_cores: Option<f64>,
     /// Waits of the host per step without instruments.
     waits: f64,
+    /// Device memory, and the process's where the system says it.
+    peak: usize,
+    peak_rss: Option<u64>,
 }
 
 /// Profiles training steps.
@@ -91,7 +94,8 @@ pub fn run(args: &Args) -> Result<()> {
         waits += session.host_waits() - waits_before;
         profile.add(pollster::block_on(bench.trace(session))?);
     }
-    let peak = session.memory().total();
+    // Before the roofs take theirs.
+    let (peak, peak_rss) = (session.memory().total(), machine::peak_rss_bytes());
     let measured = Measured {
         name: row_name(&config),
         roofs: pollster::block_on(Roofs::measure(session))?,
@@ -101,6 +105,8 @@ pub fn run(args: &Args) -> Result<()> {
         compile_seconds: bench.compile_seconds(),
         first_seconds,
         waits: waits as f64 / args.steps as f64,
+        peak,
+        peak_rss,
     };
     if let Some(file) = &args.trace {
         let text = timeline(&profile, session.device()).to_string();
@@ -109,9 +115,9 @@ pub fn run(args: &Args) -> Result<()> {
     let by = if args.by == Rows::Kernel { By::Kernel } else { By::Shape };
     let rows = profile.rows(by, &measured.roofs);
     if args.json {
-        output::print_json(&document(session, &profile, &rows, &measured, peak))
+        output::print_json(&document(session, &profile, &rows, &measured))
     } else {
-        output::print(&text(session, &profile, &rows, &measured, peak))
+        output::print(&text(session, &profile, &rows, &measured))
     }
 }
 
@@ -150,7 +156,7 @@ fn row_cells(row: &Row) -> Vec<String> {
 const HEAD: [&str; 10] =
     ["kernel", "calls", "total ms", "share", "mean µs", "p95 µs", "GFLOP/s", "GB/s", "of roof", "bound by"];
 
-fn text(session: &dyn Session, profile: &Profile, rows: &[Row], measured: &Measured, peak: usize) -> String {
+fn text(session: &dyn Session, profile: &Profile, rows: &[Row], measured: &Measured) -> String {
     let mut cells = vec![HEAD.map(String::from).to_vec()];
     cells.extend(rows.iter().map(row_cells));
     let mut sides = [Side::Right; HEAD.len()];
@@ -164,7 +170,7 @@ fn text(session: &dyn Session, profile: &Profile, rows: &[Row], measured: &Measu
     let cores = measured.busy_cores.map_or_else(String::new, |cores| {
         format!("processor {cores:.2} cores busy of {} threads over a step\n", rayon::current_num_threads())
     });
-    let rss = machine::peak_rss_bytes().map_or_else(String::new, |rss| format!(", process {}", bytes(rss)));
+    let rss = measured.peak_rss.map_or_else(String::new, |rss| format!(", process {}", bytes(rss)));
     format!(
         "{} on {} ({}); {}; a row is a step's, mean of {} steps\n\n{}\n\
          sum of rows {}, gaps {}, upload {}, record and submit {}, wait {}\n\
@@ -195,7 +201,7 @@ fn text(session: &dyn Session, profile: &Profile, rows: &[Row], measured: &Measu
         milliseconds(measured.plan_seconds),
         milliseconds(measured.compile_seconds),
         milliseconds(measured.first_seconds),
-        bytes(peak as u64),
+        bytes(measured.peak as u64),
     )
 }
 
@@ -218,7 +224,7 @@ fn row_document(row: &Row) -> Value {
     })
 }
 
-fn document(session: &dyn Session, profile: &Profile, rows: &[Row], measured: &Measured, peak: usize) -> Value {
+fn document(session: &dyn Session, profile: &Profile, rows: &[Row], measured: &Measured) -> Value {
     let device = session.device();
     let times = profile.times();
     let mut plain = measured.plain.clone();
@@ -251,7 +257,7 @@ fn document(session: &dyn Session, profile: &Profile, rows: &[Row], measured: &M
         "compile_ms": 1e3 * measured.compile_seconds,
         "first_step_ms": 1e3 * measured.first_seconds,
         "busy_cores": measured.busy_cores,
-        "peak_bytes": peak,
-        "peak_rss_bytes": machine::peak_rss_bytes(),
+        "peak_bytes": measured.peak,
+        "peak_rss_bytes": measured.peak_rss,
     })
 }

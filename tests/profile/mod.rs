@@ -61,7 +61,7 @@ fn a_traced_step_does_what_a_step_does_and_its_times_add_up() {
 
         let zeros = zeros(&plan);
         let feeds: Vec<Feed<'_>> = zeros.iter().map(|(n, words)| (n.as_str(), bytemuck::cast_slice(words))).collect();
-        let mut after = |session: &mut dyn Session, traced: bool| {
+        let after = |session: &mut dyn Session, traced: bool| {
             for (name, ty) in session.states() {
                 let ramp: Vec<f32> = (0..ty.elements()).map(|i| (i % 13) as f32 / 64.0 - 0.09).collect();
                 session.write_state(&name, bytemuck::cast_slice(&ramp)).unwrap();
@@ -70,8 +70,9 @@ fn a_traced_step_does_what_a_step_does_and_its_times_add_up() {
                 true => Some(pollster::block_on(session.run_traced(program, &feeds)).unwrap()),
                 false => session.run(program, &feeds).map(|()| None).unwrap(),
             };
+            let states = session.states();
             let read = |(name, _): (String, _)| pollster::block_on(session.read_state(&name)).unwrap();
-            (session.states().into_iter().map(read).collect::<Vec<_>>(), trace)
+            (states.into_iter().map(read).collect::<Vec<_>>(), trace)
         };
         let (plain, _) = after(session, false);
         let (states, trace) = after(session, true);
