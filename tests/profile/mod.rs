@@ -3,10 +3,11 @@
 mod kernels;
 
 use serde_json::json;
+use smallbox::device::cpu::CpuSession;
 use smallbox::device::gpu::GpuOptions;
 use smallbox::device::{Clock, Feed, RunTrace, Session};
 use smallbox::graph::{Cost, Plan};
-use smallbox::nn::architecture;
+use smallbox::nn::{Layer, architecture, described};
 use smallbox::profile::{By, Profile, Roofs, timeline};
 use smallbox::train::step::{Phase, plan_step};
 use smallbox::train::{Config, MethodKind, StepBench};
@@ -14,19 +15,32 @@ use smallbox::train::{Config, MethodKind, StepBench};
 use crate::common::run::zeros;
 use crate::common::{device, timeline as trace_file};
 
-fn config(method: MethodKind) -> Config {
-    let config = Config { method, arch: "cnn3".into(), batch: 4, attack_steps: 2, ..Config::default() };
+/// A step to trace: SABR on `cnn3` on the native device; on a GPU, whose software drivers take long to compile kernels, a few linear layers.
+fn config(session: &dyn Session) -> Config {
+    let config = Config { batch: 4, attack_steps: 2, ..Config::default() };
+    let config = match session.device().backend.as_str() {
+        "native" => Config { method: MethodKind::Sabr, ..config },
+        _ => {
+            let layers =
+                vec![Layer::Flatten, Layer::Linear { outputs: 16 }, Layer::Relu, Layer::Linear { outputs: 10 }];
+            Config { method: MethodKind::Std, arch: "small".into(), layers: Some(layers), ..config }
+        }
+    };
     config.resolve().expect("settings")
 }
 
-fn plan(method: MethodKind) -> Plan {
-    let network = architecture("cnn3", [1, 28, 28], 10, &[], &[]).expect("a network");
-    plan_step(&network, &config(method), Phase { natural: false, robust: true, annealing: false }).expect("a plan")
+fn plan(config: &Config) -> Plan {
+    let network = match &config.layers {
+        Some(layers) => described(&config.arch, layers, [1, 28, 28], 10, &[], &[]),
+        None => architecture(&config.arch, [1, 28, 28], 10, &[], &[]),
+    };
+    let phase = Phase { natural: false, robust: true, annealing: false };
+    plan_step(&network.expect("a network"), config, phase).expect("a plan")
 }
 
 /// Every device, the GPU with timestamps and without.
 fn each(mut test: impl FnMut(&mut dyn Session, &[Clock])) {
-    test(&mut smallbox::device::cpu::CpuSession::new(), &[Clock::Host]);
+    test(&mut CpuSession::new(), &[Clock::Host]);
     let timestamps = |options| GpuOptions { timestamps: true, ..options };
     // An adapter need not have them.
     device::gpu(timestamps, |session| test(session, &[Clock::Timestamps, Clock::Waits]));
@@ -51,7 +65,7 @@ fn check_times(trace: &RunTrace) -> Result<(), String> {
 #[test]
 fn a_traced_step_does_what_a_step_does_and_its_times_add_up() {
     each(|session, clocks| {
-        let plan = plan(MethodKind::Sabr);
+        let plan = plan(&config(session));
         let program = session.compile(&plan).unwrap();
         let launches = session.program_info(program).launches;
         let mut cost = Cost::default();
@@ -95,7 +109,7 @@ fn a_traced_step_does_what_a_step_does_and_its_times_add_up() {
 #[test]
 fn a_missing_feed_is_named_by_a_traced_run_too() {
     each(|session, _| {
-        let plan = plan(MethodKind::Std);
+        let plan = plan(&config(session));
         let program = session.compile(&plan).unwrap();
         let error = pollster::block_on(session.run_traced(program, &[])).unwrap_err().to_string();
         assert!(error.contains("was not fed"), "{error}");
@@ -108,7 +122,8 @@ fn a_missing_feed_is_named_by_a_traced_run_too() {
 #[test]
 fn a_profile_of_steps_has_rows_that_add_up_and_a_timeline() {
     each(|session, _| {
-        let mut bench = StepBench::new(session, &config(MethodKind::Sabr)).unwrap();
+        let config = config(session);
+        let mut bench = StepBench::new(session, &config).unwrap();
         assert!(bench.plan_seconds() > 0.0 && bench.compile_seconds() > 0.0);
         let mut profile = Profile::new(session.program_info(bench.program()).launches);
         for _ in 0..3 {
