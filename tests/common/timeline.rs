@@ -32,7 +32,9 @@ pub fn check(document: &Value) -> Result<BTreeMap<String, Vec<Value>>, String> {
             event[key].as_f64().filter(|t| *t >= 0.0).ok_or(format!("{key} of {event}: expected a time"))
         };
         for event in &events {
-            (time(event, "ts")?, time(event, "dur")?);
+            for key in ["ts", "dur"] {
+                time(event, key)?;
+            }
             event["name"].as_str().filter(|name| !name.is_empty()).ok_or(format!("no name: {event}"))?;
         }
         events.sort_by(|a, b| a["ts"].as_f64().unwrap_or(0.0).total_cmp(&b["ts"].as_f64().unwrap_or(0.0)));
