@@ -10,18 +10,19 @@ use crate::graph::{Cost, Graph, Plan};
 use crate::ops;
 use crate::shape::TensorType;
 
-/// Elements that the multiply-adds work on: enough for every lane of a large GPU.
-const ELEMENTS: usize = 1 << 18;
-/// A measurement of the multiply-adds takes at least this long, so that starting it does not count.
-const LONG_ENOUGH_SECONDS: f64 = 4e-3;
-/// Rounds of multiply-adds are not raised beyond this.
-const MOST_ROUNDS: u32 = 1 << 14;
+/// Elements and rounds that the measurement of multiply-adds begins with, and up to where they are raised fourfold: elements first, to
+/// fill every lane of a large GPU.
+const FEWEST: (usize, u32) = (1 << 16, 16);
+const MOST: (usize, u32) = (1 << 20, 1 << 14);
+/// A measurement of multiply-adds takes at least that many launches' time and that many seconds, so that starting it does not count.
+/// Not much longer: of many short ones, some are not interrupted by what else the machine does.
+const LONG_ENOUGH: (f64, f64) = (100.0, 2e-4);
 /// Bytes that the streams move, from what a core's own cache holds to more than most last levels do.
 const STREAM_BYTES: [u64; 5] = [1 << 16, 1 << 19, 1 << 22, 1 << 25, 1 << 28];
 /// Launches in a row whose length is the time of one.
 const CHAIN: usize = 64;
 /// Seconds that one roof is measured for, beyond its fewest runs.
-const SECONDS: f64 = 0.1;
+const SECONDS: f64 = 0.15;
 const FEWEST_RUNS: usize = 5;
 
 /// The speed of streams of one size.
@@ -118,7 +119,8 @@ impl Roofs {
         for bytes in STREAM_BYTES.into_iter().filter(|&bytes| bytes <= most.max(STREAM_BYTES[0])) {
             streams.push(Stream { bytes, bytes_per_second: stream(session, bytes).await? });
         }
-        Ok(Roofs { flops_per_second: peak(session).await?, streams, launch_seconds: launch(session).await? })
+        let launch_seconds = launch(session).await?;
+        Ok(Roofs { flops_per_second: peak(session, launch_seconds).await?, streams, launch_seconds })
     }
 
     /// Bytes per second that nothing of `bytes` bytes exceeds: the best stream of the next smaller size or any larger one.
@@ -170,25 +172,26 @@ fn seconds_at(trace: &RunTrace, places: &[usize]) -> f64 {
     places.iter().map(|&i| trace.launches[i].seconds()).sum()
 }
 
-/// FLOP/s of multiply-adds, in as many rounds as take long enough.
-async fn peak(session: &mut dyn Session) -> Result<f64> {
-    let mut rounds = 64;
+/// FLOP/s of as many multiply-adds as take long enough for a device that takes `launch` seconds to launch a kernel.
+async fn peak(session: &mut dyn Session, launch: f64) -> Result<f64> {
+    let (launches, seconds) = LONG_ENOUGH;
+    let long_enough = seconds.max(launches * launch);
+    let (mut elements, mut rounds) = FEWEST;
     loop {
         let mut g = Graph::new();
-        let x = ops::fill(&mut g, 1.0, [ELEMENTS])?;
+        let x = ops::fill(&mut g, 1.0, [elements])?;
         let y = ops::multiply_adds(&mut g, x, rounds)?;
         g.output("y", y);
-        let plan = Plan::new(g)?;
-        let program = session.compile(&plan)?;
+        let program = session.compile(&Plan::new(g)?)?;
         let launches = session.program_info(program).launches;
         let at = places(session, program, "multiply_adds");
         let flops: u64 = at.iter().map(|&i| launches[i].cost.flops).sum();
         let seconds = best(session, program, &[], |trace| seconds_at(trace, &at)).await?;
         session.release(program);
-        if seconds >= LONG_ENOUGH_SECONDS || rounds >= MOST_ROUNDS {
+        if seconds >= long_enough || rounds >= MOST.1 {
             return Ok(flops as f64 / seconds);
         }
-        rounds *= 4;
+        if elements < MOST.0 { elements *= 4 } else { rounds *= 4 }
     }
 }
 

@@ -23,7 +23,7 @@ fn config(session: &dyn Session) -> Config {
         _ => {
             let layers =
                 vec![Layer::Flatten, Layer::Linear { outputs: 16 }, Layer::Relu, Layer::Linear { outputs: 10 }];
-            Config { method: MethodKind::Std, arch: "small".into(), layers: Some(layers), ..config }
+            Config { method: MethodKind::Std, arch: "mine".into(), layers: Some(layers), ..config }
         }
     };
     config.resolve().expect("settings")

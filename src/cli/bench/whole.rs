@@ -86,12 +86,12 @@ pub fn run(args: &Args) -> Result<()> {
         cells.push(vec![row["name"].as_str().unwrap_or_default().to_string(), ms("median_ms"), ms("min_ms")]);
     }
     let text = format!(
-        "{} epochs over {} images on {} ({}), median of {} runs; {rate:.0} training images/s\n\n{}",
-        args.epochs,
+        "{} of {} images on {} ({}), {}; {rate:.0} training images/s\n\n{}",
+        if args.epochs == 1 { "1 epoch".to_string() } else { format!("{} epochs", args.epochs) },
         args.limit,
         device.id,
         device.name,
-        args.runs,
+        if args.runs == 1 { "1 run".to_string() } else { format!("median of {} runs", args.runs) },
         table(&[Side::Left, Side::Right, Side::Right], &cells)
     );
     let document = json!({
