@@ -37,7 +37,10 @@ pub fn page(runs: &[ReportedRun], analyses: &[ReportedAnalysis]) -> String {
     for (i, analysis) in analyses.iter().enumerate() {
         html += &section(&analysis_id(i), analysis);
     }
-    html += &format!("<p class=\"faint\">Made by smallbox {}.</p>\n</body>\n</html>\n", env!("CARGO_PKG_VERSION"));
+    html += &format!(
+        "<p class=\"faint\">This page was made by smallbox {}.</p>\n</body>\n</html>\n",
+        env!("CARGO_PKG_VERSION")
+    );
     html
 }
 
