@@ -19,6 +19,8 @@ pub mod purpose {
     pub const EPOCH_ORDER: u32 = 2;
     /// Initial weights: `stream` = index of the parameter, `hi` = 0.
     pub const INITIAL_WEIGHTS: u32 = 3;
+    /// Samples of the dataset `plane`: `stream` = index in the split, `hi` = split.
+    pub const PLANE_SAMPLE: u32 = 4;
     /// Views of training images: `stream` = index of the sample, `hi` = low word of the epoch, and the high word beside this
     /// number.
     pub const AUGMENTATION: u32 = 1 << 30;

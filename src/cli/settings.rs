@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use smallbox::data::plane;
 use smallbox::error::{Error, Result};
 use smallbox::nn::ARCHITECTURES;
 use smallbox::train::presets::{PRESETS, preset};
@@ -28,7 +29,7 @@ pub struct Settings {
     /// Training method `[default: sabr]`
     #[arg(long, value_parser = method_parser())]
     method: Option<MethodKind>,
-    /// Architecture `[default: cnn3]`
+    /// Architecture `[default: cnn3]`; for the dataset plane, planar
     #[arg(long, value_parser = PossibleValuesParser::new(ARCHITECTURES))]
     arch: Option<String>,
     /// Factor of the architecture's features and hidden units `[default: 1]`
@@ -116,9 +117,20 @@ impl Settings {
         config.import_weights = self.import_weights.clone().map(PathBuf::from).or(config.import_weights);
         config.bn_stats = self.bn_stats.or(config.bn_stats);
         config.faithful_border |= self.faithful_border;
-        config.arch = self.arch.clone().unwrap_or(config.arch);
         config.dataset = self.dataset.clone().unwrap_or(config.dataset);
+        match &self.arch {
+            Some(arch) => config.arch.clone_from(arch),
+            // No image network fits two pixels.
+            None if config.dataset == plane::NAME && !self.says_arch() => config.arch = "planar".into(),
+            None => {}
+        }
         config.resolve()
+    }
+
+    /// Whether a file, a preset or `--set` may have chosen the architecture.
+    fn says_arch(&self) -> bool {
+        let set = self.set.iter().any(|pair| pair.split('=').next().is_some_and(|key| key.trim() == "arch"));
+        self.config.is_some() || self.preset.is_some() || set
     }
 
     /// The method whose recipe a preset is to give, wherever it is said.
@@ -180,6 +192,13 @@ mod tests {
             let entry = help.split("--").find(|entry| entry.starts_with(&format!("{flag} "))).expect(flag);
             assert!(entry.contains(&format!("[default: {value}]")), "--{entry}");
         }
+    }
+
+    #[test]
+    fn two_pixels_have_a_network_of_their_own() {
+        let arch = |arguments: &[&str]| config(&[&["--dataset", "plane"], arguments].concat()).unwrap().arch;
+        assert_eq!([arch(&[]), arch(&["--arch", "cnn3"]), arch(&["--set", "arch=small"])], ["planar", "cnn3", "small"]);
+        assert_eq!(config(&["--set", "dataset=plane"]).unwrap().arch, "planar");
     }
 
     #[test]

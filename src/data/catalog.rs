@@ -9,6 +9,7 @@ use super::dataset::entry;
 use super::embedded;
 use super::locate::{Found, candidates, data_root, download_folder, find_all, find_file, partial_folder};
 use super::manifest::{Entry, Format, Manifest};
+use super::plane;
 use super::split::Split;
 use super::tiny_imagenet::{self, Source};
 use crate::error::{Error, Result};
@@ -45,19 +46,31 @@ pub enum Location {
     Missing(Vec<PathBuf>),
 }
 
-/// All datasets, the embedded one first, looked for under `data_dir` (`None`: see [`data_root`]).
+/// All datasets, those that the program makes first, looked for under `data_dir` (`None`: see [`data_root`]).
 pub fn list(data_dir: Option<&Path>) -> Vec<DatasetInfo> {
     let root = data_root(data_dir);
-    let mut infos = vec![DatasetInfo {
-        name: embedded::NAME.to_string(),
-        title: "Digits drawn by the program".to_string(),
-        classes: embedded::CLASSES,
-        shape: [1, embedded::SIDE, embedded::SIDE],
-        train: embedded::TRAIN,
-        test: embedded::TEST,
-        licence: None,
-        location: Location::BuiltIn,
-    }];
+    let mut infos = vec![
+        DatasetInfo {
+            name: embedded::NAME.to_string(),
+            title: "Digits drawn by the program".to_string(),
+            classes: embedded::CLASSES,
+            shape: [1, embedded::SIDE, embedded::SIDE],
+            train: embedded::TRAIN,
+            test: embedded::TEST,
+            licence: None,
+            location: Location::BuiltIn,
+        },
+        DatasetInfo {
+            name: plane::NAME.to_string(),
+            title: "Points of a square".to_string(),
+            classes: plane::CLASSES,
+            shape: [1, 1, 2],
+            train: plane::TRAIN,
+            test: plane::TEST,
+            licence: None,
+            location: Location::BuiltIn,
+        },
+    ];
     infos.extend(Manifest::built_in().datasets.iter().map(|entry| DatasetInfo {
         name: entry.name.clone(),
         title: entry.title.clone(),
@@ -81,7 +94,7 @@ fn location(entry: &Entry, root: &Path) -> Location {
 /// The state of one file.
 #[derive(Clone, Debug)]
 pub struct FileReport {
-    /// Name of the file or of the part of the embedded dataset.
+    /// Name of the file or of the part of a dataset that the program makes.
     pub name: String,
     /// Where it is or was expected; `None` for what the program generates.
     pub path: Option<PathBuf>,
@@ -122,8 +135,8 @@ impl std::fmt::Display for FileStatus {
     }
 }
 
-/// Checks every file of dataset `name` under `data_dir` (`None`: see [`data_root`]); for the embedded dataset, that
-/// this machine generates the right bytes.
+/// Checks every file of dataset `name` under `data_dir` (`None`: see [`data_root`]); for a dataset that
+/// the program makes, that this machine makes the right bytes.
 ///
 /// # Errors
 /// [`Error::Usage`] for an unknown name. What is wrong with a file is no error but a row of the result.
@@ -132,6 +145,12 @@ pub fn verify(name: &str, data_dir: Option<&Path>) -> Result<Vec<FileReport>> {
         return Ok(vec![
             generated("train", &embedded::train(), embedded::TRAIN_SHA256),
             generated("test", &embedded::test(), embedded::TEST_SHA256),
+        ]);
+    }
+    if name == plane::NAME {
+        return Ok(vec![
+            generated("train", &plane::train(), plane::TRAIN_SHA256),
+            generated("test", &plane::test(), plane::TEST_SHA256),
         ]);
     }
     Ok(verify_entry(entry(name)?, &data_root(data_dir)))

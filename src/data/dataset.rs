@@ -7,14 +7,15 @@ use super::embedded;
 use super::idx::{self, Kind};
 use super::locate::{self, Found};
 use super::manifest::{Augmentation, Entry, FileEntry, Format, Manifest, Normalisation, Role};
+use super::plane;
 use super::split::{ChannelStatistics, Split};
 use super::{records, tiny_imagenet};
 use crate::error::{Error, Result};
 
 /// Validation samples of a dataset read from files, unless told otherwise.
 const DEFAULT_VALIDATION: usize = 5_000;
-/// Validation samples of the embedded dataset, unless told otherwise.
-const DEFAULT_EMBEDDED_VALIDATION: usize = 1_000;
+/// Validation samples of a dataset that the program makes, unless told otherwise.
+const DEFAULT_BUILT_IN_VALIDATION: usize = 1_000;
 /// The default never takes more than this part of the training samples.
 const LARGEST_DEFAULT_PART: usize = 6;
 
@@ -52,7 +53,7 @@ impl Dataset {
 pub struct LoadOptions {
     /// Folder that holds the datasets; `None`: see [`locate::data_root`].
     pub data_dir: Option<PathBuf>,
-    /// Number of training samples to hold back for validation; 0 = none. `None`: 5 000 (the embedded dataset: 1 000),
+    /// Number of training samples to hold back for validation; 0 = none. `None`: 5 000 (what the program makes: 1 000),
     /// though at most a sixth of the training samples.
     pub validation: Option<usize>,
     /// Keep only the first samples of every split, for quick trials.
@@ -68,7 +69,7 @@ pub fn augmentation(name: &str) -> Augmentation {
 
 /// The names that [`load`] knows, as one line.
 pub(super) fn known_names() -> String {
-    let mut names = vec![embedded::NAME];
+    let mut names = vec![embedded::NAME, plane::NAME];
     names.extend(Manifest::built_in().datasets.iter().map(|e| e.name.as_str()));
     names.join(", ")
 }
@@ -80,7 +81,7 @@ pub(super) fn entry(name: &str) -> Result<&'static Entry> {
         .ok_or_else(|| Error::Usage(format!("unknown dataset {name:?}: expected one of {}", known_names())))
 }
 
-/// Loads the dataset called `name`: `embedded` or one of the manifest.
+/// Loads the dataset called `name`: `embedded`, `plane` or one of the manifest.
 ///
 /// # Errors
 /// [`Error::Usage`] for an unknown name or options that don't fit the dataset, [`Error::Data`] for missing or wrong
@@ -92,7 +93,10 @@ pub fn load(name: &str, options: &LoadOptions) -> Result<Dataset> {
     let mut normalisation = None;
     let (mut train, mut test, default_validation) = if name == embedded::NAME {
         let (train, test) = (embedded::train(), embedded::test());
-        (train, test, DEFAULT_EMBEDDED_VALIDATION)
+        (train, test, DEFAULT_BUILT_IN_VALIDATION)
+    } else if name == plane::NAME {
+        normalisation = Some(plane::normalisation());
+        (plane::train(), plane::test(), DEFAULT_BUILT_IN_VALIDATION)
     } else {
         let entry = entry(name)?;
         let root = locate::data_root(options.data_dir.as_deref());

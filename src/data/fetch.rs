@@ -12,6 +12,7 @@ use super::download::Part;
 use super::embedded;
 use super::locate::{Found, data_root, download_folder, find_all, find_file};
 use super::manifest::{Archive, Entry, FileEntry, Format};
+use super::plane;
 use super::tiny_imagenet::Source;
 use super::unpack::unpack;
 use crate::error::{Error, Result};
@@ -69,7 +70,7 @@ pub type Progress<'a> = dyn FnMut(&FetchEvent) -> ControlFlow<()> + 'a;
 /// [`Error::Usage`] for a name that is not known or needs no files, [`Error::Data`] when no mirror delivers the right
 /// file, saying how to get it by hand, [`Error::Io`] when the folder can't be written.
 pub fn fetch(name: &str, data_dir: Option<&Path>, progress: &mut Progress<'_>) -> Result<PathBuf> {
-    if name == embedded::NAME {
+    if [embedded::NAME, plane::NAME].contains(&name) {
         return Err(Error::Usage(format!("dataset {name:?} is built into the program; there is nothing to fetch")));
     }
     fetch_entry(entry(name)?, &data_root(data_dir), progress)

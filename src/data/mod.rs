@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! manifest ─→ fetch ─→ files ─→ idx, records, tiny_imagenet ─┐
-//!                                       embedded (generated) ┴─→ Dataset { train, validation, test } ─→ Batches ─→ Loader
+//!                                       embedded, plane (generated) ┴─→ Dataset { train, validation, test } ─→ Batches ─→ Loader
 //! ```
 //!
 //! Stands on `error` and `philox` alone. Nothing here prints: progress goes through a callback, results are returned.
@@ -21,6 +21,7 @@ pub mod idx;
 mod loader;
 mod locate;
 mod manifest;
+pub mod plane;
 mod records;
 mod split;
 mod tiny_imagenet;

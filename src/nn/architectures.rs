@@ -34,6 +34,7 @@ const TABLE: &[Architecture] = &[
     Architecture { name: "cnn7-narrow", convolutions: &cnn7(32, 1), hidden: &[216], norms: true },
     Architecture { name: "cnn7-wide", convolutions: &cnn7(96, 1), hidden: &[512], norms: true },
     Architecture { name: "cnn7-stride4", convolutions: &cnn7(64, 2), hidden: &[512], norms: true },
+    Architecture { name: "planar", convolutions: &[], hidden: &[16, 16], norms: false },
     Architecture { name: "cnn7-no-bn", convolutions: &cnn7(64, 1), hidden: &[512], norms: false },
 ];
 
@@ -54,6 +55,7 @@ pub const ARCHITECTURES: [&str; TABLE.len()] = {
 /// * `cnn3`: conv 16 4×4 s2 p1, conv 32 4×4 s2 p1, fc 100.
 /// * `small`, `medium`: Gowal et al. 2018, table 1; convolutions without padding.
 /// * `conv-med-tiny`: conv 16 5×5 s2 p1, conv 32 4×4 s2 p1, fc 50 (Müller et al. 2023, loss precision).
+/// * `planar`: fc 16, 16, for two inputs.
 /// * `cnn7`: Shi et al. 2021 / Müller et al. 2023: conv 64, 64, 128 s2, 128, 128 (3×3 p1), fc 512, batch norm after each.
 ///   `cnn7-narrow` and `cnn7-wide` have half and 1.5 times the features, and 216 and 512 hidden units; `cnn7-stride4` also
 ///   strides in the fifth convolution (Shi et al. for TinyImageNet); `cnn7-no-bn` has no batch norm.

@@ -10,7 +10,8 @@ fn the_list_says_where_each_dataset_is() {
     let list = smallbox(folder.path(), &["data", "list", "--json"]).json();
     let embedded = &list["datasets"][0];
     assert_eq!((embedded["name"].as_str(), embedded["location"].as_str()), (Some("embedded"), Some("built-in")));
-    assert_eq!(list["datasets"][1]["location"], "missing");
+    assert_eq!(list["datasets"][1]["name"], "plane");
+    assert_eq!(list["datasets"][2]["location"], "missing");
 }
 
 #[test]
@@ -18,6 +19,7 @@ fn verify_checks_what_is_generated_and_fails_for_what_is_missing() {
     let folder = tempfile::tempdir().unwrap();
     let embedded = smallbox(folder.path(), &["data", "verify", "embedded", "--json"]).json();
     assert_eq!(embedded["ok"], true);
+    assert_eq!(smallbox(folder.path(), &["data", "verify", "plane", "--json"]).json()["ok"], true);
     let mnist = smallbox(folder.path(), &["data", "verify", "mnist", "--json"]);
     assert_eq!(mnist.code, Some(5), "{mnist:?}");
     let document: serde_json::Value = serde_json::from_str(&mnist.stdout).unwrap();

@@ -364,7 +364,8 @@ fn a_wrong_plain_file_in_the_way_is_kept_and_named() {
 
 #[test]
 fn names_without_files_are_usage_errors() {
-    for (name, part) in [("embedded", "nothing to fetch"), ("mnits", "expected one of")] {
+    for (name, part) in [("embedded", "nothing to fetch"), ("plane", "nothing to fetch"), ("mnits", "expected one of")]
+    {
         let error = fetch(name, None, &mut |_| ControlFlow::Continue(())).unwrap_err();
         assert!(matches!(error, Error::Usage(_)), "{error:?}");
         assert!(error.to_string().contains(part), "{error}");

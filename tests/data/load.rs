@@ -130,7 +130,7 @@ fn options_that_do_not_fit_are_usage_errors() {
         load(name, &LoadOptions { data_dir, validation, limit, crop: None }).unwrap_err()
     };
     for (error, part) in [
-        (with("mnits", None, None), "\"mnits\": expected one of embedded, mnist, fashion-mnist"),
+        (with("mnits", None, None), "\"mnits\": expected one of embedded, plane, mnist, fashion-mnist"),
         (with("mnist", Some(30), None), "validation 30: expected fewer than the 30"),
         (with("mnist", None, Some(0)), "limit 0"),
     ] {

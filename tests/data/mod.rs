@@ -7,6 +7,7 @@ mod idx;
 mod load;
 mod loader;
 mod pictures;
+mod plane;
 mod records;
 mod verify;
 mod views;
