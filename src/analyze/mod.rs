@@ -5,6 +5,7 @@
 //! gathers those that it finds there.
 
 pub mod document;
+pub mod exact;
 pub mod results;
 mod sample;
 

@@ -1,4 +1,5 @@
 //! Analyses: every number against an independent computation.
 
+mod exact;
 mod figure;
 mod results;

@@ -2,12 +2,12 @@
 
 mod attack;
 mod bounds;
-mod branch;
+pub mod branch;
 mod certificate;
 mod exact;
 pub mod files;
 mod golden;
-mod nets;
+pub mod nets;
 mod network;
 mod onnx;
 mod oracle;

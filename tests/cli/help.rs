@@ -20,6 +20,7 @@ fn every_subcommand_has_help_on_the_standard_output() {
         &["export"],
         &["report"],
         &["analyze"],
+        &["analyze", "exact"],
         &["analyze", "results"],
         &["devices"],
         &["data"],

@@ -1,6 +1,7 @@
 //! The program as its users see it: arguments, streams, files, exit codes. Everything runs in temporary folders, on the native
 //! device, with runs of a few steps on the embedded dataset.
 
+mod analyze_exact;
 mod analyze_results;
 mod attack;
 mod bench;

@@ -1,5 +1,6 @@
 //! `smallbox analyze`: numbers and pictures of what training did to networks, one file for each analysis.
 
+mod exact;
 mod models;
 mod place;
 mod results;
@@ -9,6 +10,8 @@ use smallbox::error::Result;
 /// What `analyze` can do.
 #[derive(clap::Subcommand)]
 pub enum Command {
+    /// Show the exact image of a box under each layer of networks of two inputs, beside interval bounds, attack and small box
+    Exact(exact::Args),
     /// Natural against certified accuracy of runs, beside what was published for the same dataset and ε
     Results(results::Args),
 }
@@ -16,6 +19,7 @@ pub enum Command {
 /// Runs one analysis.
 pub fn run(command: &Command) -> Result<()> {
     match command {
+        Command::Exact(args) => exact::run(args),
         Command::Results(args) => results::run(args),
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use smallbox::analyze::Sample;
 use smallbox::certify::network::ReluNetwork;
-use smallbox::data::Dataset;
+use smallbox::data::{Dataset, Split};
 use smallbox::error::{Error, Result};
 use smallbox::nn::{ARCHITECTURES, Network};
 use smallbox::train::{Config, checkpoint};
@@ -100,7 +100,12 @@ impl Options {
 
     /// The first `limit` images of the split.
     pub fn sample(&self, loaded: &[Loaded], limit: usize) -> Result<Sample> {
-        Sample::first(self.split.of(&loaded[0].dataset)?, limit)
+        Sample::first(self.images(loaded)?, limit)
+    }
+
+    /// The images of the split.
+    pub fn images<'a>(&self, loaded: &'a [Loaded]) -> Result<&'a Split> {
+        self.split.of(&loaded[0].dataset)
     }
 
     /// Name of the split.
