@@ -30,6 +30,7 @@ const TABLE: &[Architecture] = &[
         norms: false,
     },
     Architecture { name: "conv-med-tiny", convolutions: &[[16, 5, 2, 1], [32, 4, 2, 1]], hidden: &[50], norms: false },
+    Architecture { name: "cnn-tiny", convolutions: &[[1, 5, 2, 2], [2, 4, 2, 1]], hidden: &[], norms: false },
     Architecture { name: "cnn7", convolutions: &cnn7(64, 1), hidden: &[512], norms: true },
     Architecture { name: "cnn7-narrow", convolutions: &cnn7(32, 1), hidden: &[216], norms: true },
     Architecture { name: "cnn7-wide", convolutions: &cnn7(96, 1), hidden: &[512], norms: true },
@@ -56,6 +57,8 @@ pub const ARCHITECTURES: [&str; TABLE.len()] = {
 /// * `small`, `medium`: Gowal et al. 2018, table 1; convolutions without padding.
 /// * `conv-med-tiny`: conv 16 5×5 s2 p1, conv 32 4×4 s2 p1, fc 50 (Müller et al. 2023, loss precision).
 /// * `planar`: fc 16, 16, for two inputs.
+/// * `cnn-tiny`: conv 1 5×5 s2 p2, conv 2 4×4 s2 p1 (Mao et al. 2023, loss precision): so few neurons that the exact worst case
+///   of an image can be computed.
 /// * `cnn7`: Shi et al. 2021 / Müller et al. 2023: conv 64, 64, 128 s2, 128, 128 (3×3 p1), fc 512, batch norm after each.
 ///   `cnn7-narrow` and `cnn7-wide` have half and 1.5 times the features, and 216 and 512 hidden units; `cnn7-stride4` also
 ///   strides in the fifth convolution (Shi et al. for TinyImageNet); `cnn7-no-bn` has no batch norm.
@@ -144,6 +147,8 @@ mod tests {
         // A fifth convolution of stride 2 leaves a quarter of the positions: 28² → 14².
         assert_eq!(count("cnn7", tiny, 200) - count("cnn7-stride4", tiny, 200), 512 * 128 * (28 * 28 - 14 * 14));
         assert_eq!(count("cnn3", mnist, 10), (16 * 16 + 16) + (32 * 256 + 32) + (1568 * 100 + 100) + (1000 + 10));
+        // Two convolutions of few features, and 98 values to 10 logits.
+        assert_eq!(count("cnn-tiny", mnist, 10), (25 + 1) + (16 * 2 + 2) + (98 * 10 + 10));
         assert!(architecture("cnn8", [1, 28, 28], 10, &[0.0], &[1.0]).is_err());
     }
 
