@@ -6,6 +6,8 @@
 
 pub mod document;
 pub mod exact;
+pub mod loss_growth;
+pub mod loss_precision;
 pub mod results;
 mod sample;
 

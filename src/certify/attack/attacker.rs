@@ -25,6 +25,15 @@ pub struct Attacked {
     pub margins: Vec<f32>,
 }
 
+/// The point that an attack has brought closest to breaking a property.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Strongest {
+    /// Its margin, by f32: of the clause that it was found for; infinite for a property without clauses.
+    pub margin: f32,
+    /// As a user feeds it; empty for a property without clauses.
+    pub point: Vec<f64>,
+}
+
 /// An attack on one network, compiled as it is needed.
 pub struct Attacker<'a> {
     network: &'a ReluNetwork,
@@ -86,21 +95,12 @@ impl<'a> Attacker<'a> {
         seed: u64,
         deadline: Option<Instant>,
     ) -> Result<Vec<Attacked>> {
-        let mut found = Vec::with_capacity(properties.len());
-        for property in properties {
-            property.check(self.network.input().elements(), self.network.outputs())?;
-            if self.spec.loss == Loss::CrossEntropy && label(property).is_none() {
-                let message = "it is not that of one class against all others: take the margin";
-                return Err(Error::Config(format!("the cross-entropy of a property's label: {message}")));
-            }
-            found.push(Attacked { counterexample: None, margins: vec![f32::INFINITY; self.targets(property)] });
-        }
+        self.check(properties)?;
+        let none = |p: &Property| Attacked { counterexample: None, margins: vec![f32::INFINITY; self.targets(p)] };
+        let mut found: Vec<Attacked> = properties.iter().map(none).collect();
         let is_late = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
         for restart in 0..self.spec.restarts {
-            let all = (0..properties.len()).flat_map(|property| {
-                (0..self.targets(&properties[property])).map(move |target| Row { property, target })
-            });
-            let mut left: Vec<Row> = all.collect();
+            let mut left: Vec<Row> = self.attacks(properties).collect();
             for chunk in 0.. {
                 left.retain(|row| found[row.property].counterexample.is_none());
                 if left.is_empty() || is_late() {
@@ -115,9 +115,68 @@ impl<'a> Attacker<'a> {
         Ok(found)
     }
 
+    /// The strongest point that the attack finds for each property: that of the least margin of any clause, by f32, from all starts and
+    /// after all steps, whether it breaks the property or not. It lies in the property's box.
+    ///
+    /// # Errors
+    /// As [`Attacker::run`].
+    pub async fn strongest(
+        &mut self,
+        session: &mut dyn Session,
+        properties: &[Property],
+        seed: u64,
+    ) -> Result<Vec<Strongest>> {
+        self.check(properties)?;
+        let none = Strongest { margin: f32::INFINITY, point: Vec::new() };
+        let mut found = vec![none; properties.len()];
+        let all: Vec<Row> = self.attacks(properties).collect();
+        let n = self.network.input().elements();
+        for restart in 0..self.spec.restarts {
+            for (chunk, rows) in all.chunks(self.rows).enumerate() {
+                let placed = self.place(session, properties, rows)?;
+                let programs = &self.programs[&placed];
+                let key = [seed as u32, (seed >> 32) as u32, restart as u32, chunk as u32];
+                programs.begin(session, key, self.spec.from_middle && restart == 0)?;
+                for i in std::iter::once(None).chain((0..self.spec.steps).map(Some)) {
+                    programs.step(session, &self.spec, i)?;
+                }
+                let least = read_state_f32(session, &programs.state("least")).await?;
+                let points = read_state_f32(session, &programs.state("point")).await?;
+                for ((row, &margin), point) in rows.iter().zip(&least).zip(points.chunks(n)) {
+                    let best = &mut found[row.property];
+                    if margin < best.margin {
+                        let mut inside = candidates(&properties[row.property], point);
+                        *best = Strongest { margin, point: inside.swap_remove(0) };
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// Frees the programs.
     pub fn release(self, session: &mut dyn Session) {
         self.programs.into_values().for_each(|programs| programs.release(session));
+    }
+
+    /// Refuses properties that can't be attacked.
+    fn check(&self, properties: &[Property]) -> Result<()> {
+        for property in properties {
+            property.check(self.network.input().elements(), self.network.outputs())?;
+            if self.spec.loss == Loss::CrossEntropy && label(property).is_none() {
+                let message = "it is not that of one class against all others: take the margin";
+                return Err(Error::Config(format!("the cross-entropy of a property's label: {message}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// All attacks of one restart.
+    fn attacks(&self, properties: &[Property]) -> impl Iterator<Item = Row> {
+        properties
+            .iter()
+            .enumerate()
+            .flat_map(|(property, p)| (0..self.targets(p)).map(move |target| Row { property, target }))
     }
 
     fn targets(&self, property: &Property) -> usize {

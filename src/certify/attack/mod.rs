@@ -18,7 +18,7 @@ mod program;
 mod save;
 mod spec;
 
-pub use attacker::{Attacked, Attacker, rows_that_fit};
+pub use attacker::{Attacked, Attacker, Strongest, rows_that_fit};
 pub use point::in_ball;
 pub use save::Adversarial;
 pub use spec::{AttackSpec, Loss, Method};

@@ -1,6 +1,8 @@
 //! `smallbox analyze`: numbers and pictures of what training did to networks, one file for each analysis.
 
 mod exact;
+mod loss_growth;
+mod loss_precision;
 mod models;
 mod place;
 mod results;
@@ -14,6 +16,10 @@ pub enum Command {
     Exact(exact::Args),
     /// Natural against certified accuracy of runs, beside what was published for the same dataset and ε
     Results(results::Args),
+    /// The robust loss against the size of the box, by intervals and by linear relaxation, of networks side by side
+    LossGrowth(loss_growth::Args),
+    /// What training methods take for the worst case of an image against the exact one, by complete verification: for small networks
+    LossPrecision(loss_precision::Args),
 }
 
 /// Runs one analysis.
@@ -21,5 +27,7 @@ pub fn run(command: &Command) -> Result<()> {
     match command {
         Command::Exact(args) => exact::run(args),
         Command::Results(args) => results::run(args),
+        Command::LossGrowth(args) => loss_growth::run(args),
+        Command::LossPrecision(args) => loss_precision::run(args),
     }
 }
