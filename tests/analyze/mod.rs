@@ -3,3 +3,6 @@
 mod exact;
 mod figure;
 mod results;
+mod loss_growth;
+mod loss_precision;
+mod small;

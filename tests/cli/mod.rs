@@ -3,6 +3,7 @@
 
 mod analyze_exact;
 mod analyze_results;
+mod analyze_loss;
 mod attack;
 mod bench;
 mod certify;

@@ -99,13 +99,10 @@ impl LossGrowth {
         for crown in self.of(Bound::Crown) {
             let ibp = self.of(Bound::Ibp).find(|curve| curve.model == crown.model);
             let losses = ibp.and_then(|ibp| Some((ibp.at(1.0)?, crown.at(1.0)?)));
-            let Some((ibp, crown_point)) = losses.filter(|(_, crown)| crown.loss > 0.0) else { continue };
+            let Some((ibp, crown_point)) = losses else { continue };
             let (model, a, b) = (&crown.model, number(ibp.loss), number(crown_point.loss));
             findings.push(match ibp.loss > crown_point.loss {
-                true => format!(
-                    "{model}: at λ = 1 CROWN takes the loss from {a} to {b}, {} times less.",
-                    number(ibp.loss / crown_point.loss)
-                ),
+                true => format!("{model}: at λ = 1 CROWN takes the loss from {a} down to {b}."),
                 false => format!("{model}: at λ = 1 CROWN's loss, {b}, is not below that of intervals, {a}."),
             });
         }

@@ -3,7 +3,7 @@
 use crate::analyze::Sample;
 use crate::certify::network::ReluNetwork;
 use crate::certify::property::Property;
-use crate::device::{Program, Session, read_f32};
+use crate::device::{Session, read_f32};
 use crate::error::Result;
 use crate::graph::{Graph, Plan};
 use crate::interval::{Bounds, small_box};

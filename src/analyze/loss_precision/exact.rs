@@ -103,13 +103,13 @@ impl<'a> Enclosures<'a> {
     pub async fn of(&mut self, session: &mut dyn Session, balls: &[Ball]) -> Result<Vec<Enclosure>> {
         let properties: Vec<Property> = balls.iter().map(|ball| self.claim(ball, 0.0)).collect();
         let attacked = self.attacker.strongest(session, &properties, self.settings.seed).await?;
-        let begin = |(ball, attacked): (&'_ Ball, attack::Strongest)| {
-            Search::new(self.network, ball, attacked.point, self.settings.tolerance)
-        };
-        let mut searches: Vec<Search<'_>> = balls.iter().zip(attacked).map(begin).collect();
+        let tolerance = self.settings.tolerance;
+        let mut searches: Vec<Search<'_>> = Vec::with_capacity(balls.len());
+        for (ball, attacked) in balls.iter().zip(attacked) {
+            searches.push(Search::new(self.network, ball, attacked.point, tolerance));
+        }
         loop {
-            let open: Vec<usize> =
-                (0..searches.len()).filter(|&i| searches[i].is_open(self.settings.tolerance)).collect();
+            let open: Vec<usize> = (0..searches.len()).filter(|&i| searches[i].is_open(tolerance)).collect();
             if open.is_empty() {
                 break;
             }
@@ -117,13 +117,13 @@ impl<'a> Enclosures<'a> {
                 .iter()
                 .map(|&i| {
                     let search = &searches[i];
-                    let property = self.claim(search.ball, search.threshold(self.settings.tolerance));
+                    let property = self.claim(search.ball, search.threshold(tolerance));
                     Claim { property, point: Some(search.found.point.clone()) }
                 })
                 .collect();
             let outcomes = self.cascade.run(session, &claims).await?;
             for (&i, outcome) in open.iter().zip(outcomes) {
-                let (search, tolerance) = (&mut searches[i], self.settings.tolerance);
+                let search = &mut searches[i];
                 let threshold = search.threshold(tolerance);
                 search.found.claims += 1;
                 match (outcome.verdict, outcome.counter_example) {
