@@ -63,6 +63,8 @@ struct Search<'b> {
     ball: &'b Ball,
     found: Enclosure,
     step: f64,
+    /// Nothing is left to be asked.
+    ended: bool,
 }
 
 /// Finds exact values on one network.
@@ -109,7 +111,7 @@ impl<'a> Enclosures<'a> {
             searches.push(Search::new(self.network, ball, attacked.point, tolerance));
         }
         loop {
-            let open: Vec<usize> = (0..searches.len()).filter(|&i| searches[i].is_open(tolerance)).collect();
+            let open: Vec<usize> = (0..searches.len()).filter(|&i| !searches[i].ended).collect();
             if open.is_empty() {
                 break;
             }
@@ -124,22 +126,26 @@ impl<'a> Enclosures<'a> {
             let outcomes = self.cascade.run(session, &claims).await?;
             for (&i, outcome) in open.iter().zip(outcomes) {
                 let search = &mut searches[i];
-                let threshold = search.threshold(tolerance);
+                let (threshold, aimed) = (search.threshold(tolerance), search.aimed(tolerance));
                 search.found.claims += 1;
                 match (outcome.verdict, outcome.counter_example) {
                     (Verdict::Certified, _) => {
                         search.found.upper = Some(threshold);
-                        search.step = 0.5 * (threshold - search.found.lower);
+                        search.step = 0.5 * aimed;
+                        // The difference of the bounds themselves carries rounding.
+                        search.ended = aimed <= tolerance;
                     }
                     (Verdict::Falsified, Some(point)) => {
                         // Rounding of the f64 evaluation must not stop the search where it is.
                         search.raise(self.network, point);
                         search.found.lower = search.found.lower.max(threshold);
                         search.step *= 2.0;
+                        search.ended = search.found.upper.is_some_and(|u| u - search.found.lower <= tolerance);
                     }
                     (_, _) => {
                         let reason = outcome.open.map_or("no verdict".to_string(), |open| open.reason);
                         search.found.open = Some(reason);
+                        search.ended = true;
                     }
                 }
             }
@@ -166,7 +172,7 @@ impl<'b> Search<'b> {
     fn new(network: &ReluNetwork, ball: &'b Ball, strongest: Vec<f64>, tolerance: f64) -> Search<'b> {
         let attack = greatest_margin(&network.evaluate(&strongest), ball.label);
         let found = Enclosure { lower: attack, upper: None, open: None, point: strongest, attack, claims: 0 };
-        let mut search = Search { ball, found, step: tolerance };
+        let mut search = Search { ball, found, step: tolerance, ended: false };
         ball.points.iter().for_each(|point| search.raise(network, point.clone()));
         search
     }
@@ -179,13 +185,14 @@ impl<'b> Search<'b> {
         }
     }
 
-    fn is_open(&self, tolerance: f64) -> bool {
-        self.found.open.is_none() && self.found.upper.is_none_or(|upper| upper - self.found.lower > tolerance)
+    /// How far above the lower bound the next claim is: by a tolerance at least, below the upper bound.
+    fn aimed(&self, tolerance: f64) -> f64 {
+        let middle = self.found.upper.map_or(f64::INFINITY, |upper| 0.5 * (upper - self.found.lower));
+        self.step.min(middle).max(tolerance)
     }
 
-    /// The margin that the next claim says no point reaches: above the lower bound by a tolerance at least, below the upper bound.
+    /// The margin that the next claim says no point reaches.
     fn threshold(&self, tolerance: f64) -> f64 {
-        let middle = self.found.upper.map_or(f64::INFINITY, |upper| 0.5 * (upper - self.found.lower));
-        self.found.lower + self.step.min(middle).max(tolerance)
+        self.found.lower + self.aimed(tolerance)
     }
 }
