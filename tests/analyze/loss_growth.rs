@@ -144,7 +144,7 @@ fn words_figure_and_sheet_say_the_numbers() {
         "sabr, second: the IBP loss is 0.1 at λ = 0, 7.6 at 0.5 and 30.1 at 1; twice the radius adds 4 times as much, more",
         "ibp-run: at λ = 1 CROWN's loss, 2.1, is not below that of intervals, 1.1.",
         "sabr, second: at λ = 1 CROWN takes the loss from 30.1 down to 3.1.",
-        "ibp-run at its λ = 1 1.1, sabr, second at its λ = 0.25 1.975.",
+        "ibp-run 1.1 at λ = 1, sabr, second 1.975 at λ = 0.25.",
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }

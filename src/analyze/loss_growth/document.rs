@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Bound, Curve, LossGrowth};
+use super::{Bound, Curve, LossGrowth, Setting};
 use crate::analyze::{Document, Sheet, Table};
 use crate::figure::{Axis, Chart, Dot, Figure, Mark, Series, number};
 use crate::numbers::{count, radius};
@@ -108,7 +108,7 @@ impl LossGrowth {
         }
         let own = self.of(Bound::Ibp).filter_map(|curve| {
             let lambda = curve.own_lambda?;
-            Some(format!("{} at its λ = {} {}", curve.model, number(lambda), number(curve.at(lambda)?.loss)))
+            Some(format!("{} {} at λ = {}", curve.model, number(curve.at(lambda)?.loss), number(lambda)))
         });
         let own: Vec<String> = own.collect();
         if !own.is_empty() {
@@ -160,8 +160,8 @@ impl LossGrowth {
             }
             Chart {
                 title: format!("{} bounds", bound.name()),
-                x: Axis::linear("λ, radius of the box relative to ε", "").within(0.0, f64::INFINITY),
-                y: Axis::logarithmic("mean robust loss", "nats"),
+                x: Axis::linear("λ, radius of the box relative to ε", "").within(0.0, Setting::GREATEST),
+                y: Axis::logarithmic("robust loss", "nats"),
                 equal_axes: false,
                 series,
             }
