@@ -2,7 +2,7 @@
 
 mod exact;
 mod figure;
-mod results;
 mod loss_growth;
 mod loss_precision;
+mod results;
 mod small;

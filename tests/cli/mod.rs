@@ -4,6 +4,7 @@
 mod analyze_exact;
 mod analyze_results;
 mod analyze_loss;
+mod analyze_results;
 mod attack;
 mod bench;
 mod certify;
