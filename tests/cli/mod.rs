@@ -2,7 +2,6 @@
 //! device, with runs of a few steps on the embedded dataset.
 
 mod analyze_exact;
-mod analyze_results;
 mod analyze_loss;
 mod analyze_results;
 mod attack;
