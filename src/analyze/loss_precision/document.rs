@@ -119,11 +119,8 @@ impl LossPrecision {
         ));
         let trained = [(Approximation::Ibp, ibp), (Approximation::Sabr, sabr), (Approximation::Pgd, pgd)];
         if let Some((closest, errors)) = trained.into_iter().min_by(|a, b| a.1.absolute.total_cmp(&b.1.absolute)) {
-            let name_of = closest.name();
-            findings.push(format!(
-                "{name}: the closest of the three is the {name_of}, off by {:.3} on average.",
-                errors.absolute
-            ));
+            let (closest, off) = (closest.name(), errors.absolute);
+            findings.push(format!("{name}: closest of these three, off by {off:.3} on average: {closest}."));
         }
         findings
     }
@@ -156,13 +153,14 @@ impl LossPrecision {
             name: String::new(),
             caption: format!(
                 "Errors of IBP over the ball, of SABR's small box (λ = {}) and of the training attack against the exact worst-case margin of each {} image of {}, ε = {}: a \
-                 histogram for each network. Right of 0 the worst case is overestimated, left of it underestimated.",
+                 histogram for each network. Right of 0 the worst case is overestimated, left of it underestimated; the \
+                 outermost bars hold what lies beyond them.",
                 self.lambda,
                 self.split,
                 self.dataset,
                 radius(self.epsilon)
             ),
-            columns: charts.len().clamp(1, 2),
+            columns: if charts.len() == 3 { 3 } else { charts.len().clamp(1, 2) },
             charts,
         }
     }

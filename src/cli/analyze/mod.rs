@@ -14,20 +14,20 @@ use smallbox::error::Result;
 pub enum Command {
     /// Show the exact image of a box under each layer of networks of two inputs, beside interval bounds, attack and small box
     Exact(exact::Args),
-    /// Natural against certified accuracy of runs, beside what was published for the same dataset and ε
-    Results(results::Args),
     /// The robust loss against the size of the box, by intervals and by linear relaxation, of networks side by side
     LossGrowth(loss_growth::Args),
     /// What training methods take for the worst case of an image against the exact one, by complete verification: for small networks
     LossPrecision(loss_precision::Args),
+    /// Natural against certified accuracy of runs, beside what was published for the same dataset and ε
+    Results(results::Args),
 }
 
 /// Runs one analysis.
 pub fn run(command: &Command) -> Result<()> {
     match command {
         Command::Exact(args) => exact::run(args),
-        Command::Results(args) => results::run(args),
         Command::LossGrowth(args) => loss_growth::run(args),
         Command::LossPrecision(args) => loss_precision::run(args),
+        Command::Results(args) => results::run(args),
     }
 }
