@@ -65,6 +65,7 @@ fn wrong_inputs_get_one_line() {
     train(folder.path(), &["--config", "flat.toml", "--out", "flat", "--method", "std"]).text();
     train(folder.path(), &["--arch", "cnn-tiny", "--out", "run"]).text();
     train(folder.path(), &["--arch", "cnn-tiny", "--out", "other", "--epsilon", "0.2"]).text();
+    train(folder.path(), &["--dataset", "plane", "--out", "plane"]).text();
     for command in ["loss-growth", "loss-precision"] {
         let analyze =
             |more: &[&str]| smallbox(folder.path(), &[&["analyze", command, "--device", "cpu"], more].concat());
@@ -74,6 +75,7 @@ fn wrong_inputs_get_one_line() {
         analyze(&["run", "run"]).assert_error(2, &["run", "twice"]);
         analyze(&["run", "other"]).assert_error(2, &["epsilon", "0.1", "0.2"]);
         analyze(&["run", "--epsilon", "-1"]).assert_error(3, &["epsilon = -1"]);
+        analyze(&["run", "plane"]).assert_error(2, &["dataset embedded", "plane"]);
         analyze(&["none"]).assert_error(3, &["none"]);
     }
     let precision = |option: &str, value: &str| {
