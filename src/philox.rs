@@ -21,6 +21,8 @@ pub mod purpose {
     pub const INITIAL_WEIGHTS: u32 = 3;
     /// Samples of the dataset `plane`: `stream` = index in the split, `hi` = split.
     pub const PLANE_SAMPLE: u32 = 4;
+    /// Random images that an analysis looks at: `stream` = index of the image.
+    pub const ANALYSIS_IMAGE: u32 = 5;
     /// Views of training images: `stream` = index of the sample, `hi` = low word of the epoch, and the high word beside this
     /// number.
     pub const AUGMENTATION: u32 = 1 << 30;

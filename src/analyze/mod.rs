@@ -6,10 +6,14 @@
 
 pub mod document;
 pub mod exact;
+pub mod growth;
 pub mod loss_growth;
 pub mod loss_precision;
+mod points;
+pub mod regularisation;
 pub mod results;
 mod sample;
 
 pub use document::{Document, Sheet, Table};
+pub use points::{Attack, attacked, random};
 pub use sample::Sample;

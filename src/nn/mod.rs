@@ -321,6 +321,11 @@ impl<'a> Bound<'a> {
         Ok(TrainingPass { logits: h, statistics, positions })
     }
 
+    /// The box behind layer `index` alone, for the box that enters it.
+    pub fn propagate_layer(&self, graph: &mut Graph, index: usize, input: Interval) -> Result<Interval> {
+        self.network.layers[index].propagate(graph, input, &mut self.operands_from(index))
+    }
+
     /// The box after all layers but the last.
     pub fn propagate(&self, graph: &mut Graph, input: Interval) -> Result<Propagated> {
         self.propagate_shrunk(graph, input, 1.0)

@@ -2,7 +2,10 @@
 
 mod exact;
 mod figure;
+mod growth;
 mod loss_growth;
 mod loss_precision;
+mod nets;
+mod regularisation;
 mod results;
 mod small;

@@ -2,7 +2,9 @@
 //! device, with runs of a few steps on the embedded dataset.
 
 mod analyze_exact;
+mod analyze_growth;
 mod analyze_loss;
+mod analyze_regularisation;
 mod analyze_results;
 mod attack;
 mod bench;
