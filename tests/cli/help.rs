@@ -21,6 +21,8 @@ fn every_subcommand_has_help_on_the_standard_output() {
         &["report"],
         &["analyze"],
         &["analyze", "exact"],
+        &["analyze", "growth"],
+        &["analyze", "regularisation"],
         &["analyze", "results"],
         &["devices"],
         &["data"],
