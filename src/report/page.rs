@@ -28,7 +28,7 @@ pub fn page(runs: &[ReportedRun], analyses: &[ReportedAnalysis]) -> String {
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n\
          <style>\n{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
     );
-    if !analyses.is_empty() {
+    if analyses.len() > usize::from(runs.is_empty()) {
         html += &contents(runs, analyses);
     }
     if !runs.is_empty() {

@@ -308,7 +308,7 @@ fn analyses_stand_on_the_page_in_their_order() {
     // Without runs, and a single one.
     smallbox(folder.path(), &["report", "--analyses", "alone.json", "--out", "r.html"]).text();
     let html = page(folder.path(), "r.html");
-    assert_eq!(assert_stands_alone(&html, &["section", "h2"]), [1, 1]);
+    assert_eq!(assert_stands_alone(&html, &["section", "h2", "nav"]), [1, 1, 0]);
     assert!(html.contains("<title>smallbox: Loss</title>") && !html.contains("Accuracies on the test split"));
 }
 
