@@ -35,7 +35,7 @@ impl LossPrecision {
                 self.lambda
             ),
             format!(
-                "The strong attack of the table is {}: what is left below the exact value by an attack that is not bound to the cost of training.",
+                "The strong attack of the table, {}, shows what an attack misses that is not bound to the cost of training.",
                 self.attack
             ),
         ];
