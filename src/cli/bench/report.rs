@@ -51,10 +51,8 @@ const PASSES: usize = 3;
 /// Measures all and writes the file.
 pub fn run(args: &Args) -> Result<()> {
     args.device.set_threads()?;
-    let mut session = args.device.open_traced()?;
-    let session = session.as_mut();
     let mut meter = Meter::new(args.quiet);
-    let result = report(args, session, &mut meter);
+    let result = report(args, &mut meter);
     meter.finish();
     let report = result?;
     let mut text = serde_json::to_string_pretty(&report).expect("a JSON value is JSON");
@@ -63,15 +61,18 @@ pub fn run(args: &Args) -> Result<()> {
     output::print(&format!("{}\n", summary(&args.out, &report)))
 }
 
-fn report(args: &Args, session: &mut dyn Session, meter: &mut Meter) -> Result<Value> {
+fn report(args: &Args, meter: &mut Meter) -> Result<Value> {
+    let mut session = args.device.open_traced()?;
+    let info = session.device().clone();
     // A device that computes wrongly is worth a report all the same.
-    let test = devices::verdict(&pollster::block_on(self_test::run(session)));
+    let test = devices::verdict(&pollster::block_on(self_test::run(session.as_mut())));
     meter.line(&format!("self-test {test}"));
-    let roofs = pollster::block_on(Roofs::measure(session))?;
+    let roofs = pollster::block_on(Roofs::measure(session.as_mut()))?;
     let chosen = kernels::choose(&[])?;
     let wanted = |name: &str| !args.small || !name.contains("64x64x28x28") && !name.contains("cnn7");
     let chosen: Vec<_> = chosen.into_iter().filter(|case| wanted(case.name())).collect();
-    let kernels = kernels::measure(session, &chosen, args.time, &roofs, meter)?;
+    let kernels = kernels::measure(session.as_mut(), &chosen, args.time, &roofs, meter)?;
+    drop(session);
     let steps: &[(MethodKind, &str, usize)] = match args.small {
         true => &[(MethodKind::Std, "cnn3", 32), (MethodKind::Sabr, "cnn3", 32)],
         false => &[(MethodKind::Std, "cnn3", 256), (MethodKind::Sabr, "cnn3", 256), (MethodKind::Sabr, "cnn7", 64)],
@@ -80,11 +81,11 @@ fn report(args: &Args, session: &mut dyn Session, meter: &mut Meter) -> Result<V
     for (done, &(method, arch, batch)) in steps.iter().enumerate() {
         meter.set("steps", done as u64, steps.len() as u64, &format!("{} {arch}", method.name()));
         let config = Config { arch: arch.into(), method, batch, ..Config::default() }.resolve()?;
-        of_steps.push(step::measure(session, &config, 1, STEPS)?.row());
+        // A session of its own: networks of one session share the names of their parameters.
+        of_steps.push(step::measure(args.device.open_or(None)?.as_mut(), &config, 1, STEPS)?.row());
     }
     meter.line("bounds");
-    let crown = crown(session)?;
-    let (info, memory) = (session.device(), session.memory());
+    let crown = crown(args.device.open_or(None)?.as_mut())?;
     Ok(json!({
         "format": "smallbox bench report 1",
         "version": env!("CARGO_PKG_VERSION"),
@@ -102,7 +103,6 @@ fn report(args: &Args, session: &mut dyn Session, meter: &mut Meter) -> Result<V
         "kernels": kernels,
         "steps": of_steps,
         "crown": crown,
-        "memory": memory,
         "peak_rss_bytes": machine::peak_rss_bytes(),
     }))
 }

@@ -115,7 +115,7 @@ impl Measured {
         json!({
             "name": self.name, "median_ms": 1e3 * self.median, "min_ms": 1e3 * self.best, "gflops": self.gflops(),
             "gbytes_per_s": self.cost.bytes as f64 / self.median / 1e9, "of_roof": null,
-            "samples_per_second": self.samples_per_second(),
+            "samples_per_second": self.samples_per_second(), "peak_bytes": self.peak,
         })
     }
 }
