@@ -49,7 +49,7 @@ pub fn run(args: &Args) -> Result<()> {
     let baseline = args.gate.read(session.device())?;
     let roofs = pollster::block_on(Roofs::measure(session))?;
     let mut meter = Meter::new(args.quiet);
-    let rows = measure(session, &chosen, args.time, &roofs, &mut meter);
+    let rows = measure_all(session, &chosen, args.time, &roofs, &mut meter);
     meter.finish();
     let rows = rows?;
     let device = session.device();
@@ -80,7 +80,7 @@ pub fn choose(parts: &[String]) -> Result<Vec<Case>> {
 }
 
 /// One row per case.
-pub fn measure(
+fn measure_all(
     session: &mut dyn Session,
     cases: &[Case],
     time: Duration,
@@ -90,19 +90,24 @@ pub fn measure(
     let mut rows = Vec::with_capacity(cases.len());
     for (done, case) in cases.iter().enumerate() {
         meter.set("kernels", done as u64, cases.len() as u64, case.name());
-        let kernel = case.compile(session)?;
-        let seconds = pollster::block_on(kernel.sample(session, time))?;
-        let (cost, median) = (kernel.cost(), quantile(&seconds, 0.5));
-        let least = roofs.least(cost);
-        rows.push(json!({
-            "name": case.name(), "median_ms": 1e3 * median, "min_ms": 1e3 * seconds[0], "p95_ms": 1e3 * quantile(&seconds, 0.95),
-            "runs": seconds.len(), "gflops": cost.flops as f64 / median / 1e9, "gbytes_per_s": cost.bytes as f64 / median / 1e9,
-            "of_roof": least.compute.max(least.memory) / median, "bound_by": least.bound(),
-            "flops": cost.flops, "bytes": cost.bytes,
-        }));
-        kernel.release(session);
+        rows.push(measure(session, case, time, roofs)?);
     }
     Ok(rows)
+}
+
+/// The row of a case.
+pub fn measure(session: &mut dyn Session, case: &Case, time: Duration, roofs: &Roofs) -> Result<Value> {
+    let kernel = case.compile(session)?;
+    let seconds = pollster::block_on(kernel.sample(session, time))?;
+    let (cost, median) = (kernel.cost(), quantile(&seconds, 0.5));
+    let least = roofs.least(cost);
+    kernel.release(session);
+    Ok(json!({
+        "name": case.name(), "median_ms": 1e3 * median, "min_ms": 1e3 * seconds[0], "p95_ms": 1e3 * quantile(&seconds, 0.95),
+        "runs": seconds.len(), "gflops": cost.flops as f64 / median / 1e9, "gbytes_per_s": cost.bytes as f64 / median / 1e9,
+        "of_roof": least.compute.max(least.memory) / median, "bound_by": least.bound(),
+        "flops": cost.flops, "bytes": cost.bytes,
+    }))
 }
 
 fn text(rows: &[Value]) -> String {

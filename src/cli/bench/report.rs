@@ -39,7 +39,8 @@ pub struct Args {
     quiet: bool,
 }
 
-/// Images and ε of the bounds.
+/// The bounds: their row, images, images at once, ε.
+const CROWN_NAME: &str = "crown/cnn3 first weights";
 const CROWN_IMAGES: usize = 32;
 const CROWN_BATCH: usize = 16;
 const CROWN_EPSILON: f64 = 0.02;
@@ -71,7 +72,11 @@ fn report(args: &Args, meter: &mut Meter) -> Result<Value> {
     let chosen = kernels::choose(&[])?;
     let wanted = |name: &str| !args.small || !name.contains("64x64x28x28") && !name.contains("cnn7");
     let chosen: Vec<_> = chosen.into_iter().filter(|case| wanted(case.name())).collect();
-    let kernels = kernels::measure(session.as_mut(), &chosen, args.time, &roofs, meter)?;
+    let mut of_kernels = Vec::with_capacity(chosen.len());
+    for (done, case) in chosen.iter().enumerate() {
+        meter.set("kernels", done as u64, chosen.len() as u64, case.name());
+        of_kernels.push(or_error(case.name(), kernels::measure(session.as_mut(), case, args.time, &roofs)));
+    }
     drop(session);
     let steps: &[(MethodKind, &str, usize)] = match args.small {
         true => &[(MethodKind::Std, "cnn3", 32), (MethodKind::Sabr, "cnn3", 32)],
@@ -82,10 +87,11 @@ fn report(args: &Args, meter: &mut Meter) -> Result<Value> {
         meter.set("steps", done as u64, steps.len() as u64, &format!("{} {arch}", method.name()));
         let config = Config { arch: arch.into(), method, batch, ..Config::default() }.resolve()?;
         // A session of its own: networks of one session share the names of their parameters.
-        of_steps.push(step::measure(args.device.open_or(None)?.as_mut(), &config, 1, STEPS)?.row());
+        let measured = step::measure(args.device.open_or(None)?.as_mut(), &config, 1, STEPS);
+        of_steps.push(or_error(&step::row_name(&config), measured.map(|measured| measured.row())));
     }
     meter.line("bounds");
-    let crown = crown(args.device.open_or(None)?.as_mut())?;
+    let crown = or_error(CROWN_NAME, crown(args.device.open_or(None)?.as_mut()));
     Ok(json!({
         "format": "smallbox bench report 1",
         "version": env!("CARGO_PKG_VERSION"),
@@ -100,11 +106,16 @@ fn report(args: &Args, meter: &mut Meter) -> Result<Value> {
         "self_test": test,
         "small": args.small,
         "roofs": roofs_document(&roofs),
-        "kernels": kernels,
+        "kernels": of_kernels,
         "steps": of_steps,
         "crown": crown,
         "peak_rss_bytes": machine::peak_rss_bytes(),
     }))
+}
+
+/// A row; where something was in the way, with that instead of times: the rest of a report is worth having all the same.
+fn or_error(name: &str, row: Result<Value>) -> Value {
+    row.unwrap_or_else(|error| json!({ "name": name, "error": error.to_string() }))
 }
 
 /// What `devices --json` says about the device.
@@ -123,13 +134,16 @@ fn crown(session: &mut dyn Session) -> Result<Value> {
     let network = ReluNetwork::from_model(&network, &initial_values(&network, false, 0))?;
     let images = dataset.test.len().min(CROWN_IMAGES);
     let properties: Vec<_> = (0..images).map(|index| claim(&dataset.test, index, CROWN_EPSILON).property).collect();
-    Ok(crown::measure(session, &network, &properties, CROWN_BATCH, PASSES)?.row("crown/cnn3 first weights"))
+    Ok(crown::measure(session, &network, &properties, CROWN_BATCH, PASSES)?.row(CROWN_NAME))
 }
 
 fn summary(out: &Path, report: &Value) -> String {
     let rows = |key: &str| report[key].as_array().map_or(0, Vec::len);
+    let all = ["kernels", "steps"].into_iter().filter_map(|key| report[key].as_array()).flatten();
+    let failed = all.chain([&report["crown"]]).filter(|row| !row["error"].is_null()).count();
+    let failed = if failed == 0 { String::new() } else { format!("; {failed} of these failed, see \"error\" there") };
     format!(
-        "{}: {} ({}), self-test {}, {} kernels, {} steps, bounds",
+        "{}: {} ({}), self-test {}, {} kernels, {} steps, bounds{failed}",
         out.display(),
         report["device_name"].as_str().unwrap_or_default(),
         report["driver"].as_str().unwrap_or_default(),
@@ -137,4 +151,24 @@ fn summary(out: &Path, report: &Value) -> String {
         rows("kernels"),
         rows("steps")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use smallbox::error::Error;
+
+    use super::*;
+
+    #[test]
+    fn what_failed_is_said() {
+        let rows = |failed: bool| {
+            let row = match failed {
+                true => or_error("a", Err(Error::device("gpu:0", "out of memory for slot"))),
+                false => or_error("a", Ok(json!({ "name": "a", "median_ms": 1.0 }))),
+            };
+            summary(Path::new("r.json"), &json!({ "kernels": [row], "steps": [], "crown": {} }))
+        };
+        assert!(rows(true).contains("1 of these failed"), "{}", rows(true));
+        assert!(!rows(false).contains("failed"), "{}", rows(false));
+    }
 }
