@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use smallbox::device::{Clock, Session};
+use smallbox::device::Session;
 use smallbox::error::Result;
 use smallbox::formats::atomic::write_atomically;
 use smallbox::profile::{By, Profile, Roofs, Row, timeline};
@@ -121,17 +121,6 @@ pub fn run(args: &Args) -> Result<()> {
     }
 }
 
-/// Words about a clock.
-fn clock(clock: Option<Clock>) -> &'static str {
-    match clock {
-        Some(Clock::Timestamps) => "times by the device's timestamps, one compute pass per launch",
-        Some(Clock::Waits) => {
-            "this device writes no timestamps: times by the host's clock, each launch submitted alone and waited for"
-        }
-        Some(Clock::Host) | None => "times by the host's clock around each call",
-    }
-}
-
 fn rate(per_second: f64) -> String {
     let value = per_second / 1e9;
     if value == 0.0 { "–".to_string() } else { format!("{value:.1}") }
@@ -182,7 +171,7 @@ fn text(session: &dyn Session, profile: &Profile, rows: &[Row], measured: &Measu
         measured.name,
         device.id,
         device.name,
-        clock(profile.clock()),
+        roofs.clock.words(),
         profile.runs().len(),
         table(&sides, &cells),
         milliseconds(times.launches),

@@ -15,6 +15,19 @@ pub enum Clock {
     Waits,
 }
 
+impl Clock {
+    /// What it measures, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Clock::Host => "times by the host's clock around each call",
+            Clock::Timestamps => "times by the device's timestamps, one compute pass per launch",
+            Clock::Waits => {
+                "this device writes no timestamps: times by the host's clock, each launch submitted alone and waited for"
+            }
+        }
+    }
+}
+
 /// A stretch of time in seconds since the run began.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Span {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::device::{Feed, Program, RunTrace, Session};
+use crate::device::{Clock, Feed, Program, RunTrace, Session};
 use crate::error::Result;
 use crate::graph::{Cost, Graph, Plan};
 use crate::ops;
@@ -37,6 +37,8 @@ pub struct Stream {
 /// The limits of one device.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Roofs {
+    /// Where the times of the device come from.
+    pub clock: Clock,
     /// Floating-point operations per second of independent multiply-adds in registers, a multiply-add counted as two.
     pub flops_per_second: f64,
     /// Streams, by rising size: what fits in a cache is faster.
@@ -119,8 +121,8 @@ impl Roofs {
         for bytes in STREAM_BYTES.into_iter().filter(|&bytes| bytes <= most.max(STREAM_BYTES[0])) {
             streams.push(Stream { bytes, bytes_per_second: stream(session, bytes).await? });
         }
-        let launch_seconds = launch(session).await?;
-        Ok(Roofs { flops_per_second: peak(session, launch_seconds).await?, streams, launch_seconds })
+        let (launch_seconds, clock) = launch(session).await?;
+        Ok(Roofs { clock, flops_per_second: peak(session, launch_seconds).await?, streams, launch_seconds })
     }
 
     /// Bytes per second that nothing of `bytes` bytes exceeds: the best stream of the next smaller size or any larger one.
@@ -211,8 +213,8 @@ async fn stream(session: &mut dyn Session, bytes: u64) -> Result<f64> {
     Ok((bytes as f64 / copied).max(bytes as f64 / 2.0 / read))
 }
 
-/// Seconds per launch of kernels over 64 words, one after the other.
-async fn launch(session: &mut dyn Session) -> Result<f64> {
+/// Seconds per launch of kernels over 64 words, one after the other, and by which clock.
+async fn launch(session: &mut dyn Session) -> Result<(f64, Clock)> {
     let mut g = Graph::new();
     let mut x = g.input("x", TensorType::f32([64]))?;
     let y = g.input("y", TensorType::f32([64]))?;
@@ -225,8 +227,9 @@ async fn launch(session: &mut dyn Session) -> Result<f64> {
     let words = [0.5f32; 64];
     let feeds: [Feed<'_>; 2] = [("x", bytemuck::cast_slice(&words)), ("y", bytemuck::cast_slice(&words))];
     let seconds = best(session, program, &feeds, |trace| trace.busy() + trace.gaps()).await?;
+    let clock = session.run_traced(program, &feeds).await?.clock;
     session.release(program);
-    Ok(seconds / CHAIN as f64)
+    Ok((seconds / CHAIN as f64, clock))
 }
 
 #[cfg(test)]
@@ -236,6 +239,7 @@ mod tests {
     fn roofs() -> Roofs {
         let stream = |bytes, bytes_per_second| Stream { bytes, bytes_per_second };
         Roofs {
+            clock: Clock::Host,
             flops_per_second: 1e9,
             streams: vec![stream(1_000, 5e9), stream(1_000_000, 8e9), stream(1_000_000_000, 2e9)],
             launch_seconds: 1e-6,

@@ -224,7 +224,7 @@ mod tests {
         ];
         let mut profile = Profile::new(launches);
         let streams = vec![Stream { bytes: 1, bytes_per_second: 4e9 }];
-        let roofs = Roofs { flops_per_second: 2e9, streams, launch_seconds: 1e-6 };
+        let roofs = Roofs { clock: Clock::Host, flops_per_second: 2e9, streams, launch_seconds: 1e-6 };
         assert!(profile.rows(By::Kernel, &roofs).is_empty());
         profile.add(run(&[3.0, 4.0, 2.0, 0.5]));
         profile.add(run(&[5.0, 4.0, 2.0, 0.5]));

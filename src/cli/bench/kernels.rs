@@ -58,9 +58,10 @@ pub fn run(args: &Args) -> Result<()> {
         "roofs": roofs_document(&roofs), "rows": rows,
     });
     let head = format!(
-        "{} ({}): multiply-adds {:.1} GFLOP/s, memory {:.1} GB/s, {:.2} µs a launch\n\n",
+        "{} ({}); {}; multiply-adds {:.1} GFLOP/s, memory {:.1} GB/s, {:.2} µs a launch\n\n",
         device.id,
         device.name,
+        roofs.clock.words(),
         roofs.flops_per_second / 1e9,
         roofs.memory_bytes_per_second() / 1e9,
         1e6 * roofs.launch_seconds

@@ -43,6 +43,7 @@ pub fn run(command: &Command) -> Result<()> {
 pub fn roofs_document(roofs: &Roofs) -> Value {
     let stream = |s: &smallbox::profile::Stream| json!({ "bytes": s.bytes, "gbytes_per_s": s.bytes_per_second / 1e9 });
     json!({
+        "clock": roofs.clock,
         "gflops": roofs.flops_per_second / 1e9,
         "gbytes_per_s": roofs.memory_bytes_per_second() / 1e9,
         "streams": roofs.streams.iter().map(stream).collect::<Vec<_>>(),
