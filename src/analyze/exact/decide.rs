@@ -17,8 +17,7 @@ pub struct Decided<'a> {
 /// The parts of every linear region that have one class.
 pub fn decisions<'a>(regions: &'a Regions<'_>) -> Vec<Decided<'a>> {
     let mut parts = Vec::new();
-    for cell in regions.cells() {
-        let outputs = regions.lines(cell, regions.output());
+    for (cell, outputs) in regions.mapped() {
         for (class, line) in outputs.iter().enumerate() {
             let others = outputs.iter().enumerate().filter(|&(other, _)| other != class);
             let mut left = Some(cell.polygon.clone());
@@ -55,8 +54,7 @@ pub struct Least {
 /// The least margin z_label − max z_other over the whole box: margins are affine on every linear region, so it lies at a corner of one.
 pub fn least_margin(regions: &Regions<'_>, label: usize) -> Least {
     let mut least = Least { margin: f64::INFINITY, at: regions.whole.corners()[0], rival: usize::from(label == 0) };
-    for cell in regions.cells() {
-        let outputs = regions.lines(cell, regions.output());
+    for (cell, outputs) in regions.mapped() {
         let rivals = outputs.iter().enumerate().filter(|&(class, _)| class != label);
         for (rival, line) in rivals {
             let margin = outputs[label].minus(line);

@@ -30,6 +30,8 @@ pub struct Regions<'a> {
     pub whole: Polygon,
     /// The parts up to each ReLU layer and, last, of the whole network: what the first `k` layers leave affine is in `stages[k]`.
     pub stages: Vec<Vec<Cell>>,
+    /// The map of each output, for each part of the whole network.
+    outputs: Vec<Vec<Line>>,
 }
 
 /// Refuses a network whose inputs are not the two coordinates of a plane, or that tells no classes apart.
@@ -55,7 +57,7 @@ impl<'a> Regions<'a> {
         check(network)?;
         let whole = Polygon::rectangle(lower, upper);
         let first = vec![Cell { polygon: whole.clone(), active: Vec::new() }];
-        let mut regions = Regions { network, relus: network.relus(), whole, stages: vec![first] };
+        let mut regions = Regions { network, relus: network.relus(), whole, stages: vec![first], outputs: Vec::new() };
         for layer in 0..regions.relus.len() {
             let before = network.nodes()[regions.relus[layer]].inputs[0];
             let mut next = Vec::new();
@@ -69,12 +71,18 @@ impl<'a> Regions<'a> {
             }
             regions.stages.push(next);
         }
+        regions.outputs = regions.cells().iter().map(|cell| regions.lines(cell, network.output())).collect();
         Ok(regions)
     }
 
     /// The parts of the whole network.
     pub fn cells(&self) -> &[Cell] {
         &self.stages[self.relus.len()]
+    }
+
+    /// The parts of the whole network, each with the maps of the outputs.
+    pub fn mapped(&self) -> impl Iterator<Item = (&Cell, &[Line])> {
+        self.cells().iter().zip(self.outputs.iter().map(Vec::as_slice))
     }
 
     /// The map of each element of `node` on `cell`, whose stage must not end before the node.
