@@ -76,6 +76,8 @@ pub enum Chosen {
     /// The first that all networks classify correctly, with a tenth of its ε box or more adversarial for the first network and none of it
     /// for the last.
     Telling,
+    /// The first that all networks classify correctly, with a tenth of its ε box or more adversarial for the first network.
+    Clear,
     /// The first that all networks classify correctly, with adversarial examples for the first network.
     Vulnerable,
     /// The first with adversarial examples that the first network classifies correctly.
@@ -120,21 +122,23 @@ pub struct Model {
 }
 
 /// Share of a box that can be seen.
-const CLEARLY: f64 = 0.1;
+const CLEAR: f64 = 0.1;
 /// Points of the dataset that are drawn.
 const DOTTED: usize = 300;
 
 /// The point to draw, of those that are counted.
 fn choose(known: &[Vec<Known>]) -> (usize, Chosen) {
     let points = || 0..known[0].len();
-    let all_right = |&i: &usize| known.iter().all(|of| of[i].correct());
-    let vulnerable = |&i: &usize| known[0][i].correct() && !known[0][i].robust();
-    let robust_last = |&i: &usize| known[known.len() - 1][i].robust();
-    let clearly = |&i: &usize| known[0][i].adversarial >= CLEARLY;
-    let telling = points().find(|i| all_right(i) && clearly(i) && robust_last(i)).map(|i| (i, Chosen::Telling));
-    let vulnerable_all = || points().find(|i| all_right(i) && vulnerable(i)).map(|i| (i, Chosen::Vulnerable));
-    let vulnerable_first = || points().find(vulnerable).map(|i| (i, Chosen::VulnerableFirst));
-    telling.or_else(vulnerable_all).or_else(vulnerable_first).unwrap_or((0, Chosen::First))
+    let all_right = |i: usize| known.iter().all(|of| of[i].correct());
+    let vulnerable = |i: usize| known[0][i].correct() && !known[0][i].robust();
+    let clear = |i: usize| all_right(i) && known[0][i].adversarial >= CLEAR;
+    let telling = |i: usize| clear(i) && known[known.len() - 1][i].robust();
+    let found = None
+        .or_else(|| points().find(|&i| telling(i)).map(|i| (i, Chosen::Telling)))
+        .or_else(|| points().find(|&i| clear(i)).map(|i| (i, Chosen::Clear)))
+        .or_else(|| points().find(|&i| all_right(i) && vulnerable(i)).map(|i| (i, Chosen::Vulnerable)))
+        .or_else(|| points().find(|&i| vulnerable(i)).map(|i| (i, Chosen::VulnerableFirst)));
+    found.unwrap_or((0, Chosen::First))
 }
 
 impl Exact {
@@ -181,5 +185,30 @@ impl Exact {
             models: models.collect::<Result<Vec<Model>>>()?,
             dotted: question.points[..question.counted.min(DOTTED)].to_vec(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A point that is right and robust, or of which `adversarial` is turned.
+    fn known(natural: f64, adversarial: f64) -> Known {
+        let exact = if adversarial > 0.0 { -1.0 } else { natural };
+        Known { natural, attacked: exact, exact, adversarial, interval: -2.0, small: -2.0 }
+    }
+
+    #[test]
+    fn the_point_drawn_is_the_most_telling_one() {
+        let (robust, hardly, clearly, wrong) = (known(1.0, 0.0), known(1.0, 0.05), known(1.0, 0.5), known(-1.0, 1.0));
+        let first = vec![robust, wrong, hardly, hardly, clearly, clearly, clearly];
+        let last = [robust, robust, wrong, robust, wrong, clearly, robust];
+        let chosen = |points: usize| choose(&[first[..points].to_vec(), last[..points].to_vec()]);
+        assert_eq!(chosen(7), (6, Chosen::Telling));
+        assert_eq!(chosen(6), (5, Chosen::Clear));
+        assert_eq!(chosen(5), (3, Chosen::Vulnerable));
+        assert_eq!(chosen(3), (2, Chosen::VulnerableFirst));
+        assert_eq!(chosen(2), (0, Chosen::First));
+        assert_eq!(choose(&[first]), (4, Chosen::Clear));
     }
 }

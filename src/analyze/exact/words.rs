@@ -38,6 +38,9 @@ impl Exact {
                 "the first that all networks classify correctly and of whose ε box a tenth or more is adversarial for the first network but nothing for \
                  the last; so it is no usual point, and the last table says what is usual"
             }
+            Chosen::Clear => {
+                "the first that all networks classify correctly and of whose ε box a tenth or more is adversarial for the first network"
+            }
             Chosen::Vulnerable => {
                 "the first that all networks classify correctly and that has adversarial examples for the first network"
             }

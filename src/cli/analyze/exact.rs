@@ -16,8 +16,8 @@ use crate::cli::progress::Meter;
 pub struct Args {
     #[command(flatten)]
     models: Options,
-    /// Draw point I of the split, counted from 0 `[default: the first that all networks classify correctly and that has adversarial
-    /// examples for the first network, if possible none for the last]`
+    /// Draw point I of the split, counted from 0 `[default: the first that all networks classify correctly and of whose ε box a tenth or
+    /// more is adversarial for the first network and nothing for the last; if there is none, less]`
     #[arg(long, value_name = "I", conflicts_with = "at")]
     index: Option<usize>,
     /// Draw the point (X, Y) of the unit square
