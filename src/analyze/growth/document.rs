@@ -114,7 +114,7 @@ impl Kind {
     }
 }
 
-fn of<'a>(model: &'a ModelGrowth, center: Center) -> impl Iterator<Item = &'a CenterGrowth> {
+fn of(model: &ModelGrowth, center: Center) -> impl Iterator<Item = &CenterGrowth> {
     model.centers.iter().filter(move |of| of.center == center)
 }
 
@@ -167,9 +167,9 @@ fn layer_table(growth: &Growth, model: &ModelGrowth) -> Table {
     let head = [
         "layer",
         &format!("uniform box, {small}"),
-        &format!("{large}"),
+        &large,
         &format!("as it arrives, {small}"),
-        &format!("{large}"),
+        &large,
         "mean of inputs",
         "deviation",
     ];

@@ -287,10 +287,11 @@ impl Affine {
     /// κ of uniform boxes of the radii `before`, by layer and size; for a ReLU nothing.
     async fn rates(&self, session: &mut dyn Session, before: &[Vec<f64>]) -> Result<Vec<Vec<f64>>> {
         let affine = || (0..before.len()).filter(|&layer| self.layers[layer]);
+        let radius = |layer: usize, size: usize| before[layer][size] as f32;
         let mut rates = vec![Vec::new(); before.len()];
         for size in 0..before[0].len() {
             let words: Vec<(String, [f32; 1])> =
-                affine().map(|layer| (radius_name(layer), [before[layer][size] as f32])).collect();
+                affine().map(|layer| (radius_name(layer), [radius(layer, size)])).collect();
             let feeds: Vec<(&str, &[u8])> =
                 words.iter().map(|(name, word)| (name.as_str(), bytemuck::cast_slice(word))).collect();
             session.run(self.program, &feeds)?;

@@ -8,6 +8,11 @@ use crate::error::{Error, Result};
 use crate::figure::{Axis, Chart, Figure, Mark, Point, Scale, Series, number};
 use crate::numbers::radius;
 
+/// A part of the states.
+type Share = fn(&States) -> f64;
+/// A size of a weight.
+type Size = fn(&LayerNorm) -> f64;
+
 const EXPLANATION: [&str; 3] = [
     "A ReLU is active where its input is positive and inactive where it is not. Over a box of images it is one or the other throughout, or \
      unstable: by interval bounds its input may have either sign. Unstable ReLUs are what makes bounds loose and verification hard. \
@@ -116,11 +121,12 @@ fn table(of: &Regularisation) -> Table {
     };
     for region in Region::ALL {
         let boxes = matches!(region, Region::SmallBox | Region::EpsilonBox);
-        let parts: [(&str, fn(States) -> f64); 3] =
+        let parts: [(&str, Share); 3] =
             [("active", |s| s.active), ("inactive", |s| s.inactive), ("unstable", |s| s.unstable)];
         for (what, part) in parts.into_iter().take(if boxes { 3 } else { 1 }) {
-            let cell =
-                |model: &ModelRegularisation| mean(model, region).map_or(String::new(), |states| percent(part(states)));
+            let cell = |model: &ModelRegularisation| {
+                mean(model, region).map_or(String::new(), |states| percent(part(&states)))
+            };
             row(format!("{}: {what} [%]", region.name()), &cell);
         }
     }
@@ -165,7 +171,7 @@ fn ranked(
 fn findings(of: &Regularisation) -> Vec<String> {
     let share = |value: f64| format!("{} %", percent(value));
     let order = if of.models.len() > 1 { ", rising" } else { "" };
-    let part = |region: Region, part: fn(States) -> f64| ranked(of, |model| mean(model, region).map(part), share);
+    let part = |region: Region, part: Share| ranked(of, |model| mean(model, region).map(|states| part(&states)), share);
     let mut findings = vec![
         format!("Unstable ReLUs over the ε box{order}: {}.", part(Region::EpsilonBox, |s| s.unstable)),
         format!("Unstable ReLUs over the box of λ·ε{order}: {}.", part(Region::SmallBox, |s| s.unstable)),
@@ -223,7 +229,7 @@ fn numbered(name: &str) -> Axis {
 }
 
 fn states_figure(of: &Regularisation) -> Figure {
-    let shares: [(&str, Region, fn(&States) -> f64); 6] = [
+    let shares: [(&str, Region, Share); 6] = [
         ("Images: active", Region::Natural, |s| s.active),
         ("PGD points: active", Region::Pgd, |s| s.active),
         ("Boxes of λ·ε: unstable", Region::SmallBox, |s| s.unstable),
@@ -288,7 +294,7 @@ fn distribution(cosines: &[Option<f64>]) -> Vec<Point> {
 }
 
 fn norms_figure(of: &Regularisation) -> Figure {
-    let sizes: [(&str, fn(&LayerNorm) -> f64); 3] =
+    let sizes: [(&str, Size); 3] =
         [("ℓ1 of weights", |l| l.l1), ("ℓ2 of weights", |l| l.l2), ("Largest row sum", |l| l.row_l1)];
     let charts = sizes.map(|(title, size)| {
         let values = |model: &ModelRegularisation| model.norms.layers.iter().map(size).collect();
