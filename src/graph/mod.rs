@@ -66,6 +66,8 @@ pub struct Graph {
     /// States that the program changes, with the value that holds their new content.
     pub(crate) updates: Vec<(Value, Value)>,
     named: HashMap<String, Value>,
+    /// Whether ops are pushed in their fast form.
+    fast: bool,
 }
 
 impl Graph {
@@ -120,6 +122,15 @@ impl Graph {
         Ok(self.add(ty, Origin::Constant(words.into()), String::new()))
     }
 
+    /// Lets ops pushed by `build`, and those of gradients made there, take kernels that are faster and round sums differently:
+    /// for training and attacks, not for bounds that are to hold.
+    pub fn fast<T>(&mut self, build: impl FnOnce(&mut Graph) -> T) -> T {
+        let before = std::mem::replace(&mut self.fast, true);
+        let built = build(self);
+        self.fast = before;
+        built
+    }
+
     /// Applies an op; its shape rule decides the types of the outputs.
     pub fn push(&mut self, op: impl Op + 'static, inputs: &[Value]) -> Result<Vec<Value>> {
         let types: Vec<TensorType> = inputs.iter().map(|&v| self.ty(v).clone()).collect();
@@ -130,7 +141,9 @@ impl Graph {
             .enumerate()
             .map(|(output, ty)| self.add(ty, Origin::Node { node, output }, String::new()))
             .collect();
-        self.nodes.push(Node { op: Arc::new(op), inputs: inputs.to_vec(), outputs: outputs.clone() });
+        let faster = if self.fast { op.fast() } else { None };
+        let op = faster.unwrap_or_else(|| Arc::new(op));
+        self.nodes.push(Node { op, inputs: inputs.to_vec(), outputs: outputs.clone() });
         Ok(outputs)
     }
 

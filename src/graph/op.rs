@@ -84,6 +84,11 @@ pub trait Op: Debug + Send + Sync + Any {
         None
     }
 
+    /// An op that does the same faster, with sums rounded differently, where there is one; for [`Graph::fast`].
+    fn fast(&self) -> Option<Arc<dyn Op>> {
+        None
+    }
+
     /// The dispatches that do the work on an adapter with these limits.
     fn gpu(&self, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall>;
 

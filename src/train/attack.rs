@@ -66,18 +66,21 @@ pub fn attack(
     spec: &AttackSpec,
     (key, stream): (Value, u32),
 ) -> Result<Attacked> {
-    let shape = g.shape(x).clone();
-    let mut chosen: Option<Attacked> = None;
-    for restart in 0..spec.restarts as u32 {
-        let uniform = Distribution::Uniform { lower: -0.5, upper: 0.5 };
-        let noise = ops::random(g, uniform, key, stream + restart, shape.clone())?;
-        let next = attack_from(g, network, x, labels, region, spec, noise)?;
-        chosen = Some(match chosen {
-            None => next,
-            Some(before) => better(g, before, next)?,
-        });
-    }
-    Ok(chosen.expect("at least one start"))
+    // An iterate is where it is, however the gradient that led there was rounded.
+    g.fast(|g| {
+        let shape = g.shape(x).clone();
+        let mut chosen: Option<Attacked> = None;
+        for restart in 0..spec.restarts as u32 {
+            let uniform = Distribution::Uniform { lower: -0.5, upper: 0.5 };
+            let noise = ops::random(g, uniform, key, stream + restart, shape.clone())?;
+            let next = attack_from(g, network, x, labels, region, spec, noise)?;
+            chosen = Some(match chosen {
+                None => next,
+                Some(before) => better(g, before, next)?,
+            });
+        }
+        Ok(chosen.expect("at least one start"))
+    })
 }
 
 /// Per sample the result of the first attack that succeeded, else the one of the higher loss.

@@ -73,7 +73,12 @@ pub fn moment_names(parameter: &str) -> [String; 2] {
 
 /// The plan of one training step on batches of `config.batch` images.
 pub fn plan_step(network: &Network, config: &Config, phase: Phase) -> Result<Plan> {
-    let mut g = Graph::new();
+    let mut graph = Graph::new();
+    graph.fast(|g| build_step(g, network, config, phase))?;
+    Plan::new(graph)
+}
+
+fn build_step(g: &mut Graph, network: &Network, config: &Config, phase: Phase) -> Result<()> {
     let n = config.batch;
     let x = g.input(input::X, TensorType::f32(network.batch_shape(n)))?;
     let labels = g.input(input::LABELS, TensorType::u32([n]))?;
@@ -84,14 +89,14 @@ pub fn plan_step(network: &Network, config: &Config, phase: Phase) -> Result<Pla
     let rates = g.input(input::RATES, TensorType::f32([2]))?;
     let key = g.input(input::KEY, TensorType::u32([4]))?;
     let row = g.input(input::ROW, TensorType::u32([1]))?;
-    let running = network.running_statistics(&mut g)?;
-    let bound = network.bind(&mut g)?;
+    let running = network.running_statistics(g)?;
+    let bound = network.bind(g)?;
     // One pass over the clean batch gives the statistics of every batch norm, which the boxes use too, and moves the running
     // ones; the attack sees the network as it is evaluated, with the running ones. Without batch norms all three are the same.
-    let clean = bound.training_pass(&mut g, x)?;
-    let moved = clean.update(&mut g, &running)?;
-    let trained = bound.with_statistics(&mut g, &clean.statistics)?;
-    let evaluated = bound.with_statistics(&mut g, &moved)?.folded(&mut g)?;
+    let clean = bound.training_pass(g, x)?;
+    let moved = clean.update(g, &running)?;
+    let trained = bound.with_statistics(g, &clean.statistics)?;
+    let evaluated = bound.with_statistics(g, &moved)?.folded(g)?;
     let (attack, taps) = (config.attack(), config.taps());
     let batch = Batch {
         network: &trained,
@@ -112,30 +117,30 @@ pub fn plan_step(network: &Network, config: &Config, phase: Phase) -> Result<Pla
         piece: 0,
         taps: &taps,
     };
-    let pieces = match piece_inputs(&mut g, network, config)? {
+    let pieces = match piece_inputs(g, network, config)? {
         pieces if pieces.is_empty() => vec![(x, labels)],
         pieces => pieces,
     };
     let weights = Weights { phase, kappa, fade };
-    let of = objective(&mut g, config, weights, &bound, &clean, &batch, &pieces)?;
+    let of = objective(g, config, weights, &bound, &clean, &batch, &pieces)?;
     let mut grads = of.gradient;
     if let Some(limit) = config.grad_clip {
-        grads = clip_gradients(&mut g, &grads, limit as f32)?;
+        grads = clip_gradients(g, &grads, limit as f32)?;
     }
     for (parameter, (&value, grad)) in network.parameters().iter().zip(bound.values().iter().zip(grads)) {
         let ty = g.ty(value).clone();
         let [m, v] = moment_names(&parameter.name);
         let (m, v) = (g.state(&m, ty.clone())?, g.state(&v, ty)?);
-        ops::adam(&mut g, AdamSpec::default(), [value, m, v], grad, rates)?;
+        ops::adam(g, AdamSpec::default(), [value, m, v], grad, rates)?;
     }
     for (old, new) in running.iter().zip(&moved) {
-        ops::assign(&mut g, old.mean, new.mean)?;
-        ops::assign(&mut g, old.variance, new.variance)?;
+        ops::assign(g, old.mean, new.mean)?;
+        ops::assign(g, old.variance, new.variance)?;
     }
     let record = g.state(RECORD, TensorType::f32([RECORD_ROWS, RECORD_COLUMNS]))?;
-    let figures = ops::concat(&mut g, &[of.loss, of.natural, of.robust, of.regulariser, of.rate])?;
-    ops::record_row(&mut g, record, figures, row)?;
-    Plan::new(g)
+    let figures = ops::concat(g, &[of.loss, of.natural, of.robust, of.regulariser, of.rate])?;
+    ops::record_row(g, record, figures, row)?;
+    Ok(())
 }
 
 /// Images and labels of each piece, where the robust loss is computed in several; a method without attack or boxes has none.

@@ -5,34 +5,33 @@ use crate::error::Result;
 use crate::graph::Signature;
 use crate::kernel::NativeCall;
 use crate::ops::native::Epilogue;
-use crate::ops::native::correlate::Correlate;
-use crate::ops::native::gather::{Gather, Stream};
-use crate::ops::simd::level;
+use crate::ops::native::convolution::{Convolution, WeightGradient};
+use crate::ops::native::gather::Stream;
 
 pub(super) fn forward(op: &Conv2d, signature: &Signature) -> Result<NativeCall> {
-    let gather = Gather::forward(&op.geometry(&signature.inputs)?, 1, level());
+    let convolution = Convolution::forward(&op.geometry(&signature.inputs)?, 1, op.fast);
     let (bias, relu) = (op.bias, op.relu);
-    Ok(NativeCall::with_scratch("conv2d_forward", gather.scratch(), move |args| {
+    Ok(NativeCall::with_scratch("conv2d_forward", convolution.scratch(), move |args| {
         let epilogue = Epilogue { bias: bias.then(|| args.input(2)), relu, mask: None };
         let stream = Stream::new(args.input(0), args.output(0), epilogue);
-        gather.run(args.input(1), &[stream], [args.scratch(0), args.scratch(1)]);
+        convolution.run(args.input(1), &[stream], [args.scratch(0), args.scratch(1)]);
     }))
 }
 
 pub(super) fn backward_input(op: &Conv2dBackwardInput, signature: &Signature) -> Result<NativeCall> {
-    let gather = Gather::backward(&op.geometry(&signature.inputs)?, 1, level());
+    let convolution = Convolution::backward(&op.geometry(&signature.inputs)?, 1, op.fast);
     let masked = op.masked;
-    Ok(NativeCall::with_scratch("conv2d_backward_input", gather.scratch(), move |args| {
+    Ok(NativeCall::with_scratch("conv2d_backward_input", convolution.scratch(), move |args| {
         let epilogue = Epilogue { mask: masked.then(|| args.input(2)), ..Epilogue::default() };
         let stream = Stream::new(args.input(0), args.output(0), epilogue);
-        gather.run(args.input(1), &[stream], [args.scratch(0), args.scratch(1)]);
+        convolution.run(args.input(1), &[stream], [args.scratch(0), args.scratch(1)]);
     }))
 }
 
 pub(super) fn backward_weight(op: &Conv2dBackwardWeight, signature: &Signature) -> Result<NativeCall> {
-    let correlate = Correlate::new(&op.geometry(&signature.inputs)?, 1, level());
-    Ok(NativeCall::with_scratch("conv2d_backward_weight", correlate.scratch(), move |args| {
+    let gradient = WeightGradient::new(&op.geometry(&signature.inputs)?, 1, op.fast);
+    Ok(NativeCall::with_scratch("conv2d_backward_weight", gradient.scratch(), move |args| {
         let pair = (args.input(0), args.input(1));
-        correlate.run(&[pair], None, args.output(0), [args.scratch(0), args.scratch(1)]);
+        gradient.run(&[pair], None, args.output(0), [args.scratch(0), args.scratch(1)]);
     }))
 }

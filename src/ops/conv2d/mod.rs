@@ -34,6 +34,8 @@ pub(crate) struct Conv2d {
     pub(crate) spec: Conv2dSpec,
     pub(crate) bias: bool,
     pub(crate) relu: bool,
+    /// Whether sums may be rounded as a faster kernel has them.
+    pub(crate) fast: bool,
 }
 
 /// Gradient with respect to x. Inputs grad_y, w and, if `masked`, m `[N,C,H,W]`: the result is 0 where m ≤ 0.
@@ -43,6 +45,8 @@ pub(crate) struct Conv2dBackwardInput {
     /// (H, W) of x: the output extents don't determine them when the stride leaves a remainder.
     pub(crate) input: [usize; 2],
     pub(crate) masked: bool,
+    /// Whether sums may be rounded as a faster kernel has them.
+    pub(crate) fast: bool,
 }
 
 /// Gradient with respect to w. Inputs x, grad_y.
@@ -51,12 +55,14 @@ pub(crate) struct Conv2dBackwardWeight {
     pub(crate) spec: Conv2dSpec,
     /// (KH, KW) of w.
     pub(crate) kernel: [usize; 2],
+    /// Whether sums may be rounded as a faster kernel has them.
+    pub(crate) fast: bool,
 }
 
 /// Convolution of x `[N,C,H,W]` by w `[O,C,KH,KW]`, plus b `[O]` if given → `[N,O,OH,OW]`.
 pub fn conv2d(graph: &mut Graph, x: Value, w: Value, b: Option<Value>, spec: Conv2dSpec) -> Result<Value> {
     let inputs: Vec<Value> = [x, w].into_iter().chain(b).collect();
-    graph.push1(Conv2d { spec, bias: b.is_some(), relu: false }, &inputs)
+    graph.push1(Conv2d { spec, bias: b.is_some(), relu: false, fast: false }, &inputs)
 }
 
 /// d/dx of a convolution onto x of extents `input` = (H, W): grad_y `[N,O,OH,OW]`, w `[O,C,KH,KW]` → `[N,C,H,W]`.
@@ -67,7 +73,7 @@ pub fn conv2d_backward_input(
     spec: Conv2dSpec,
     input: [usize; 2],
 ) -> Result<Value> {
-    graph.push1(Conv2dBackwardInput { spec, input, masked: false }, &[grad_y, w])
+    graph.push1(Conv2dBackwardInput { spec, input, masked: false, fast: false }, &[grad_y, w])
 }
 
 /// d/dw of a convolution by a kernel of extents `kernel` = (KH, KW): x `[N,C,H,W]`, grad_y `[N,O,OH,OW]` → `[O,C,KH,KW]`.
@@ -78,7 +84,7 @@ pub fn conv2d_backward_weight(
     spec: Conv2dSpec,
     kernel: [usize; 2],
 ) -> Result<Value> {
-    graph.push1(Conv2dBackwardWeight { spec, kernel }, &[x, grad_y])
+    graph.push1(Conv2dBackwardWeight { spec, kernel, fast: false }, &[x, grad_y])
 }
 
 /// Extents `[O,OH,OW]` of the convolution of one image `[C,H,W]` by a weight `[O,C,KH,KW]`.
@@ -151,6 +157,10 @@ impl Op for Conv2d {
         relu.then(|| Arc::new(Conv2d { relu: true, ..self.clone() }) as Arc<dyn Op>)
     }
 
+    fn fast(&self) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Conv2d { fast: true, ..self.clone() }))
+    }
+
     fn gpu(&self, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
         gpu::forward(self, signature, limits)
     }
@@ -210,6 +220,10 @@ impl Op for Conv2dBackwardInput {
         mask.then(|| Arc::new(Conv2dBackwardInput { masked: true, ..self.clone() }) as Arc<dyn Op>)
     }
 
+    fn fast(&self) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Conv2dBackwardInput { fast: true, ..self.clone() }))
+    }
+
     fn gpu(&self, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
         gpu::backward_input(self, signature, limits)
     }
@@ -258,6 +272,10 @@ impl Op for Conv2dBackwardWeight {
     fn cost(&self, signature: &Signature) -> Cost {
         let geometry = self.geometry(&signature.inputs).expect("checked by infer");
         conv_cost(&geometry, 1, signature)
+    }
+
+    fn fast(&self) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Conv2dBackwardWeight { fast: true, ..self.clone() }))
     }
 
     fn gpu(&self, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {

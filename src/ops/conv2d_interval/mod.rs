@@ -11,6 +11,8 @@
 mod cpu;
 mod gpu;
 
+use std::sync::Arc;
+
 use super::conv2d::{Geometry, bias_gradient, conv_cost};
 use crate::error::{Error, Result};
 use crate::graph::{Backward, Cost, Graph, Op, Signature, Value};
@@ -24,6 +26,8 @@ use crate::shape::{DType, Shape, TensorType};
 pub(crate) struct Conv2dInterval {
     pub(crate) spec: Conv2dSpec,
     pub(crate) bias: bool,
+    /// Whether sums may be rounded as a faster kernel has them.
+    pub(crate) fast: bool,
 }
 
 /// Gradient with respect to the box. Inputs g_c, g_r, w; outputs d/d center, d/d radius.
@@ -32,12 +36,16 @@ pub(crate) struct Conv2dIntervalBackwardInput {
     pub(crate) spec: Conv2dSpec,
     /// (H, W) of the input box.
     pub(crate) input: [usize; 2],
+    /// Whether sums may be rounded as a faster kernel has them.
+    pub(crate) fast: bool,
 }
 
 /// Gradient with respect to w. Inputs center, radius, g_c, g_r, w.
 #[derive(Debug, Clone)]
 pub(crate) struct Conv2dIntervalBackwardWeight {
     pub(crate) spec: Conv2dSpec,
+    /// Whether sums may be rounded as a faster kernel has them.
+    pub(crate) fast: bool,
 }
 
 /// Image of the box (center, radius) `[N,C,H,W]` under a convolution → (center, radius) `[N,O,OH,OW]`.
@@ -49,7 +57,7 @@ pub fn conv2d_interval(
     spec: Conv2dSpec,
 ) -> Result<(Value, Value)> {
     let inputs: Vec<Value> = [center, radius, w].into_iter().chain(b).collect();
-    let outputs = graph.push(Conv2dInterval { spec, bias: b.is_some() }, &inputs)?;
+    let outputs = graph.push(Conv2dInterval { spec, bias: b.is_some(), fast: false }, &inputs)?;
     Ok((outputs[0], outputs[1]))
 }
 
@@ -94,12 +102,12 @@ impl Op for Conv2dInterval {
         let Some((grad_center, grad_radius)) = box_gradients(g, at)? else { return Ok(grads) };
         let (center, radius, w) = (at.inputs[0], at.inputs[1], at.inputs[2]);
         if at.needs[0] || at.needs[1] {
-            let op = Conv2dIntervalBackwardInput { spec: self.spec, input: pair(&g.shape(center).clone()) };
+            let op = Conv2dIntervalBackwardInput { spec: self.spec, input: pair(&g.shape(center).clone()), fast: false };
             let of_box = g.push(op, &[grad_center, grad_radius, w])?;
             (grads[0], grads[1]) = (Some(of_box[0]), Some(of_box[1]));
         }
         if at.needs[2] {
-            let op = Conv2dIntervalBackwardWeight { spec: self.spec };
+            let op = Conv2dIntervalBackwardWeight { spec: self.spec, fast: false };
             grads[2] = Some(g.push1(op, &[center, radius, grad_center, grad_radius, w])?);
         }
         if self.bias && at.needs[3] {
@@ -110,6 +118,10 @@ impl Op for Conv2dInterval {
 
     fn cost(&self, signature: &Signature) -> Cost {
         conv_cost(&self.geometry(&signature.inputs).expect("checked by infer"), 2, signature)
+    }
+
+    fn fast(&self) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Conv2dInterval { fast: true, ..self.clone() }))
     }
 
     fn gpu(&self, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
@@ -148,6 +160,10 @@ impl Op for Conv2dIntervalBackwardInput {
         conv_cost(&self.geometry(&signature.inputs).expect("checked by infer"), 2, signature)
     }
 
+    fn fast(&self) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Conv2dIntervalBackwardInput { fast: true, ..self.clone() }))
+    }
+
     fn gpu(&self, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
         gpu::backward_input(self, signature, limits)
     }
@@ -179,6 +195,10 @@ impl Op for Conv2dIntervalBackwardWeight {
 
     fn cost(&self, signature: &Signature) -> Cost {
         conv_cost(&self.geometry(&signature.inputs).expect("checked by infer"), 2, signature)
+    }
+
+    fn fast(&self) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Conv2dIntervalBackwardWeight { fast: true, ..self.clone() }))
     }
 
     fn gpu(&self, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {

@@ -31,17 +31,22 @@ pub(crate) unsafe fn transpose<S: Simd>(
     rows: usize,
     columns: usize,
 ) {
-    let (full_rows, full_columns) = (rows / S::BLOCK * S::BLOCK, columns / S::BLOCK * S::BLOCK);
     // SAFETY: the caller's duty; the blocks stay below rows and columns.
     unsafe {
-        for c in (0..full_columns).step_by(S::BLOCK) {
-            for r in (0..full_rows).step_by(S::BLOCK) {
-                S::transpose(from.add(r * from_step + c), from_step, to.add(c * to_step + r), to_step);
+        if rows < S::BLOCK || columns < S::BLOCK {
+            for c in 0..columns {
+                for r in 0..rows {
+                    *to.add(c * to_step + r) = *from.add(r * from_step + c);
+                }
             }
+            return;
         }
-        for c in 0..columns {
-            for r in if c < full_columns { full_rows } else { 0 }..rows {
-                *to.add(c * to_step + r) = *from.add(r * from_step + c);
+        // The last block along each axis ends with it, and repeats what the one before has done.
+        for c in (0..columns).step_by(S::BLOCK) {
+            let c = c.min(columns - S::BLOCK);
+            for r in (0..rows).step_by(S::BLOCK) {
+                let r = r.min(rows - S::BLOCK);
+                S::transpose(from.add(r * from_step + c), from_step, to.add(c * to_step + r), to_step);
             }
         }
     }

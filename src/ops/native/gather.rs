@@ -76,9 +76,9 @@ pub(crate) struct Gather {
 /// One convolution of a call. An interval convolution has two: the centers by w, the radii by |w|.
 #[derive(Clone, Copy)]
 pub(crate) struct Stream<'a> {
-    input: &'a [f32],
-    output: Shared,
-    epilogue: Epilogue<'a>,
+    pub(super) input: &'a [f32],
+    pub(super) output: Shared,
+    pub(super) epilogue: Epilogue<'a>,
 }
 
 impl<'a> Stream<'a> {

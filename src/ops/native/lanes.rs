@@ -32,6 +32,8 @@ pub(crate) trait Simd: Copy + 'static {
     unsafe fn store_first(to: *mut f32, v: Self::Vector, n: usize);
     /// a + b.
     unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// a − b.
+    unsafe fn sub(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// a · b + c, fused where the instruction set has it.
     unsafe fn mul_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     /// |a|.
@@ -169,6 +171,10 @@ impl Simd for Portable {
     #[inline(always)]
     unsafe fn add(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
         std::array::from_fn(|i| a[i] + b[i])
+    }
+    #[inline(always)]
+    unsafe fn sub(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|i| a[i] - b[i])
     }
     #[inline(always)]
     unsafe fn mul_add(a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {

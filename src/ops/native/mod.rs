@@ -3,7 +3,8 @@
 //! From the ground: [`lanes`] (vectors of one instruction set; [`x86`], [`neon`]) → [`tile`] (micro-kernels over a
 //! register tile) and [`blocks`] (copies, transposition) → [`gather`] (convolution and its input gradient),
 //! [`correlate`] (its weight gradient) and [`matmul`] (the three products of a linear layer), each over [`workers`].
-//! [`axis`] and [`band`] describe which input a convolution reads.
+//! [`axis`] and [`band`] describe which input a convolution reads. [`winograd`] does with fewer multiplications what another
+//! rounding is allowed for, and [`convolution`] chooses.
 //!
 //! Everything that depends on shapes is decided when the call is built; a call allocates nothing. Work is cut by shapes
 //! and partial sums are added in a fixed order: results don't depend on the number of threads.
@@ -11,6 +12,7 @@
 mod axis;
 mod band;
 mod blocks;
+pub(crate) mod convolution;
 pub(crate) mod correlate;
 mod epilogue;
 pub(crate) mod gather;
@@ -22,6 +24,7 @@ pub(crate) mod peak;
 #[cfg(test)]
 mod tests;
 mod tile;
+pub(crate) mod winograd;
 mod workers;
 #[cfg(target_arch = "x86_64")]
 mod x86;

@@ -1,0 +1,103 @@
+//! Which kernel a convolution takes: the plain one, or, where the graph allows another rounding and the shapes suit it, Winograd's.
+
+use super::correlate::Correlate;
+use super::gather::{Gather, Stream};
+use super::winograd::{self, correlate::WinogradCorrelate, gather::WinogradGather};
+use crate::ops::conv2d::Geometry;
+use crate::ops::simd::{Level, level};
+
+/// A convolution, or the gradient with respect to its input.
+#[derive(Debug)]
+pub(crate) enum Convolution {
+    Plain(Gather),
+    Winograd(WinogradGather),
+}
+
+impl Convolution {
+    /// The convolution x → y, `streams` times over; `fast` allows another rounding.
+    pub(crate) fn forward(g: &Geometry, streams: usize, fast: bool) -> Convolution {
+        Convolution::forward_at(g, streams, fast, level())
+    }
+
+    /// The gradient grad_y → grad_x.
+    pub(crate) fn backward(g: &Geometry, streams: usize, fast: bool) -> Convolution {
+        Convolution::backward_at(g, streams, fast, level())
+    }
+
+    /// [`Convolution::forward`] on one instruction set.
+    pub(super) fn forward_at(g: &Geometry, streams: usize, fast: bool, level: Level) -> Convolution {
+        match fast && winograd::pays(g, level) {
+            true => Convolution::Winograd(WinogradGather::forward(g, streams, level)),
+            false => Convolution::Plain(Gather::forward(g, streams, level)),
+        }
+    }
+
+    /// [`Convolution::backward`] on one instruction set.
+    pub(super) fn backward_at(g: &Geometry, streams: usize, fast: bool, level: Level) -> Convolution {
+        match fast && winograd::pays(g, level) {
+            true => Convolution::Winograd(WinogradGather::backward(g, streams, level)),
+            false => Convolution::Plain(Gather::backward(g, streams, level)),
+        }
+    }
+
+    /// Sizes of the two scratch buffers.
+    pub(crate) fn scratch(&self) -> Vec<usize> {
+        match self {
+            Convolution::Plain(gather) => gather.scratch(),
+            Convolution::Winograd(gather) => gather.scratch(),
+        }
+    }
+
+    /// Runs the streams; the second one takes |w|.
+    pub(crate) fn run(&self, weights: &[f32], streams: &[Stream<'_>], scratch: [&mut [f32]; 2]) {
+        match self {
+            Convolution::Plain(gather) => gather.run(weights, streams, scratch),
+            Convolution::Winograd(gather) => gather.run(weights, streams, scratch),
+        }
+    }
+}
+
+/// The gradient of a convolution with respect to its weights.
+#[derive(Debug)]
+pub(crate) enum WeightGradient {
+    Plain(Correlate),
+    Winograd(WinogradCorrelate),
+}
+
+impl WeightGradient {
+    /// For one correlation, or for two at once (`streams` = 2) that an interval convolution combines; `fast` allows another
+    /// rounding.
+    pub(crate) fn new(g: &Geometry, streams: usize, fast: bool) -> WeightGradient {
+        WeightGradient::new_at(g, streams, fast, level())
+    }
+
+    /// [`WeightGradient::new`] on one instruction set.
+    pub(super) fn new_at(g: &Geometry, streams: usize, fast: bool, level: Level) -> WeightGradient {
+        match fast && winograd::pays(g, level) {
+            true => WeightGradient::Winograd(WinogradCorrelate::new(g, streams, level)),
+            false => WeightGradient::Plain(Correlate::new(g, streams, level)),
+        }
+    }
+
+    /// Sizes of the two scratch buffers.
+    pub(crate) fn scratch(&self) -> Vec<usize> {
+        match self {
+            WeightGradient::Plain(correlate) => correlate.scratch(),
+            WeightGradient::Winograd(correlate) => correlate.scratch(),
+        }
+    }
+
+    /// dw from pairs (x, grad_y): the first pair's correlation, plus sign(w) times the second's if there are two.
+    pub(crate) fn run(
+        &self,
+        pairs: &[(&[f32], &[f32])],
+        sign_of: Option<&[f32]>,
+        dw: &mut [f32],
+        scratch: [&mut [f32]; 2],
+    ) {
+        match self {
+            WeightGradient::Plain(correlate) => correlate.run(pairs, sign_of, dw, scratch),
+            WeightGradient::Winograd(correlate) => correlate.run(pairs, sign_of, dw, scratch),
+        }
+    }
+}

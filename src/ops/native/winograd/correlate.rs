@@ -1,0 +1,275 @@
+//! The gradient with respect to the weights. Rows of tiles are cut into groups by the shapes alone; each group sums into a partial
+//! gradient `[point][O][C]`, and the partial gradients are added in order, so the result does not depend on the number of
+//! threads.
+
+use std::ops::Range;
+
+use super::read::Reader;
+use super::tiling::{Kind, Tiling};
+use super::transform::{Gradient, Input, weight_rows};
+use crate::ops::conv2d::Geometry;
+use crate::ops::native::blocks::transpose;
+use crate::ops::native::correlate::sign;
+use crate::ops::native::lanes::{Simd, Width, Work, dispatch};
+use crate::ops::native::tile::{MAX_ROWS, Scalars, StridedTile, max_vectors, pieces};
+use crate::ops::native::workers::{Shared, aligned, for_each, for_each_task, line_aligned, scratch_words, slots};
+use crate::ops::simd::Level;
+
+/// Most groups, and most words that their partial gradients may take unless there are only two.
+const GROUPS: usize = 16;
+const PARTIAL_WORDS: usize = 4 << 20;
+
+/// Words that the points of a block may take.
+const BLOCK_WORDS: usize = 256 * 1024;
+
+/// Outputs along an axis of the tiles: one kind, so that a sum is long and partial gradients are few.
+const OUTPUTS: usize = 4;
+
+/// Points of a tile.
+const POINTS: usize = Kind::ALL[0].outputs[0] + 2;
+
+/// Taps of a kernel, and most lanes of any instruction set.
+const TAPS: usize = 9;
+const MOST_LANES: usize = 16;
+
+/// A weight gradient with everything decided that depends on shapes only.
+#[derive(Debug)]
+pub(crate) struct WinogradCorrelate {
+    inputs: Reader,
+    gradients: Reader,
+    groups: usize,
+    /// Rows of tiles in a block.
+    units: usize,
+    /// Most points in a block.
+    points: usize,
+    slots: usize,
+    streams: usize,
+    width: Width,
+}
+
+impl WinogradCorrelate {
+    /// For one correlation, or for two at once (`streams` = 2) that an interval convolution combines.
+    pub(crate) fn new(g: &Geometry, streams: usize, level: Level) -> WinogradCorrelate {
+        let width = Width::of(level);
+        let tiling = Tiling::of_one_kind(g.batch, g.output);
+        let inputs = Reader::inputs(tiling.clone(), g.channels, g.input, g.spec.padding, width.lanes);
+        let gradients = Reader::gradients(tiling, g.features, g.output, width.lanes);
+        let partial = POINTS * POINTS * g.features * inputs.wide();
+        let affordable = PARTIAL_WORDS / (streams * partial);
+        let groups = inputs.tiling.units().min(GROUPS.min(affordable.max(2)));
+        let largest = inputs.tiling.units().div_ceil(groups);
+        let units = inputs.tiling.block(largest, inputs.wide() + gradients.wide(), BLOCK_WORDS);
+        let points = inputs.tiling.most_points(units);
+        WinogradCorrelate { inputs, gradients, groups, units, points, slots: slots(groups * streams), streams, width }
+    }
+
+    /// Sizes of the scratch buffers: partial gradients; work space of the workers.
+    pub(crate) fn scratch(&self) -> Vec<usize> {
+        vec![
+            scratch_words(self.streams * self.groups * self.partial_words()),
+            scratch_words(self.slots * self.slot_words()),
+        ]
+    }
+
+    fn partial_words(&self) -> usize {
+        line_aligned(POINTS * POINTS * self.gradients.channels * self.inputs.wide())
+    }
+
+    /// Words for rows of an image, for the points of inputs and for those of gradients.
+    fn areas(&self) -> [usize; 3] {
+        [
+            self.inputs.buffer_words().max(self.gradients.buffer_words()),
+            line_aligned(self.points * self.inputs.wide()),
+            line_aligned(self.points * self.gradients.wide()),
+        ]
+    }
+
+    fn slot_words(&self) -> usize {
+        self.areas().iter().sum()
+    }
+
+    /// dw from pairs (x, grad_y): the first pair's correlation, plus sign(w) times the second's if there are two.
+    /// `scratch` is as declared by [`WinogradCorrelate::scratch`].
+    pub(crate) fn run(
+        &self,
+        pairs: &[(&[f32], &[f32])],
+        sign_of: Option<&[f32]>,
+        dw: &mut [f32],
+        scratch: [&mut [f32]; 2],
+    ) {
+        let [partials, slots] = scratch;
+        let words = self.partial_words();
+        let partials = aligned(partials, self.streams * self.groups * words);
+        let shared = Shared::new(partials);
+        let slots = aligned(slots, self.slots * self.slot_words());
+        let units = self.inputs.tiling.units();
+        for_each_task(self.groups * self.streams, self.slots, slots, |task, slot| {
+            let (group, stream) = (task / self.streams, task % self.streams);
+            let units = group * units / self.groups..(group + 1) * units / self.groups;
+            // SAFETY: each task has its own partial gradient.
+            unsafe {
+                let at = shared.at((stream * self.groups + group) * words);
+                let partial = std::slice::from_raw_parts_mut(at, words);
+                let (x, grad_y) = pairs[stream];
+                dispatch(self.width.level, GroupTask { correlate: self, x, grad_y, units, partial, slot });
+            }
+        });
+        let partials = &*partials;
+        let dw = Shared::new(dw);
+        for_each(self.gradients.channels, |feature| {
+            // SAFETY: each task writes the weights of its own output channel.
+            unsafe { dispatch(self.width.level, FeatureTask { correlate: self, feature, partials, sign_of, dw }) };
+        });
+    }
+}
+
+/// Some rows of tiles.
+struct GroupTask<'a> {
+    correlate: &'a WinogradCorrelate,
+    x: &'a [f32],
+    grad_y: &'a [f32],
+    units: Range<usize>,
+    partial: &'a mut [f32],
+    slot: &'a mut [f32],
+}
+
+impl Work for GroupTask<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let c = self.correlate;
+        let [buffer_words, input_words, _] = c.areas();
+        let (buffer, rest) = self.slot.split_at_mut(buffer_words);
+        let (inputs, gradients) = rest.split_at_mut(input_words);
+        let first = self.units.start;
+        for begin in self.units.clone().step_by(c.units) {
+            let units = begin..(begin + c.units).min(self.units.end);
+            let counts = c.inputs.tiling.counts(units.clone());
+            // SAFETY: the buffers are those of `areas`, the partial gradient that of this task.
+            unsafe {
+                let of_gradients = c.gradients.buffer_words();
+                c.inputs.read::<S, Input>(self.x, units.clone(), &counts, buffer, inputs);
+                c.gradients.read::<S, Gradient>(self.grad_y, units, &counts, &mut buffer[..of_gradients], gradients);
+                accumulate::<S>(c, counts.tiles[0], inputs, gradients, self.partial, begin > first);
+            }
+        }
+    }
+}
+
+/// `partial[point][o][c]` (+)= Σ_tile `gradients[point][tile][o]` · `inputs[point][tile][c]`.
+///
+/// # Safety
+/// As [`Simd`]; the buffers hold `tiles` tiles.
+#[inline(always)]
+unsafe fn accumulate<S: Simd>(
+    c: &WinogradCorrelate,
+    tiles: usize,
+    inputs: &[f32],
+    gradients: &[f32],
+    partial: &mut [f32],
+    accumulate: bool,
+) {
+    let (wide, step, features) = (c.inputs.wide(), c.gradients.wide(), c.gradients.channels);
+    let most = max_vectors(S::REGISTERS) * S::LANES;
+    for point in 0..POINTS * POINTS {
+        for first in (0..wide).step_by(most) {
+            let lanes = most.min(wide - first);
+            for (feature, count) in pieces(features, MAX_ROWS) {
+                let mut scalars = [std::ptr::null(); MAX_ROWS];
+                for (i, scalar) in scalars.iter_mut().enumerate().take(count) {
+                    *scalar = &raw const gradients[point * tiles * step + feature + i];
+                }
+                // SAFETY: features and lanes are inside the partial gradient, tiles inside both buffers.
+                unsafe {
+                    StridedTile {
+                        rows: 1,
+                        columns: tiles,
+                        scalars: &scalars[..count],
+                        row_step: 0,
+                        step,
+                        vectors: inputs.as_ptr().add(point * tiles * wide + first),
+                        vector_step: wide,
+                        out: partial.as_mut_ptr().add((point * features + feature) * wide + first),
+                        out_step: wide,
+                        accumulate,
+                    }
+                    .run::<S>(lanes / S::LANES, Scalars::Near);
+                }
+            }
+        }
+    }
+}
+
+/// The weights of one output channel.
+struct FeatureTask<'a> {
+    correlate: &'a WinogradCorrelate,
+    feature: usize,
+    partials: &'a [f32],
+    sign_of: Option<&'a [f32]>,
+    dw: Shared,
+}
+
+impl Work for FeatureTask<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let c = self.correlate;
+        let (channels, wide) = (c.inputs.channels, c.inputs.wide());
+        let words = c.groups * c.partial_words();
+        for first in (0..wide).step_by(S::LANES) {
+            let count = S::LANES.min(channels - first);
+            let at = (self.feature * channels + first) * TAPS;
+            // SAFETY: the partial gradients and the row of dw hold these channels.
+            unsafe {
+                let dw = std::slice::from_raw_parts_mut(self.dw.at(at), count * TAPS);
+                kernels::<S>(c, &self.partials[..words], self.feature, first, dw);
+                if let Some(w) = self.sign_of {
+                    let mut radius = [0.0; TAPS * MOST_LANES];
+                    let radius = &mut radius[..count * TAPS];
+                    kernels::<S>(c, &self.partials[words..], self.feature, first, radius);
+                    for ((d, &r), &w) in dw.iter_mut().zip(&*radius).zip(&w[at..at + count * TAPS]) {
+                        *d += sign(w) * r;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Adds the groups in order, and Gᵀ m G, each product rounded by itself, to `[c][tap]`, of the channels from `first` on.
+///
+/// # Safety
+/// As [`Simd`].
+#[inline(always)]
+unsafe fn kernels<S: Simd>(c: &WinogradCorrelate, partials: &[f32], feature: usize, first: usize, to: &mut [f32]) {
+    let (wide, features) = (c.inputs.wide(), c.gradients.channels);
+    let rows = weight_rows(OUTPUTS);
+    let mut taps = [0.0; TAPS * MOST_LANES];
+    // SAFETY: the partial gradients hold the channels, `to` holds nine taps of each.
+    unsafe {
+        let zero = S::splat(0.0);
+        let mut half = [[zero; 3]; POINTS];
+        for (i, half) in half.iter_mut().enumerate() {
+            for (j, row) in rows.iter().enumerate() {
+                let at = ((i * POINTS + j) * features + feature) * wide + first;
+                let mut sum = S::load(partials.as_ptr().add(at));
+                for group in 1..c.groups {
+                    sum = S::add(sum, S::load(partials.as_ptr().add(group * c.partial_words() + at)));
+                }
+                for (h, &factor) in half.iter_mut().zip(row) {
+                    *h = S::add(*h, S::mul_add(S::splat(factor), sum, zero));
+                }
+            }
+        }
+        let mut kernel = [[zero; 3]; 3];
+        for (half, row) in half.iter().zip(rows) {
+            for (line, &factor) in kernel.iter_mut().zip(row) {
+                for (k, &h) in line.iter_mut().zip(half) {
+                    *k = S::add(*k, S::mul_add(S::splat(factor), h, zero));
+                }
+            }
+        }
+        for (tap, k) in kernel.iter().flatten().enumerate() {
+            S::store(taps.as_mut_ptr().add(tap * S::LANES), *k);
+        }
+        transpose::<S>((taps.as_ptr(), S::LANES), (to.as_mut_ptr(), TAPS), TAPS, to.len() / TAPS);
+    }
+}
