@@ -1,8 +1,9 @@
 //! The kernels against plain f64 loops, on every instruction set that this machine has.
 
-use super::correlate::{Correlate, sign};
+use super::convolution::{Convolution, WeightGradient};
+use super::correlate::sign;
 use super::epilogue::Epilogue;
-use super::gather::{Gather, Stream};
+use super::gather::Stream;
 use super::matmul::{BackwardInput, BackwardWeight, Forward, Product};
 use crate::ops::conv2d::{Conv2dSpec, Geometry};
 use crate::ops::linear::Extents;
@@ -28,6 +29,11 @@ impl Numbers {
             false => (bits % 2_000_001) as f32 / 1e6 - 1.0,
         };
         (0..n).map(|_| number(self.next())).collect()
+    }
+
+    /// −`factor`, 0 or `factor`.
+    fn signs(&mut self, n: usize, factor: f32) -> Vec<f32> {
+        (0..n).map(|_| ((self.next() % 3) as f32 - 1.0) * factor).collect()
     }
 }
 
@@ -134,17 +140,17 @@ fn scratch<const K: usize>(words: Vec<usize>) -> [Vec<f32>; K] {
 }
 
 fn run_gather(
-    gather: &Gather,
+    convolution: &Convolution,
     w: &[f32],
     inputs: &[&[f32]],
     epilogues: &[Epilogue<'_>],
     words: usize,
 ) -> Vec<Vec<f32>> {
     let mut outputs = vec![vec![f32::NAN; words]; inputs.len()];
-    let [mut a, mut b] = scratch(gather.scratch());
+    let [mut a, mut b] = scratch(convolution.scratch());
     let streams: Vec<Stream<'_>> =
         outputs.iter_mut().zip(inputs).zip(epilogues).map(|((y, x), &e)| Stream::new(x, y, e)).collect();
-    gather.run(w, &streams, [&mut a, &mut b]);
+    convolution.run(w, &streams, [&mut a, &mut b]);
     drop(streams);
     outputs
 }
@@ -157,11 +163,36 @@ fn masked(sums: &mut [Sum], mask: &[f32]) {
     sums.iter_mut().zip(mask).filter(|(_, m)| **m <= 0.0).for_each(|(s, _)| *s = Sum::default());
 }
 
+/// What a convolution is tried on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Way {
+    /// The plain kernels on small integers, whose sums are exact.
+    Integers,
+    /// The plain kernels on numbers in −1..1.
+    Random,
+    /// Winograd's kernels on numbers whose every sum is exact: G w Gᵀ has denominators of at most 24², which the factor of the
+    /// weights takes away; in Gᵀ m G they are those of the gradients' factor.
+    Lattice,
+}
+
+/// Times 24², the products of the matrices' entries are whole.
+const WHOLE: f32 = 576.0;
+
 /// All directions of one convolution, plain and interval, on one instruction set.
-fn check_convolution(g: &Geometry, level: Level, integers: bool) -> Result<(), String> {
+fn check_convolution(g: &Geometry, level: Level, way: Way) -> Result<(), String> {
     let (nx, nw, ny) = (g.x_shape().elements(), g.w_shape().elements(), g.y_shape().elements());
     let mut numbers = Numbers(nx as u64 * 31 + nw as u64);
-    let [x, r, w, b, gy, gr, mask] = [nx, nx, nw, g.features, ny, ny, nx].map(|n| numbers.take(n, integers));
+    let (integers, fast) = (way != Way::Random, way == Way::Lattice);
+    let [x, r, w, b, gy, gr, mask] = match way {
+        Way::Lattice => [(nx, 1.0), (nx, 1.0), (nw, WHOLE), (g.features, 1.0), (ny, 1.0), (ny, 1.0), (nx, 1.0)]
+            .map(|(n, factor)| numbers.signs(n, factor)),
+        _ => [nx, nx, nw, g.features, ny, ny, nx].map(|n| numbers.take(n, integers)),
+    };
+    // Radii are never negative: their epilogue may cut at 0.
+    let r: Vec<f32> = r.into_iter().map(f32::abs).collect();
+    // The weights' gradient has no weights to take its denominators away.
+    let scaled = |gradient: &[f32]| gradient.iter().map(|g| if fast { g * WHOLE } else { *g }).collect::<Vec<f32>>();
+    let (hy, hr) = (scaled(&gy), scaled(&gr));
     let plane = g.output[0] * g.output[1];
     let [mut y, mut yr] = [vec![Sum::default(); ny], vec![Sum::default(); ny]];
     let [mut dx, mut dxr] = [vec![Sum::default(); nx], vec![Sum::default(); nx]];
@@ -171,31 +202,32 @@ fn check_convolution(g: &Geometry, level: Level, integers: bool) -> Result<(), S
         yr[yi].add(r[xi], w[wi].abs());
         dx[xi].add(gy[yi], w[wi]);
         dxr[xi].add(gr[yi], w[wi].abs());
-        dw[wi].add(gy[yi], x[xi]);
-        dwi[wi].add(gy[yi], x[xi]);
-        dwi[wi].add(gr[yi] * sign(w[wi]), r[xi]);
+        dw[wi].add(hy[yi], x[xi]);
+        dwi[wi].add(hy[yi], x[xi]);
+        dwi[wi].add(hr[yi] * sign(w[wi]), r[xi]);
     });
     y.iter_mut().enumerate().for_each(|(i, s)| s.add(b[i / plane % g.features], 1.0));
     let bias = Epilogue { bias: Some(&b), ..Epilogue::default() };
     let plain = Epilogue::default();
-    let interval = run_gather(&Gather::forward(g, 2, level), &w, &[&x, &r], &[bias, plain], ny);
+    let interval = run_gather(&Convolution::forward_at(g, 2, fast, level), &w, &[&x, &r], &[bias, plain], ny);
     compare(&interval[0], &y, integers).map_err(|e| format!("interval center: {e}"))?;
     compare(&interval[1], &yr, integers).map_err(|e| format!("interval radius: {e}"))?;
-    let forward = run_gather(&Gather::forward(g, 1, level), &w, &[&x], &[Epilogue { relu: true, ..bias }], ny);
+    let forward =
+        run_gather(&Convolution::forward_at(g, 1, fast, level), &w, &[&x], &[Epilogue { relu: true, ..bias }], ny);
     relu(&mut y);
     compare(&forward[0], &y, integers).map_err(|e| format!("forward: {e}"))?;
-    let both = run_gather(&Gather::backward(g, 2, level), &w, &[&gy, &gr], &[plain, plain], nx);
+    let both = run_gather(&Convolution::backward_at(g, 2, fast, level), &w, &[&gy, &gr], &[plain, plain], nx);
     compare(&both[0], &dx, integers).map_err(|e| format!("interval input gradient, center: {e}"))?;
     compare(&both[1], &dxr, integers).map_err(|e| format!("interval input gradient, radius: {e}"))?;
     let cut = Epilogue { mask: Some(&mask), ..plain };
-    let backward = run_gather(&Gather::backward(g, 1, level), &w, &[&gy], &[cut], nx);
+    let backward = run_gather(&Convolution::backward_at(g, 1, fast, level), &w, &[&gy], &[cut], nx);
     masked(&mut dx, &mask);
     compare(&backward[0], &dx, integers).map_err(|e| format!("input gradient: {e}"))?;
-    let pairs: [(&[f32], &[f32]); 2] = [(&x, &gy), (&r, &gr)];
+    let pairs: [(&[f32], &[f32]); 2] = [(&x, &hy), (&r, &hr)];
     for (streams, sign_of, expected) in [(1, None, &dw), (2, Some(&w[..]), &dwi)] {
-        let correlate = Correlate::new(g, streams, level);
-        let ([mut s, mut t], mut got) = (scratch(correlate.scratch()), vec![f32::NAN; nw]);
-        correlate.run(&pairs[..streams], sign_of, &mut got, [&mut s, &mut t]);
+        let gradient = WeightGradient::new_at(g, streams, fast, level);
+        let ([mut s, mut t], mut got) = (scratch(gradient.scratch()), vec![f32::NAN; nw]);
+        gradient.run(&pairs[..streams], sign_of, &mut got, [&mut s, &mut t]);
         compare(&got, expected, integers).map_err(|e| format!("weight gradient of {streams}: {e}"))?;
     }
     Ok(())
@@ -264,10 +296,135 @@ fn check_linear(e: &Extents, level: Level, integers: bool) -> Result<(), String>
 fn convolutions_match_f64_loops() {
     for level in levels() {
         for g in cases() {
-            for integers in [true, false] {
-                check_convolution(&g, level, integers).unwrap_or_else(|e| panic!("{level:?} {g:?}: {e}"));
+            for way in [Way::Integers, Way::Random] {
+                check_convolution(&g, level, way).unwrap_or_else(|e| panic!("{level:?} {g:?}: {e}"));
             }
         }
+    }
+}
+
+/// Extents with every remainder of tiles, channels with every remainder of vectors, one to several blocks, groups of several
+/// blocks, all paddings.
+fn fast_cases() -> Vec<Geometry> {
+    let padded = |rows, columns| spec([1, 1], [rows, columns], [1, 1]);
+    let mut cases = vec![
+        geometry(1, 16, 16, [4, 4], [3, 3], padded(1, 1)),
+        geometry(3, 17, 31, [14, 14], [3, 3], padded(1, 1)),
+        geometry(2, 33, 16, [6, 9], [3, 3], padded(0, 2)),
+        geometry(19, 16, 40, [5, 7], [3, 3], padded(2, 0)),
+        geometry(1, 70, 24, [28, 28], [3, 3], padded(1, 1)),
+        geometry(5, 64, 64, [8, 8], [3, 3], padded(1, 1)),
+    ];
+    for extent in 4..13 {
+        cases.push(geometry(1, 16, 17, [extent, 15 - extent.min(10)], [3, 3], padded(1, 1)));
+    }
+    cases
+}
+
+#[test]
+fn the_fast_way_is_exact_on_numbers_without_rounding() {
+    for level in levels() {
+        for g in fast_cases() {
+            assert!(super::winograd::pays(&g, level), "{level:?} {g:?} is a case for the plain way");
+            check_convolution(&g, level, Way::Lattice).unwrap_or_else(|e| panic!("{level:?} {g:?}: {e}"));
+        }
+    }
+    for g in cases() {
+        let taken = super::winograd::pays(&g, level());
+        assert!(!taken || (g.kernel == [3, 3] && g.spec.stride == [1, 1]), "{g:?}");
+    }
+}
+
+/// Entries of the matrices for four outputs, whose absolute values bound the way a rounding error grows.
+const INPUT: [[f64; 6]; 6] = [
+    [4.0, 0.0, -5.0, 0.0, 1.0, 0.0],
+    [0.0, -4.0, -4.0, 1.0, 1.0, 0.0],
+    [0.0, 4.0, -4.0, -1.0, 1.0, 0.0],
+    [0.0, -2.0, -1.0, 2.0, 1.0, 0.0],
+    [0.0, 2.0, -1.0, -2.0, 1.0, 0.0],
+    [0.0, 4.0, 0.0, -5.0, 0.0, 1.0],
+];
+const WEIGHT: [[f64; 3]; 6] = [
+    [0.25, 0.0, 0.0],
+    [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
+    [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
+    [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
+    [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
+    [0.0, 0.0, 1.0],
+];
+const OUTPUT: [[f64; 6]; 4] = [
+    [1.0, 1.0, 1.0, 1.0, 1.0, 0.0],
+    [0.0, 1.0, -1.0, 2.0, -2.0, 0.0],
+    [0.0, 1.0, 1.0, 4.0, 4.0, 0.0],
+    [0.0, 1.0, -1.0, 8.0, -8.0, 1.0],
+];
+
+/// Σ of |entry| · value along both axes: `rows` of the matrix to as many rows and columns.
+fn sandwich<const M: usize, const N: usize>(matrix: &[[f64; N]; M], of: &[[f64; N]; N]) -> [[f64; M]; M] {
+    std::array::from_fn(|i| {
+        std::array::from_fn(|j| {
+            let row = |u: usize| -> f64 { (0..N).map(|v| matrix[j][v].abs() * of[u][v]).sum() };
+            (0..N).map(|u| matrix[i][u].abs() * row(u)).sum()
+        })
+    })
+}
+
+/// |A|ᵀ [Σ_c (|G| |w| |G|ᵀ) ⊙ (|B|ᵀ |x| |B|)] |A| at every output of a 3×3 convolution padded by 1 whose extents are multiples of 4: what
+/// every rounding error is relative to.
+fn amplified(g: &Geometry, x: &[f32], w: &[f32]) -> Vec<f64> {
+    let [height, width] = g.output;
+    let mut scale = vec![0.0; g.y_shape().elements()];
+    for (n, o) in (0..g.batch * g.features).map(|i| (i / g.features, i % g.features)) {
+        for (top, left) in (0..height * width / 16).map(|t| (t / (width / 4) * 4, t % (width / 4) * 4)) {
+            let mut points = [[0.0; 6]; 6];
+            for c in 0..g.channels {
+                let pixel = |i: usize, j: usize| -> f64 {
+                    let (row, column) = ((top + i).wrapping_sub(1), (left + j).wrapping_sub(1));
+                    let inside = row < height && column < width;
+                    let at = ((n * g.channels + c) * height + row.min(height)) * width + column.min(width);
+                    if inside { f64::from(x[at]).abs() } else { 0.0 }
+                };
+                let d = std::array::from_fn(|i| std::array::from_fn(|j| pixel(i, j)));
+                let kernel = &w[(o * g.channels + c) * 9..][..9];
+                let k = std::array::from_fn(|u| std::array::from_fn(|v| f64::from(kernel[3 * u + v]).abs()));
+                let (d, k) = (sandwich(&INPUT, &d), sandwich(&WEIGHT, &k));
+                for (i, j) in (0..36).map(|p| (p / 6, p % 6)) {
+                    points[i][j] += d[i][j] * k[i][j];
+                }
+            }
+            let outputs = sandwich(&OUTPUT, &points);
+            for (i, j) in (0..16).map(|p| (p / 4, p % 4)) {
+                scale[((n * g.features + o) * height + top + i) * width + left + j] = outputs[i][j];
+            }
+        }
+    }
+    scale
+}
+
+/// A term of an output goes through at most 8 roundings on the side of w (along each axis an entry of G, a product and two sums),
+/// 6 on the side of x (three sums along each axis), C + 1 in the sum over channels and 6 after it, each within ε/2 of what it
+/// rounds; three more stand for the products of these factors.
+#[test]
+fn the_fast_way_rounds_no_more_than_its_sums_allow() {
+    let g = geometry(2, 40, 24, [12, 8], [3, 3], Conv2dSpec::square(1, 1));
+    let mut numbers = Numbers(3);
+    let (x, w) = (numbers.take(g.x_shape().elements(), false), numbers.take(g.w_shape().elements(), false));
+    let mut y = vec![Sum::default(); g.y_shape().elements()];
+    products(&g, |xi, wi, yi| y[yi].add(x[xi], w[wi]));
+    let bounds =
+        amplified(&g, &x, &w).into_iter().map(|s| (g.channels + 24) as f64 * f64::from(f32::EPSILON) / 2.0 * s);
+    let bounds: Vec<f64> = bounds.collect();
+    for level in levels() {
+        let run = |w: &[f32]| {
+            let convolution = Convolution::forward_at(&g, 1, true, level);
+            run_gather(&convolution, w, &[&x], &[Epilogue::default()], y.len()).remove(0)
+        };
+        let within =
+            |got: &[f32]| got.iter().zip(&y).zip(&bounds).all(|((&y, e), b)| (f64::from(y) - e.value).abs() <= *b);
+        assert!(within(&run(&w)), "{level:?}");
+        let mut changed = w.clone();
+        changed[40] += 0.1;
+        assert!(!within(&run(&changed)), "{level:?}: a weight that is off by a tenth must be noticed");
     }
 }
 
@@ -301,8 +458,9 @@ fn the_comparison_rejects_wrong_kernels() {
     let (x, w) = (numbers.take(g.x_shape().elements(), false), numbers.take(g.w_shape().elements(), false));
     let mut y = vec![Sum::default(); g.y_shape().elements()];
     products(&g, |xi, wi, yi| y[yi].add(x[xi], w[wi]));
-    let run =
-        |w: &[f32]| run_gather(&Gather::forward(&g, 1, level()), w, &[&x], &[Epilogue::default()], y.len()).remove(0);
+    let run = |w: &[f32]| {
+        run_gather(&Convolution::forward_at(&g, 1, false, level()), w, &[&x], &[Epilogue::default()], y.len()).remove(0)
+    };
     let got = run(&w);
     assert_eq!(compare(&got, &y, false), Ok(()));
     let mut dropped = w.clone();
@@ -320,33 +478,41 @@ fn the_comparison_rejects_wrong_kernels() {
 fn nan_passes_relu_and_masks() {
     let g = geometry(1, 2, 20, [6, 9], [3, 3], Conv2dSpec::square(1, 1));
     let (x, w) = (vec![f32::NAN; g.x_shape().elements()], vec![1.0; g.w_shape().elements()]);
-    let gather = Gather::forward(&g, 1, level());
-    let y = run_gather(&gather, &w, &[&x], &[Epilogue { relu: true, ..Epilogue::default() }], g.y_shape().elements());
+    let convolution = Convolution::forward_at(&g, 1, false, level());
+    let y =
+        run_gather(&convolution, &w, &[&x], &[Epilogue { relu: true, ..Epilogue::default() }], g.y_shape().elements());
     assert!(y[0].iter().all(|y| y.is_nan()));
     let mask = vec![f32::NAN; y[0].len()];
-    let y = run_gather(&gather, &w, &[&x], &[Epilogue { mask: Some(&mask), ..Epilogue::default() }], mask.len());
+    let y = run_gather(&convolution, &w, &[&x], &[Epilogue { mask: Some(&mask), ..Epilogue::default() }], mask.len());
     assert!(y[0].iter().all(|y| y.is_nan()));
 }
 
 #[test]
 fn results_do_not_depend_on_the_number_of_threads() {
     let g = geometry(37, 5, 20, [12, 11], [3, 3], Conv2dSpec::square(2, 1));
+    let f = geometry(37, 16, 20, [12, 11], [3, 3], Conv2dSpec::square(1, 1));
     let e = Extents { batch: 37, inputs: 300, outputs: 50 };
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool of threads");
         pool.install(|| {
             let mut numbers = Numbers(5);
             let (x, w) = (numbers.take(g.x_shape().elements(), false), numbers.take(g.w_shape().elements(), false));
-            let gather = Gather::forward(&g, 1, level());
-            let y = run_gather(&gather, &w, &[&x], &[Epilogue::default()], g.y_shape().elements()).remove(0);
-            let correlate = Correlate::new(&g, 1, level());
-            let ([mut s, mut t], mut dw) = (scratch(correlate.scratch()), vec![0.0; w.len()]);
-            correlate.run(&[(&x, &y)], None, &mut dw, [&mut s, &mut t]);
+            let convolution = Convolution::forward_at(&g, 1, false, level());
+            let y = run_gather(&convolution, &w, &[&x], &[Epilogue::default()], g.y_shape().elements()).remove(0);
+            let gradient = WeightGradient::new_at(&g, 1, false, level());
+            let ([mut s, mut t], mut dw) = (scratch(gradient.scratch()), vec![0.0; w.len()]);
+            gradient.run(&[(&x, &y)], None, &mut dw, [&mut s, &mut t]);
+            let (x, w) = (numbers.take(f.x_shape().elements(), false), numbers.take(f.w_shape().elements(), false));
+            let fast = Convolution::forward_at(&f, 1, true, level());
+            let v = run_gather(&fast, &w, &[&x], &[Epilogue::default()], f.y_shape().elements()).remove(0);
+            let gradient = WeightGradient::new_at(&f, 1, true, level());
+            let ([mut s, mut t], mut dv) = (scratch(gradient.scratch()), vec![0.0; w.len()]);
+            gradient.run(&[(&x, &v)], None, &mut dv, [&mut s, &mut t]);
             let (x, w) = (numbers.take(37 * 300, false), numbers.take(50 * 300, false));
             let forward = Forward::new(&e, 1, level());
             let ([mut s, mut t], mut z) = (scratch(forward.scratch()), vec![0.0; 37 * 50]);
             forward.run(&w, &[Product::new(&x, &mut z, Epilogue::default())], [&mut s, &mut t]);
-            [y, dw, z].concat().into_iter().map(f32::to_bits).collect::<Vec<u32>>()
+            [y, dw, v, dv, z].concat().into_iter().map(f32::to_bits).collect::<Vec<u32>>()
         })
     };
     let one = run(1);

@@ -38,14 +38,14 @@ impl Packing {
             true => (g.channels, g.features, [rows, TAPS]),
             false => (g.features, g.channels, [TAPS, rows]),
         };
-        let mut words = 0;
-        let mut packing = Packing { terms, channels, steps, flipped: !forward, kinds: [None; 4], words, width };
-        for (kind, begin) in packing.kinds.clone().iter().enumerate().filter(|(kind, _)| kinds[*kind]) {
-            debug_assert!(begin.is_none());
-            packing.kinds[kind] = Some(words);
-            words += line_aligned(Kind::ALL[kind].points() * packing.plane());
+        let mut packing = Packing { terms, channels, steps, flipped: !forward, kinds: [None; 4], words: 0, width };
+        let plane = packing.plane();
+        for (begin, kind) in
+            packing.kinds.iter_mut().zip(Kind::ALL).zip(kinds).filter_map(|(pair, there)| there.then_some(pair))
+        {
+            *begin = Some(packing.words);
+            packing.words += line_aligned(kind.points() * plane);
         }
-        packing.words = words;
         packing
     }
 
