@@ -5,7 +5,8 @@
 use std::ops::Range;
 
 use super::read::Reader;
-use super::tiling::{Kind, Tiling};
+use super::scheme::{MOST_TAPS, Scheme};
+use super::tiling::{LARGE, Tiling};
 use super::transform::{Gradient, Input, weight_rows};
 use crate::ops::conv2d::Geometry;
 use crate::ops::native::blocks::transpose;
@@ -22,19 +23,15 @@ const PARTIAL_WORDS: usize = 4 << 20;
 /// Words that the points of a block may take.
 const BLOCK_WORDS: usize = 256 * 1024;
 
-/// Outputs along an axis of the tiles: one kind, so that a sum is long and partial gradients are few.
-const OUTPUTS: usize = 4;
-
-/// Points of a tile.
-const POINTS: usize = Kind::ALL[0].outputs[0] + 2;
-
-/// Taps of a kernel, and most lanes of any instruction set.
-const TAPS: usize = 9;
+/// Most points of a tile along an axis, most taps of a phase there, and most lanes of any instruction set.
+const MOST_POINTS: usize = 6;
+const MOST: usize = 3;
 const MOST_LANES: usize = 16;
 
 /// A weight gradient with everything decided that depends on shapes only.
 #[derive(Debug)]
 pub(crate) struct WinogradCorrelate {
+    scheme: Scheme,
     inputs: Reader,
     gradients: Reader,
     groups: usize,
@@ -50,17 +47,21 @@ pub(crate) struct WinogradCorrelate {
 impl WinogradCorrelate {
     /// For one correlation, or for two at once (`streams` = 2) that an interval convolution combines.
     pub(crate) fn new(g: &Geometry, streams: usize, level: Level) -> WinogradCorrelate {
-        let width = Width::of(level);
-        let tiling = Tiling::of_one_kind(g.batch, g.output);
-        let inputs = Reader::inputs(tiling.clone(), g.channels, g.input, g.spec.padding, width.lanes);
+        let (width, scheme) = (Width::of(level), Scheme::of(g).expect("a convolution that `pays` accepts"));
+        // One kind of tiles, so that a sum is long and partial gradients are few.
+        let tiling = Tiling::of_one_kind(g.batch, g.output, scheme.taps());
+        let phases = (scheme.stride > 1).then_some(scheme);
+        let inputs = Reader::inputs(tiling.clone(), g.channels, (g.input, g.spec.padding), phases, width.lanes);
         let gradients = Reader::gradients(tiling, g.features, g.output, width.lanes);
-        let partial = POINTS * POINTS * g.features * inputs.wide();
+        let edge = LARGE + scheme.taps() - 1;
+        let partial = edge * edge * g.features * inputs.wide();
         let affordable = PARTIAL_WORDS / (streams * partial);
         let groups = inputs.tiling.units().min(GROUPS.min(affordable.max(2)));
         let largest = inputs.tiling.units().div_ceil(groups);
         let units = inputs.tiling.block(largest, inputs.wide() + gradients.wide(), BLOCK_WORDS);
         let points = inputs.tiling.most_points(units);
-        WinogradCorrelate { inputs, gradients, groups, units, points, slots: slots(groups * streams), streams, width }
+        let slots = slots(groups * streams);
+        WinogradCorrelate { scheme, inputs, gradients, groups, units, points, slots, streams, width }
     }
 
     /// Sizes of the scratch buffers: partial gradients; work space of the workers.
@@ -71,8 +72,14 @@ impl WinogradCorrelate {
         ]
     }
 
+    /// Points of a tile along an axis.
+    #[inline(always)]
+    fn edge(&self) -> usize {
+        LARGE + self.scheme.taps() - 1
+    }
+
     fn partial_words(&self) -> usize {
-        line_aligned(POINTS * POINTS * self.gradients.channels * self.inputs.wide())
+        line_aligned(self.edge() * self.edge() * self.gradients.channels * self.inputs.wide())
     }
 
     /// Words for rows of an image, for the points of inputs and for those of gradients.
@@ -170,7 +177,7 @@ unsafe fn accumulate<S: Simd>(
 ) {
     let (wide, step, features) = (c.inputs.wide(), c.gradients.wide(), c.gradients.channels);
     let most = max_vectors(S::REGISTERS) * S::LANES;
-    for point in 0..POINTS * POINTS {
+    for point in 0..c.edge() * c.edge() {
         for first in (0..wide).step_by(most) {
             let lanes = most.min(wide - first);
             for (feature, count) in pieces(features, MAX_ROWS) {
@@ -212,20 +219,20 @@ impl Work for FeatureTask<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let c = self.correlate;
-        let (channels, wide) = (c.inputs.channels, c.inputs.wide());
+        let (channels, taps) = (c.inputs.channels, c.scheme.kernel_taps());
         let words = c.groups * c.partial_words();
-        for first in (0..wide).step_by(S::LANES) {
+        for first in (0..c.inputs.wide_channels()).step_by(S::LANES) {
             let count = S::LANES.min(channels - first);
-            let at = (self.feature * channels + first) * TAPS;
+            let at = (self.feature * channels + first) * taps;
             // SAFETY: the partial gradients and the row of dw hold these channels.
             unsafe {
-                let dw = std::slice::from_raw_parts_mut(self.dw.at(at), count * TAPS);
+                let dw = std::slice::from_raw_parts_mut(self.dw.at(at), count * taps);
                 kernels::<S>(c, &self.partials[..words], self.feature, first, dw);
                 if let Some(w) = self.sign_of {
-                    let mut radius = [0.0; TAPS * MOST_LANES];
-                    let radius = &mut radius[..count * TAPS];
+                    let mut radius = [0.0; MOST_TAPS * MOST_LANES];
+                    let radius = &mut radius[..count * taps];
                     kernels::<S>(c, &self.partials[words..], self.feature, first, radius);
-                    for ((d, &r), &w) in dw.iter_mut().zip(&*radius).zip(&w[at..at + count * TAPS]) {
+                    for ((d, &r), &w) in dw.iter_mut().zip(&*radius).zip(&w[at..at + count * taps]) {
                         *d += sign(w) * r;
                     }
                 }
@@ -240,36 +247,44 @@ impl Work for FeatureTask<'_> {
 /// As [`Simd`].
 #[inline(always)]
 unsafe fn kernels<S: Simd>(c: &WinogradCorrelate, partials: &[f32], feature: usize, first: usize, to: &mut [f32]) {
-    let (wide, features) = (c.inputs.wide(), c.gradients.channels);
-    let rows = weight_rows(OUTPUTS);
-    let mut taps = [0.0; TAPS * MOST_LANES];
-    // SAFETY: the partial gradients hold the channels, `to` holds nine taps of each.
+    let (wide, features, edge, taps) = (c.inputs.wide(), c.gradients.channels, c.edge(), c.scheme.taps());
+    let rows = weight_rows(taps, LARGE);
+    let mut kernel = [0.0; MOST_TAPS * MOST_LANES];
+    // SAFETY: the partial gradients hold the channels, `to` holds the taps of each.
     unsafe {
         let zero = S::splat(0.0);
-        let mut half = [[zero; 3]; POINTS];
-        for (i, half) in half.iter_mut().enumerate() {
-            for (j, row) in rows.iter().enumerate() {
-                let at = ((i * POINTS + j) * features + feature) * wide + first;
-                let mut sum = S::load(partials.as_ptr().add(at));
-                for group in 1..c.groups {
-                    sum = S::add(sum, S::load(partials.as_ptr().add(group * c.partial_words() + at)));
+        for phase in 0..c.scheme.phases() {
+            let lane = phase * c.inputs.wide_channels() + first;
+            let mut half = [[zero; MOST]; MOST_POINTS];
+            for (i, half) in half.iter_mut().enumerate().take(edge) {
+                for (j, row) in rows.iter().enumerate() {
+                    let at = ((i * edge + j) * features + feature) * wide + lane;
+                    let mut sum = S::load(partials.as_ptr().add(at));
+                    for group in 1..c.groups {
+                        sum = S::add(sum, S::load(partials.as_ptr().add(group * c.partial_words() + at)));
+                    }
+                    for (h, &factor) in half.iter_mut().zip(row) {
+                        *h = S::add(*h, S::mul_add(S::splat(factor), sum, zero));
+                    }
                 }
-                for (h, &factor) in half.iter_mut().zip(row) {
-                    *h = S::add(*h, S::mul_add(S::splat(factor), sum, zero));
+            }
+            let mut of_phase = [[zero; MOST]; MOST];
+            for (half, row) in half.iter().zip(rows) {
+                for (line, &factor) in of_phase.iter_mut().zip(row) {
+                    for (k, &h) in line.iter_mut().zip(half) {
+                        *k = S::add(*k, S::mul_add(S::splat(factor), h, zero));
+                    }
+                }
+            }
+            for (i, line) in of_phase.iter().enumerate().take(taps) {
+                for (j, &k) in line.iter().enumerate().take(taps) {
+                    if let Some(tap) = c.scheme.tap(phase, [i, j]) {
+                        S::store(kernel.as_mut_ptr().add(tap * S::LANES), k);
+                    }
                 }
             }
         }
-        let mut kernel = [[zero; 3]; 3];
-        for (half, row) in half.iter().zip(rows) {
-            for (line, &factor) in kernel.iter_mut().zip(row) {
-                for (k, &h) in line.iter_mut().zip(half) {
-                    *k = S::add(*k, S::mul_add(S::splat(factor), h, zero));
-                }
-            }
-        }
-        for (tap, k) in kernel.iter().flatten().enumerate() {
-            S::store(taps.as_mut_ptr().add(tap * S::LANES), *k);
-        }
-        transpose::<S>((taps.as_ptr(), S::LANES), (to.as_mut_ptr(), TAPS), TAPS, to.len() / TAPS);
+        let taps = c.scheme.kernel_taps();
+        transpose::<S>((kernel.as_ptr(), S::LANES), (to.as_mut_ptr(), taps), taps, to.len() / taps);
     }
 }

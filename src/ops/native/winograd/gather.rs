@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use super::pack::Packing;
 use super::read::Reader;
-use super::tiling::{Counts, Kind, Tiling};
+use super::scheme::{MOST_PHASES, Scheme};
+use super::tiling::{Counts, KINDS, Segment, Tiling, kind, points};
 use super::transform::{Grid, Input, Output, tile};
 use crate::ops::conv2d::Geometry;
 use crate::ops::native::blocks::transpose;
@@ -25,6 +26,9 @@ pub(crate) struct WinogradGather {
     /// Channels and extents of the output.
     channels: usize,
     output: [usize; 2],
+    /// How far apart the outputs of a tile lie, and how far before the output they begin.
+    stride: usize,
+    lead: [usize; 2],
     packing: Packing,
     /// Rows of tiles in a block, and number of blocks.
     units: usize,
@@ -48,20 +52,28 @@ impl WinogradGather {
     }
 
     fn new(g: &Geometry, forward: bool, streams: usize, level: Level) -> WinogradGather {
-        let width = Width::of(level);
-        let (read, image, channels, output, padding) = match forward {
-            true => (g.channels, g.input, g.features, g.output, g.spec.padding),
-            // What the kernel reached beyond the image before, it lacks now.
-            false => (g.features, g.output, g.channels, g.input, g.spec.padding.map(|p| 2 - p)),
+        let (width, scheme) = (Width::of(level), Scheme::of(g).expect("a convolution that `pays` accepts"));
+        let (channels, output) = if forward { (g.features, g.output) } else { (g.channels, g.input) };
+        let padding = g.spec.padding;
+        let several = scheme.stride > 1;
+        // A gradient of stride 2 makes all phases at the same points: phase q of output j is pixel 2 j + q − P.
+        let (stride, lead) = if forward || !several { (1, [0; 2]) } else { (scheme.stride, padding) };
+        let made = [0, 1].map(|axis| (output[axis] - 1 + lead[axis]) / stride + 1);
+        let tiling = Tiling::new(g.batch, made, scheme.taps());
+        let packing = Packing::new(g, scheme, forward, tiling.kinds(), width);
+        let reader = match forward {
+            true => Reader::inputs(tiling, g.channels, (g.input, padding), several.then_some(scheme), width.lanes),
+            false => {
+                // What the kernel reached beyond the image before, it lacks now.
+                let before = padding.map(|p| if several { scheme.taps() - 1 } else { scheme.taps() - 1 - p });
+                Reader::inputs(tiling, g.features, (g.output, before), None, width.lanes)
+            }
         };
-        let tiling = Tiling::new(g.batch, output);
-        let packing = Packing::new(g, forward, tiling.kinds(), width);
-        let reader = Reader::inputs(tiling, read, image, padding, width.lanes);
         let all = reader.tiling.units();
         let units = reader.tiling.block(all, reader.wide() + packing.wide(), BLOCK_WORDS);
         let (points, blocks) = (reader.tiling.most_points(units), all.div_ceil(units));
         let slots = slots(blocks * streams);
-        WinogradGather { reader, channels, output, packing, units, blocks, points, slots, streams, width }
+        WinogradGather { reader, channels, output, stride, lead, packing, units, blocks, points, slots, streams, width }
     }
 
     /// Sizes of the scratch buffers: packed weights; work space of the workers.
@@ -71,7 +83,14 @@ impl WinogradGather {
 
     fn slot_words(&self) -> usize {
         let (read, written) = self.point_words();
-        self.reader.buffer_words() + read + written
+        self.buffer_words() + read + written
+    }
+
+    /// Words for rows of an image, read or written, of one vector of channels.
+    fn buffer_words(&self) -> usize {
+        let tiling = &self.reader.tiling;
+        let written = self.stride * self.stride * tiling.height() * tiling.width() * self.width.lanes;
+        self.reader.buffer_words().max(line_aligned(written))
     }
 
     /// Words of a block's points, read and written.
@@ -92,7 +111,7 @@ impl WinogradGather {
         for_each_task(self.blocks * self.streams, self.slots, slots, |task, slot| {
             let (block, stream) = (task / self.streams, task % self.streams);
             let units = block * self.units..((block + 1) * self.units).min(self.reader.tiling.units());
-            let (buffer, rest) = slot.split_at_mut(self.reader.buffer_words());
+            let (buffer, rest) = slot.split_at_mut(self.buffer_words());
             let (points, sums) = rest.split_at_mut(self.point_words().0);
             let work = BlockTask {
                 gather: self,
@@ -128,7 +147,8 @@ impl Work for BlockTask<'_> {
         // SAFETY: the buffers are those of `slot_words`.
         unsafe {
             let reader = &self.gather.reader;
-            reader.read::<S, Input>(self.stream.input, self.units.clone(), &self.counts, self.buffer, self.points);
+            let buffer = &mut self.buffer[..reader.buffer_words()];
+            reader.read::<S, Input>(self.stream.input, self.units.clone(), &self.counts, buffer, self.points);
             self.multiply::<S>();
             self.write::<S>();
         }
@@ -136,38 +156,79 @@ impl Work for BlockTask<'_> {
 }
 
 impl BlockTask<'_> {
-    /// `sums[kind][point][tile][o]` = Σ_c `points[kind][point][tile][c]` · `packed[kind][point][c][o]`.
+    /// `sums[kind][point][tile][lane]` = Σ_{phase,c} `points[kind][point][tile][phase][c]` · `packed[kind][point][phase][c][lane]`.
     #[inline(always)]
     unsafe fn multiply<S: Simd>(&mut self) {
         let g = self.gather;
-        let (read, written) = (g.reader.wide(), g.packing.wide());
-        for (kind, &tiles) in self.counts.tiles.iter().enumerate() {
-            for point in 0..if tiles == 0 { 0 } else { Kind::ALL[kind].points() } {
+        let taps = g.reader.tiling.taps;
+        for kind in 0..KINDS {
+            let tiles = self.counts.tiles[kind];
+            let extents = points(taps, kind);
+            for point in 0..if tiles == 0 { 0 } else { extents[0] * extents[1] } {
+                let place = [point / extents[1], point % extents[1]];
                 let at = self.counts.points_before(kind) + point * tiles;
-                for (first, lanes) in g.packing.panels() {
-                    let weights = &self.packed[g.packing.at(kind, point, first)..][..g.packing.terms * lanes];
-                    for (tile, count) in pieces(tiles, MAX_ROWS) {
-                        let mut scalars = [std::ptr::null(); MAX_ROWS];
-                        for (i, scalar) in scalars.iter_mut().enumerate().take(count) {
-                            *scalar = &raw const self.points[(at + tile + i) * read];
-                        }
+                for panel in g.packing.panels() {
+                    if g.packing.writes(panel, place, extents) {
                         // SAFETY: the points hold the tiles, the sums their lanes.
-                        unsafe {
-                            StridedTile {
-                                rows: 1,
-                                columns: g.packing.terms,
-                                scalars: &scalars[..count],
-                                row_step: 0,
-                                step: 1,
-                                vectors: weights.as_ptr(),
-                                vector_step: lanes,
-                                out: (&raw mut self.sums[(at + tile) * written + first]),
-                                out_step: written,
-                                accumulate: false,
-                            }
-                            .run::<S>(lanes / S::LANES, Scalars::Near);
+                        unsafe { self.panel::<S>(kind, (point, place), (at, tiles), panel) };
+                    } else {
+                        for tile in at..at + tiles {
+                            self.sums[tile * g.packing.wide() + panel.0..][..panel.1].fill(0.0);
                         }
                     }
+                }
+            }
+        }
+    }
+
+    /// The sums of a panel at a point, phases that are 0 there left out.
+    #[inline(always)]
+    unsafe fn panel<S: Simd>(
+        &mut self,
+        kind: usize,
+        (point, place): (usize, [usize; 2]),
+        (at, tiles): (usize, usize),
+        panel: (usize, usize),
+    ) {
+        let g = self.gather;
+        let (read, written) = (g.reader.wide(), g.packing.wide());
+        // Runs of neighbouring phases: (first, phases).
+        let (mut runs, mut count) = ([(0, 0); MOST_PHASES], 0_usize);
+        for phase in 0..g.packing.phases_read {
+            if !g.packing.reads(phase, place, points(g.reader.tiling.taps, kind)) {
+                continue;
+            }
+            match count.checked_sub(1).map(|last| &mut runs[last]) {
+                Some((first, phases)) if *first + *phases == phase => *phases += 1,
+                _ => {
+                    runs[count] = (phase, 1);
+                    count += 1;
+                }
+            }
+        }
+        for (tile, rows) in pieces(tiles, MAX_ROWS) {
+            for (run, &(phase, phases)) in runs[..count].iter().enumerate() {
+                let weights = &self.packed[g.packing.at(kind, point, panel, phase)..];
+                let weights = &weights[..phases * g.packing.terms * panel.1];
+                let mut scalars = [std::ptr::null(); MAX_ROWS];
+                for (i, scalar) in scalars.iter_mut().enumerate().take(rows) {
+                    *scalar = &raw const self.points[(at + tile + i) * read + phase * g.reader.wide_channels()];
+                }
+                // SAFETY: the caller's duty.
+                unsafe {
+                    StridedTile {
+                        rows: phases,
+                        columns: g.packing.terms,
+                        scalars: &scalars[..rows],
+                        row_step: g.reader.wide_channels(),
+                        step: 1,
+                        vectors: weights.as_ptr(),
+                        vector_step: panel.1,
+                        out: &raw mut self.sums[(at + tile) * written + panel.0],
+                        out_step: written,
+                        accumulate: run > 0,
+                    }
+                    .run::<S>(panel.1 / S::LANES, Scalars::Near);
                 }
             }
         }
@@ -177,54 +238,74 @@ impl BlockTask<'_> {
     #[inline(always)]
     unsafe fn write<S: Simd>(&mut self) {
         let g = self.gather;
-        let (wide, [height, width]) = (g.packing.wide(), g.output);
-        let columns = g.reader.tiling.width();
-        let target = Grid { row: columns * S::LANES, column: S::LANES };
-        let mut done = Counts::default();
+        let (wide, taps, stride) = (g.packing.wide(), g.reader.tiling.taps, g.stride);
+        let row_words = stride * g.reader.tiling.width() * S::LANES;
+        let target = Grid { row: stride * row_words, column: stride * S::LANES };
+        let mut done = Counts::none(taps);
         for unit in self.units.clone() {
             let (image, rows) = g.reader.tiling.unit(unit);
-            let shown = rows.outputs.min(height - rows.first);
             let mut next = done;
-            for first in (0..wide).step_by(S::LANES) {
-                next = done;
-                for segment in &g.reader.tiling.columns {
-                    let kind = Kind::index(rows.outputs, segment.outputs);
-                    let tiles = self.counts.tiles[kind];
-                    let at = (self.counts.points_before(kind) + next.tiles[kind]) * wide + first;
-                    let source = Grid { row: (segment.outputs + 2) * tiles * wide, column: tiles * wide };
-                    // SAFETY: the sums hold the tile, the buffer its outputs.
-                    unsafe {
-                        tile::<S, Output>(
-                            [rows.outputs, segment.outputs],
-                            (self.sums.as_ptr().add(at), source),
-                            (self.buffer.as_mut_ptr().add(segment.first * S::LANES), target),
-                        );
-                    }
-                    next.tiles[kind] += 1;
-                }
-                // Rows without filling follow each other in the output as in the buffer.
-                let (runs, n) = if columns == width { (1, shown * width) } else { (shown, width) };
-                let count = S::LANES.min(g.channels - first);
-                for run in 0..runs {
-                    // SAFETY: the rows of these channels are this task's.
-                    unsafe {
-                        let from = self.buffer.as_ptr().add(run * target.row);
-                        let pixel = (rows.first + run) * width;
-                        let channel = image * g.channels + first;
-                        let at = channel * height * width + pixel;
-                        let to = self.stream.output.at(at);
-                        transpose::<S>((from, S::LANES), (to, height * width), n, count);
-                        if !self.stream.epilogue.is_identity() {
-                            for i in 0..count {
-                                let to = to.add(i * height * width);
-                                let at = at + i * height * width;
-                                self.stream.epilogue.write::<S>(first + i, at, to, to, n);
-                            }
+            for first in (0..g.packing.wide_channels()).step_by(S::LANES) {
+                for phase in 0..stride * stride {
+                    let origin = phase / stride * row_words + phase % stride * S::LANES;
+                    next = done;
+                    for segment in &g.reader.tiling.columns {
+                        let outputs = [rows.outputs, segment.outputs];
+                        let kind = kind(outputs);
+                        let tiles = self.counts.tiles[kind];
+                        let lane = phase * g.packing.wide_channels() + first;
+                        let at = (self.counts.points_before(kind) + next.tiles[kind]) * wide + lane;
+                        let source = Grid { row: (segment.outputs + taps - 1) * tiles * wide, column: tiles * wide };
+                        // SAFETY: the sums hold the tile, the buffer its outputs.
+                        unsafe {
+                            tile::<S, Output>(
+                                taps,
+                                outputs,
+                                (self.sums.as_ptr().add(at), source),
+                                (self.buffer.as_mut_ptr().add(origin + segment.first * target.column), target),
+                            );
                         }
+                        next.tiles[kind] += 1;
+                    }
+                }
+                // SAFETY: the rows of these channels are this task's.
+                unsafe { self.show::<S>(image, (first, S::LANES.min(g.channels - first)), rows) };
+            }
+            done = next;
+        }
+    }
+
+    /// Writes the rows in the buffer that lie in the image, for `count` channels from `first` on.
+    #[inline(always)]
+    unsafe fn show<S: Simd>(&self, image: usize, (first, count): (usize, usize), rows: Segment) {
+        let g = self.gather;
+        let [height, width] = g.output;
+        let columns = g.stride * g.reader.tiling.width();
+        // Row r of the buffer is row top + r of the image, which may begin before it.
+        let top = g.stride * rows.first;
+        let begin = g.lead[0].saturating_sub(top);
+        let end = (g.stride * rows.outputs).min((height + g.lead[0]).saturating_sub(top));
+        if begin >= end {
+            return;
+        }
+        // Rows without filling follow each other in the output as in the buffer.
+        let joined = columns == width && g.lead[1] == 0;
+        let (runs, n) = if joined { (1, (end - begin) * width) } else { (end - begin, width) };
+        for run in 0..runs {
+            // SAFETY: the caller's duty; rows from `begin` to `end` lie in the image.
+            unsafe {
+                let row = begin + run;
+                let from = self.buffer.as_ptr().add((row * columns + g.lead[1]) * S::LANES);
+                let at = ((image * g.channels + first) * height + top + row - g.lead[0]) * width;
+                let to = self.stream.output.at(at);
+                transpose::<S>((from, S::LANES), (to, height * width), n, count);
+                if !self.stream.epilogue.is_identity() {
+                    for i in 0..count {
+                        let to = to.add(i * height * width);
+                        self.stream.epilogue.write::<S>(first + i, at + i * height * width, to, to, n);
                     }
                 }
             }
-            done = next;
         }
     }
 }

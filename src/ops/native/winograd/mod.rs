@@ -1,11 +1,12 @@
-//! Convolutions of 3×3 taps and stride 1 with fewer multiplications (Winograd 1980; Lavin and Gray 2016): F(4×4, 3×3) needs 36
-//! instead of 144 for 4×4 outputs, F(2×2, 3×3) 16 instead of 36.
+//! Convolutions with fewer multiplications (Winograd 1980; Lavin and Gray 2016). Of 3×3 taps and stride 1: F(4×4, 3×3) needs 36
+//! instead of 144 for 4×4 outputs, F(2×2, 3×3) 16 instead of 36. Of stride 2, which are 2×2 taps on the four phases of
+//! an image: F(4×4, 2×2) needs 25 · 4 instead of 256 for 4×4 taps and 81 instead of 144 for 3×3, F(3×3, 2×2) 64 of 144 and 49 of 81.
 //!
 //! y = Aᵀ [(G w Gᵀ) ⊙ (Bᵀ x B)] A on every tile of outputs, summed over channels between the brackets, so that the middle is a
-//! matrix product at each of the 36 (24, 16) points. The gradients are the transposed maps: that of x is the same convolution
+//! matrix product at each of the points. The gradients are the transposed maps: that of x is the same convolution
 //! by flipped taps, that of w is Gᵀ [(A gy Aᵀ) ⊙ (Bᵀ x B)] G.
 //!
-//! From the ground: [`transform`] (the small matrices) and [`tiling`] (which tiles an image has) → [`pack`] (weights) and
+//! From the ground: [`transform`] (the small matrices), [`scheme`] (phases) and [`tiling`] (which tiles an image has) → [`pack`] (weights) and
 //! [`read`] (inputs) → [`gather`] (convolution and its input gradient) and [`correlate`] (its weight gradient). Lanes are
 //! channels throughout.
 //!
@@ -16,6 +17,7 @@ pub(crate) mod correlate;
 pub(crate) mod gather;
 mod pack;
 mod read;
+mod scheme;
 mod tiling;
 mod transform;
 
@@ -25,8 +27,7 @@ use crate::ops::simd::Level;
 
 /// Whether a convolution can be done, and is done faster, this way.
 pub(crate) fn pays(g: &Geometry, level: Level) -> bool {
-    let fits = g.kernel == [3, 3] && g.spec.stride == [1, 1] && g.spec.dilation == [1, 1];
-    let fits = fits && g.spec.padding.iter().all(|&p| p <= 2) && g.input.iter().chain(&g.output).all(|&n| n >= 4);
+    let large = g.input.iter().chain(&g.output).all(|&n| n >= 4);
     // With few channels the transforms cost more than the products save.
-    fits && g.channels.min(g.features) >= Width::of(level).lanes.max(16)
+    large && scheme::Scheme::of(g).is_some() && g.channels.min(g.features) >= Width::of(level).lanes.max(16)
 }

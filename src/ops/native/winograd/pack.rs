@@ -1,6 +1,7 @@
 //! Weights at the points of the tiles: G w Gᵀ of every kernel, laid out as the products read them.
 
-use super::tiling::Kind;
+use super::scheme::{MOST_TAPS, Scheme};
+use super::tiling::{KINDS, LARGE, points, small};
 use super::transform::weight_rows;
 use crate::ops::conv2d::Geometry;
 use crate::ops::native::blocks::transpose;
@@ -8,68 +9,93 @@ use crate::ops::native::lanes::{Simd, Width, Work, dispatch};
 use crate::ops::native::tile::max_vectors;
 use crate::ops::native::workers::{Shared, for_each, line_aligned};
 
-/// Taps of a kernel.
-const TAPS: usize = 9;
-
-/// Most lanes of any instruction set.
+/// Most lanes of any instruction set, and most taps of a phase along an axis.
 const MOST_LANES: usize = 16;
+const MOST: usize = 3;
 
-/// Layout of the packed weights: for each kind of tiles `[point][panel][terms][lanes of the panel]`, terms being the channels
-/// that are read and lanes those that are written.
+/// Layout of the packed weights: for each kind of tiles `[point][panel][phases read][channels read][lanes of the panel]`, a panel being
+/// some lanes of `[phase written][channel written]`.
 #[derive(Debug)]
 pub(super) struct Packing {
+    pub(super) scheme: Scheme,
+    /// Channels and phases that are read.
     pub(super) terms: usize,
+    pub(super) phases_read: usize,
+    /// Channels and phases that are written.
     channels: usize,
+    pub(super) phases_written: usize,
     /// Distances in w of neighbouring channels written and read.
     steps: [usize; 2],
     /// Whether the taps are turned by half a circle, as the gradient needs them.
-    flipped: bool,
+    pub(super) flipped: bool,
     /// Where each kind begins.
-    kinds: [Option<usize>; Kind::ALL.len()],
+    kinds: [Option<usize>; KINDS],
     pub(super) words: usize,
     width: Width,
 }
 
 impl Packing {
     /// Weights of the convolution, or of its input gradient.
-    pub(super) fn new(g: &Geometry, forward: bool, kinds: [bool; Kind::ALL.len()], width: Width) -> Packing {
-        let rows = TAPS * g.channels;
-        let (terms, channels, steps) = match forward {
-            true => (g.channels, g.features, [rows, TAPS]),
-            false => (g.features, g.channels, [TAPS, rows]),
+    pub(super) fn new(g: &Geometry, scheme: Scheme, forward: bool, kinds: [bool; KINDS], width: Width) -> Packing {
+        let (taps, phases) = (scheme.kernel_taps(), scheme.phases());
+        let mut packing = Packing {
+            scheme,
+            terms: if forward { g.channels } else { g.features },
+            phases_read: if forward { phases } else { 1 },
+            channels: if forward { g.features } else { g.channels },
+            phases_written: if forward { 1 } else { phases },
+            steps: if forward { [taps * g.channels, taps] } else { [taps, taps * g.channels] },
+            flipped: !forward,
+            kinds: [None; KINDS],
+            words: 0,
+            width,
         };
-        let mut packing = Packing { terms, channels, steps, flipped: !forward, kinds: [None; 4], words: 0, width };
         let plane = packing.plane();
-        for (begin, kind) in
-            packing.kinds.iter_mut().zip(Kind::ALL).zip(kinds).filter_map(|(pair, there)| there.then_some(pair))
-        {
-            *begin = Some(packing.words);
-            packing.words += line_aligned(kind.points() * plane);
+        for kind in (0..KINDS).filter(|&kind| kinds[kind]) {
+            packing.kinds[kind] = Some(packing.words);
+            packing.words += line_aligned(points(scheme.taps(), kind).iter().product::<usize>() * plane);
         }
         packing
     }
 
     /// Channels that are written, filled up to whole vectors.
-    pub(super) fn wide(&self) -> usize {
+    pub(super) fn wide_channels(&self) -> usize {
         self.channels.next_multiple_of(self.width.lanes)
+    }
+
+    /// Lanes that are written.
+    pub(super) fn wide(&self) -> usize {
+        self.phases_written * self.wide_channels()
     }
 
     /// Words of one point.
     fn plane(&self) -> usize {
-        self.terms * self.wide()
+        self.phases_read * self.terms * self.wide()
     }
 
-    /// Pieces of the channels that a tile of the product handles: (first channel, lanes).
+    /// Pieces of the lanes that a tile of the product handles: (first lane, lanes).
     #[inline(always)]
     pub(super) fn panels(&self) -> impl Iterator<Item = (usize, usize)> {
         let (wide, most) = (self.wide(), max_vectors(self.width.registers) * self.width.lanes);
         (0..wide).step_by(most).map(move |first| (first, most.min(wide - first)))
     }
 
-    /// Where the weights of a panel at a point begin.
+    /// Where the weights of a panel for a phase read begin, at a point.
     #[inline(always)]
-    pub(super) fn at(&self, kind: usize, point: usize, first: usize) -> usize {
-        self.kinds[kind].expect("a kind that the tiling has") + point * self.plane() + first * self.terms
+    pub(super) fn at(&self, kind: usize, point: usize, (first, lanes): (usize, usize), phase: usize) -> usize {
+        let begin = self.kinds[kind].expect("a kind that the tiling has");
+        begin + point * self.plane() + first * self.phases_read * self.terms + phase * self.terms * lanes
+    }
+
+    /// Whether a panel has weights other than 0 at a point.
+    pub(super) fn writes(&self, (first, lanes): (usize, usize), at: [usize; 2], points: [usize; 2]) -> bool {
+        let phases = first / self.wide_channels()..=(first + lanes - 1) / self.wide_channels();
+        !self.flipped || phases.into_iter().any(|phase| self.scheme.present(phase, at, points, true))
+    }
+
+    /// Whether a phase that is read has weights other than 0 at a point.
+    pub(super) fn reads(&self, phase: usize, at: [usize; 2], points: [usize; 2]) -> bool {
+        self.flipped || self.scheme.present(phase, at, points, false)
     }
 
     /// Packs w, or |w|.
@@ -84,7 +110,7 @@ impl Packing {
     }
 }
 
-/// One vector of channels that are written.
+/// One vector of lanes that are written.
 struct VectorTask<'a> {
     packing: &'a Packing,
     weights: &'a [f32],
@@ -98,30 +124,41 @@ impl Work for VectorTask<'_> {
     unsafe fn run<S: Simd>(self) {
         let p = self.packing;
         let most = max_vectors(S::REGISTERS) * S::LANES;
-        let panel = self.first / most * most;
-        let lanes = most.min(p.wide() - panel);
-        let count = S::LANES.min(p.channels - self.first);
+        let begin = self.first / most * most;
+        let panel = (begin, most.min(p.wide() - begin));
+        let (written, channel) = (self.first / p.wide_channels(), self.first % p.wide_channels());
+        let count = S::LANES.min(p.channels - channel);
+        let taps = p.scheme.taps();
         // Lanes past the last channel stay 0.
-        let mut taps = [0.0; TAPS * MOST_LANES];
+        let mut kernel = [0.0; MOST_TAPS * MOST_LANES];
         for term in 0..p.terms {
-            let from = &self.weights[self.first * p.steps[0] + term * p.steps[1]..];
-            // SAFETY: the weights hold `count` kernels of nine taps; the points lie in this task's lanes.
+            let from = &self.weights[channel * p.steps[0] + term * p.steps[1]..];
+            // SAFETY: the weights hold `count` kernels; the points lie in this task's lanes.
             unsafe {
-                transpose::<S>((from.as_ptr(), p.steps[0]), (taps.as_mut_ptr(), S::LANES), count, TAPS);
-                let mut kernel = [S::splat(0.0); TAPS];
-                for (tap, k) in kernel.iter_mut().enumerate() {
-                    let source = if p.flipped { TAPS - 1 - tap } else { tap };
-                    *k = S::load(taps.as_ptr().add(source * S::LANES));
-                    if self.absolute {
-                        *k = S::abs(*k);
+                let to = (kernel.as_mut_ptr(), S::LANES);
+                transpose::<S>((from.as_ptr(), p.steps[0]), to, count, p.scheme.kernel_taps());
+                for read in 0..p.phases_read {
+                    // One of the two is the only phase, 0.
+                    let phase = read + written;
+                    let mut of_phase = [[S::splat(0.0); MOST]; MOST];
+                    for (i, line) in of_phase.iter_mut().enumerate().take(taps) {
+                        for (j, w) in line.iter_mut().enumerate().take(taps) {
+                            let tap = if p.flipped { [taps - 1 - i, taps - 1 - j] } else { [i, j] };
+                            if let Some(tap) = p.scheme.tap(phase, tap) {
+                                *w = S::load(kernel.as_ptr().add(tap * S::LANES));
+                                if self.absolute {
+                                    *w = S::abs(*w);
+                                }
+                            }
+                        }
                     }
-                }
-                for (index, kind) in Kind::ALL.iter().enumerate() {
-                    if p.kinds[index].is_none() {
-                        continue;
+                    for kind in 0..KINDS {
+                        if p.kinds[kind].is_none() {
+                            continue;
+                        }
+                        let at = p.at(kind, 0, panel, read) + term * panel.1 + self.first - panel.0;
+                        all_points::<S>(taps, kind, &of_phase, self.packed.at(at), p.plane());
                     }
-                    let at = p.at(index, 0, panel) + term * lanes + self.first - panel;
-                    points::<S>(kind, &kernel, self.packed.at(at), p.plane());
                 }
             }
         }
@@ -129,15 +166,19 @@ impl Work for VectorTask<'_> {
 }
 
 /// G w Gᵀ, each product rounded by itself, points `step` words apart.
+///
+/// # Safety
+/// As [`Simd`].
 #[inline(always)]
-unsafe fn points<S: Simd>(kind: &Kind, kernel: &[S::Vector; TAPS], to: *mut f32, step: usize) {
-    let (rows, columns) = (weight_rows(kind.outputs[0]), weight_rows(kind.outputs[1]));
+unsafe fn all_points<S: Simd>(taps: usize, kind: usize, kernel: &[[S::Vector; MOST]; MOST], to: *mut f32, step: usize) {
+    let rows = |short: usize| weight_rows(taps, if short == 0 { LARGE } else { small(taps) });
+    let (rows, columns) = (rows(kind / 2), rows(kind % 2));
     // SAFETY: the caller's duty.
     unsafe {
         for (i, row) in rows.iter().enumerate() {
-            let mut line = [S::splat(0.0); 3];
+            let mut line = [S::splat(0.0); MOST];
             for (v, x) in line.iter_mut().enumerate() {
-                *x = dot::<S>(row, [kernel[v], kernel[3 + v], kernel[6 + v]]);
+                *x = dot::<S>(row, [kernel[0][v], kernel[1][v], kernel[2][v]]);
             }
             for (j, column) in columns.iter().enumerate() {
                 S::store(to.add((i * columns.len() + j) * step), dot::<S>(column, line));
@@ -147,7 +188,7 @@ unsafe fn points<S: Simd>(kind: &Kind, kernel: &[S::Vector; TAPS], to: *mut f32,
 }
 
 #[inline(always)]
-unsafe fn dot<S: Simd>(factors: &[f32; 3], of: [S::Vector; 3]) -> S::Vector {
+unsafe fn dot<S: Simd>(factors: &[f32; MOST], of: [S::Vector; MOST]) -> S::Vector {
     // SAFETY: the caller's duty.
     unsafe {
         let zero = S::splat(0.0);

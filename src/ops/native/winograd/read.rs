@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 
-use super::tiling::{Counts, Kind, Segment, Tiling};
+use super::scheme::Scheme;
+use super::tiling::{Counts, Segment, Tiling, kind};
 use super::transform::{Grid, Rule, tile};
 use crate::ops::native::blocks::transpose;
 use crate::ops::native::lanes::Simd;
 use crate::ops::native::workers::line_aligned;
 
-/// Reads images `[N,C,H,W]`.
+/// Reads images `[N,C,H,W]`, phase by phase where there are several.
 #[derive(Debug)]
 pub(super) struct Reader {
     pub(super) tiling: Tiling,
@@ -17,45 +18,56 @@ pub(super) struct Reader {
     image: [usize; 2],
     /// Zeros before the first row and column.
     padding: [usize; 2],
-    /// Rows and columns that tiles read past their outputs.
+    /// The phases that are read; of stride 1 for gradients.
+    phases: Option<Scheme>,
+    /// Rows and columns of a phase that tiles read past their outputs.
     reach: usize,
     lanes: usize,
 }
 
 impl Reader {
-    /// Of what a convolution with this padding reads.
+    /// Of what a convolution with this padding reads; with `phases` it is one of stride 2.
     pub(super) fn inputs(
         tiling: Tiling,
         channels: usize,
-        image: [usize; 2],
-        padding: [usize; 2],
+        (image, padding): ([usize; 2], [usize; 2]),
+        phases: Option<Scheme>,
         lanes: usize,
     ) -> Reader {
-        Reader { tiling, channels, image, padding, reach: 2, lanes }
+        let reach = tiling.taps - 1;
+        Reader { tiling, channels, image, padding, phases, reach, lanes }
     }
 
     /// Of gradients of outputs.
     pub(super) fn gradients(tiling: Tiling, channels: usize, image: [usize; 2], lanes: usize) -> Reader {
-        Reader { tiling, channels, image, padding: [0; 2], reach: 0, lanes }
+        Reader { tiling, channels, image, padding: [0; 2], phases: None, reach: 0, lanes }
     }
 
-    /// Channels, filled up to whole vectors: words at a point of a tile.
-    pub(super) fn wide(&self) -> usize {
+    /// Channels, filled up to whole vectors.
+    pub(super) fn wide_channels(&self) -> usize {
         self.channels.next_multiple_of(self.lanes)
+    }
+
+    /// Words at a point of a tile, `[phase][channel]`.
+    pub(super) fn wide(&self) -> usize {
+        self.phases.map_or(1, |scheme| scheme.phases()) * self.wide_channels()
+    }
+
+    fn stride(&self) -> usize {
+        self.phases.map_or(1, |scheme| scheme.stride)
     }
 
     /// Columns that a row of tiles reads.
     fn columns(&self) -> usize {
-        self.tiling.width() + self.reach
+        self.stride() * (self.tiling.width() + self.reach)
     }
 
     /// Words of the buffer for what a unit reads of one vector of channels.
     pub(super) fn buffer_words(&self) -> usize {
-        let rows = self.tiling.rows.iter().map(|rows| rows.outputs).max().unwrap_or(0) + self.reach;
-        line_aligned(rows * self.columns() * self.lanes)
+        line_aligned(self.stride() * (self.tiling.height() + self.reach) * self.columns() * self.lanes)
     }
 
-    /// Points of `units`, `[kind][point][tile][channel]`; `counts` are their tiles.
+    /// Points of `units`, `[kind][point][tile][phase][channel]`; `counts` are their tiles.
     ///
     /// # Safety
     /// As [`Simd`]; x are whole images, `buffer` and `points` are large enough.
@@ -68,31 +80,40 @@ impl Reader {
         buffer: &mut [f32],
         points: &mut [f32],
     ) {
-        let (wide, words) = (self.wide(), self.channels * self.image[0] * self.image[1]);
-        let source = Grid { row: self.columns() * S::LANES, column: S::LANES };
+        let (wide, wide_channels, words) =
+            (self.wide(), self.wide_channels(), self.channels * self.image[0] * self.image[1]);
+        let (taps, stride, row_words) = (self.tiling.taps, self.stride(), self.columns() * S::LANES);
+        let source = Grid { row: stride * row_words, column: stride * S::LANES };
         // The padding is never written again.
         buffer.fill(0.0);
-        let mut done = Counts::default();
+        let mut done = Counts::none(taps);
         for unit in units {
             let (image, rows) = self.tiling.unit(unit);
             let x = &x[image * words..][..words];
             let mut next = done;
-            for first in (0..wide).step_by(S::LANES) {
-                next = done;
+            for first in (0..wide_channels).step_by(S::LANES) {
                 // SAFETY: the image, the buffer and the points hold what is read and written.
                 unsafe {
                     self.fill::<S>(x, first, rows, buffer);
-                    for columns in &self.tiling.columns {
-                        let kind = Kind::index(rows.outputs, columns.outputs);
-                        let tiles = counts.tiles[kind];
-                        let at = (counts.points_before(kind) + next.tiles[kind]) * wide + first;
-                        let target = Grid { row: (columns.outputs + 2) * tiles * wide, column: tiles * wide };
-                        tile::<S, R>(
-                            [rows.outputs, columns.outputs],
-                            (buffer.as_ptr().add(columns.first * S::LANES), source),
-                            (points.as_mut_ptr().add(at), target),
-                        );
-                        next.tiles[kind] += 1;
+                    for phase in 0..stride * stride {
+                        let origin = phase / stride * row_words + phase % stride * S::LANES;
+                        next = done;
+                        for columns in &self.tiling.columns {
+                            let outputs = [rows.outputs, columns.outputs];
+                            let kind = kind(outputs);
+                            let tiles = counts.tiles[kind];
+                            let lane = phase * wide_channels + first;
+                            let at = (counts.points_before(kind) + next.tiles[kind]) * wide + lane;
+                            let target =
+                                Grid { row: (columns.outputs + taps - 1) * tiles * wide, column: tiles * wide };
+                            tile::<S, R>(
+                                taps,
+                                outputs,
+                                (buffer.as_ptr().add(origin + columns.first * source.column), source),
+                                (points.as_mut_ptr().add(at), target),
+                            );
+                            next.tiles[kind] += 1;
+                        }
                     }
                 }
             }
@@ -103,23 +124,25 @@ impl Reader {
     /// Rows of an image with their padding, `[row][column][lane]`, from channel `first` on.
     #[inline(always)]
     unsafe fn fill<S: Simd>(&self, x: &[f32], first: usize, rows: Segment, buffer: &mut [f32]) {
-        let ([height, width], row_words) = (self.image, self.columns() * S::LANES);
+        let ([height, width], row_words, stride) = (self.image, self.columns() * S::LANES, self.stride());
         let count = S::LANES.min(self.channels - first);
         if count < S::LANES {
             buffer.fill(0.0);
         }
-        for r in 0..rows.outputs + self.reach {
-            let row = (rows.first + r).wrapping_sub(self.padding[0]);
+        // Columns past the last tile are not looked at.
+        let width_shown = width.min(self.columns().saturating_sub(self.padding[1]));
+        for r in 0..stride * (rows.outputs + self.reach) {
+            let row = (stride * rows.first + r).wrapping_sub(self.padding[0]);
             let to = &mut buffer[r * row_words..][..row_words];
             if row >= height {
                 to.fill(0.0);
                 continue;
             }
-            // SAFETY: `count` channels of the image have this row; the padded row holds the image's.
+            // SAFETY: `count` channels of the image have this row; the padded row holds what is shown of it.
             unsafe {
                 let from = x.as_ptr().add((first * height + row) * width);
                 let to = to.as_mut_ptr().add(self.padding[1] * S::LANES);
-                transpose::<S>((from, height * width), (to, S::LANES), count, width);
+                transpose::<S>((from, height * width), (to, S::LANES), count, width_shown);
             }
         }
     }

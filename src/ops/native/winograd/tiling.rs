@@ -6,76 +6,87 @@ use std::ops::Range;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Segment {
     pub(super) first: usize,
-    /// 4 or 2; the last ones may lie beyond the image.
+    /// [`LARGE`] or [`small`]; the last ones may lie beyond the image.
     pub(super) outputs: usize,
 }
 
-/// A size of tiles, by its place in [`Kind::ALL`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Kind {
-    /// Rows and columns of outputs.
-    pub(super) outputs: [usize; 2],
+/// Outputs of a large tile along an axis.
+pub(super) const LARGE: usize = 4;
+
+/// Outputs of a small one, for so many taps along the axis.
+pub(super) fn small(taps: usize) -> usize {
+    if taps == 3 { 2 } else { 3 }
 }
 
-impl Kind {
-    pub(super) const ALL: [Kind; 4] =
-        [Kind { outputs: [4, 4] }, Kind { outputs: [4, 2] }, Kind { outputs: [2, 4] }, Kind { outputs: [2, 2] }];
+/// Sizes of tiles: large or small along rows and columns.
+pub(super) const KINDS: usize = 4;
 
-    /// Place in [`Kind::ALL`] of the tiles of so many rows and columns.
-    pub(super) fn index(rows: usize, columns: usize) -> usize {
-        usize::from(rows == 2) * 2 + usize::from(columns == 2)
-    }
+/// Number of the kind of tiles of so many rows and columns.
+pub(super) fn kind(outputs: [usize; 2]) -> usize {
+    usize::from(outputs[0] != LARGE) * 2 + usize::from(outputs[1] != LARGE)
+}
 
-    /// Multiplications for a tile, per pair of channels.
-    pub(super) fn points(&self) -> usize {
-        (self.outputs[0] + 2) * (self.outputs[1] + 2)
-    }
+/// Points along the axes of a tile of a kind.
+pub(super) fn points(taps: usize, kind: usize) -> [usize; 2] {
+    [kind / 2, kind % 2].map(|short| if short == 0 { LARGE } else { small(taps) } + taps - 1)
 }
 
 /// How many tiles of each kind there are. What is computed at their points lies `[kind][point][tile]`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Counts {
-    pub(super) tiles: [usize; Kind::ALL.len()],
+    taps: usize,
+    pub(super) tiles: [usize; KINDS],
 }
 
 impl Counts {
+    /// No tiles yet.
+    pub(super) fn none(taps: usize) -> Counts {
+        Counts { taps, tiles: [0; KINDS] }
+    }
+
     /// Points of all tiles of the kinds before `kind`.
     pub(super) fn points_before(&self, kind: usize) -> usize {
-        Kind::ALL.iter().zip(&self.tiles).take(kind).map(|(kind, tiles)| kind.points() * tiles).sum()
+        (0..kind).map(|kind| points(self.taps, kind).iter().product::<usize>() * self.tiles[kind]).sum()
     }
 
     /// Points of all tiles.
     fn points(&self) -> usize {
-        self.points_before(Kind::ALL.len())
+        self.points_before(KINDS)
     }
 }
 
 /// The tiles of a batch. A unit is a row of tiles of one image.
 #[derive(Clone, Debug)]
 pub(super) struct Tiling {
+    /// Taps along each axis.
+    pub(super) taps: usize,
     pub(super) rows: Vec<Segment>,
     pub(super) columns: Vec<Segment>,
     batch: usize,
 }
 
-/// An extent of at least 4 in fours, and in a two where that leaves one or two outputs and `twos` are wanted.
-fn segments(extent: usize, twos: bool) -> Vec<Segment> {
-    let (fours, rest) = (extent / 4, extent % 4);
-    let short = twos && (rest == 1 || rest == 2);
-    let fours = fours + usize::from(rest > 0 && !short);
-    let four = |i: usize| Segment { first: 4 * i, outputs: 4 };
-    (0..fours).map(four).chain(short.then_some(Segment { first: 4 * fours, outputs: 2 })).collect()
+/// An extent in large segments and, with `mixed`, so many small ones that the points are fewest.
+fn segments(extent: usize, taps: usize, mixed: bool) -> Vec<Segment> {
+    let small = small(taps);
+    let larges = |smalls: usize| extent.saturating_sub(smalls * small).div_ceil(LARGE);
+    let cost = |smalls: usize| larges(smalls) * (LARGE + taps - 1) + smalls * (small + taps - 1);
+    let smalls = (0..if mixed { LARGE } else { 1 }).min_by_key(|&smalls| cost(smalls)).unwrap_or(0);
+    let larges = larges(smalls);
+    let large = (0..larges).map(|i| Segment { first: LARGE * i, outputs: LARGE });
+    large.chain((0..smalls).map(|i| Segment { first: LARGE * larges + small * i, outputs: small })).collect()
 }
 
 impl Tiling {
     /// Tiles for outputs of these extents with the fewest points.
-    pub(super) fn new(batch: usize, output: [usize; 2]) -> Tiling {
-        Tiling { rows: segments(output[0], true), columns: segments(output[1], true), batch }
+    pub(super) fn new(batch: usize, output: [usize; 2], taps: usize) -> Tiling {
+        let [rows, columns] = output.map(|extent| segments(extent, taps, true));
+        Tiling { taps, rows, columns, batch }
     }
 
-    /// Tiles of 4×4 only.
-    pub(super) fn of_one_kind(batch: usize, output: [usize; 2]) -> Tiling {
-        Tiling { rows: segments(output[0], false), columns: segments(output[1], false), batch }
+    /// Large tiles only.
+    pub(super) fn of_one_kind(batch: usize, output: [usize; 2], taps: usize) -> Tiling {
+        let [rows, columns] = output.map(|extent| segments(extent, taps, false));
+        Tiling { taps, rows, columns, batch }
     }
 
     /// Rows of tiles of all images.
@@ -88,23 +99,28 @@ impl Tiling {
         (unit / self.rows.len(), self.rows[unit % self.rows.len()])
     }
 
-    /// Columns of a tile row with outputs only, the filling counted.
+    /// Most rows of outputs that a unit has.
+    pub(super) fn height(&self) -> usize {
+        self.rows.iter().map(|rows| rows.outputs).max().unwrap_or(0)
+    }
+
+    /// Columns of outputs, those beyond the image counted.
     pub(super) fn width(&self) -> usize {
         self.columns.last().map_or(0, |last| last.first + last.outputs)
     }
 
     /// Which kinds of tiles there are.
-    pub(super) fn kinds(&self) -> [bool; Kind::ALL.len()] {
+    pub(super) fn kinds(&self) -> [bool; KINDS] {
         self.counts(0..self.rows.len()).tiles.map(|tiles| tiles > 0)
     }
 
     /// Tiles in a range of units.
     pub(super) fn counts(&self, units: Range<usize>) -> Counts {
-        let mut counts = Counts::default();
+        let mut counts = Counts::none(self.taps);
         for unit in units {
             let rows = self.unit(unit).1.outputs;
             for column in &self.columns {
-                counts.tiles[Kind::index(rows, column.outputs)] += 1;
+                counts.tiles[kind([rows, column.outputs])] += 1;
             }
         }
         counts
@@ -114,7 +130,7 @@ impl Tiling {
     pub(super) fn most_points(&self, units: usize) -> usize {
         let full = self.counts(0..self.rows.len()).points() * (units / self.rows.len());
         let rest = units % self.rows.len();
-        // Rows of four come first, so that the first ones have the most points.
+        // Large rows come first, so that the first ones have the most points.
         full + self.counts(0..rest).points()
     }
 
@@ -132,26 +148,27 @@ mod tests {
 
     #[test]
     fn segments_cover_every_output_once_and_reach_less_than_a_tile_beyond() {
-        for extent in 4..40 {
-            for twos in [true, false] {
-                let all = segments(extent, twos);
-                let mut next = 0;
-                for segment in &all {
-                    assert_eq!(segment.first, next, "{extent}");
-                    next += segment.outputs;
-                }
-                let last = all[all.len() - 1];
-                assert!(next >= extent && last.first < extent, "{extent}: {all:?}");
-                assert!(twos || all.iter().all(|s| s.outputs == 4));
+        for (extent, taps, mixed) in (4..40).flat_map(|e| [(e, 3, true), (e, 3, false), (e, 2, true), (e, 2, false)]) {
+            let all = segments(extent, taps, mixed);
+            let mut next = 0;
+            for segment in &all {
+                assert_eq!(segment.first, next, "{extent}");
+                next += segment.outputs;
             }
-            let cost = |all: &[Segment]| all.iter().map(|s| s.outputs + 2).sum::<usize>();
-            assert!(cost(&segments(extent, true)) <= cost(&segments(extent, false)), "{extent}");
+            let last = all[all.len() - 1];
+            assert!(next >= extent && last.first < extent, "{extent}: {all:?}");
+            assert!(mixed || all.iter().all(|s| s.outputs == LARGE));
+            let cost = |all: &[Segment]| all.iter().map(|s| s.outputs + taps - 1).sum::<usize>();
+            assert!(cost(&segments(extent, taps, true)) <= cost(&segments(extent, taps, false)), "{extent}");
         }
+        let outputs = |extent, taps| segments(extent, taps, true).iter().map(|s| s.outputs).collect::<Vec<_>>();
+        assert_eq!(outputs(7, 2), [4, 3]);
+        assert_eq!(outputs(14, 3), [4, 4, 4, 2]);
     }
 
     #[test]
     fn blocks_keep_to_their_words_and_are_nearly_equal() {
-        let tiling = Tiling::new(7, [14, 14]);
+        let tiling = Tiling::new(7, [14, 14], 3);
         assert_eq!(tiling.units(), 28);
         assert_eq!(tiling.kinds(), [true; 4]);
         assert_eq!(tiling.counts(0..4).tiles, [9, 3, 3, 1]);

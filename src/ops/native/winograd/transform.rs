@@ -1,5 +1,5 @@
-//! The small matrices: along a line of a tile, and along both axes of it. The points are 0, ±1, ±2, ∞ for 4 outputs and
-//! 0, ±1, ∞ for 2.
+//! The small matrices: along a line of a tile, and along both axes of it. The points are 0, ±1, ±2, ∞ for 4 outputs of 3 taps;
+//! 0, ±1, 2, ∞ for 4 of 2; 0, ±1, ∞ for 2 of 3 and 3 of 2.
 
 use crate::ops::native::lanes::Simd;
 
@@ -9,22 +9,37 @@ pub(super) type Line<S> = [<S as Simd>::Vector; 6];
 /// Longest line.
 const LONGEST: usize = 6;
 
-/// Where the vectors of a tile lie, in words from an origin.
+/// Distances of the vectors of a tile, in words.
 #[derive(Clone, Copy)]
 pub(super) struct Grid {
     pub(super) row: usize,
     pub(super) column: usize,
 }
 
-/// A map of lines, for tiles of `outputs` = 4 or 2 outputs along the axis.
+/// What a tile does along one axis.
+#[derive(Clone, Copy)]
+pub(super) struct Shape {
+    pub(super) taps: usize,
+    pub(super) outputs: usize,
+}
+
+impl Shape {
+    /// Inputs, and points.
+    #[inline(always)]
+    fn points(self) -> usize {
+        self.outputs + self.taps - 1
+    }
+}
+
+/// A map of lines.
 pub(super) trait Rule {
     /// Length of the line it takes.
-    fn taken(outputs: usize) -> usize;
+    fn taken(shape: Shape) -> usize;
     /// Length of the line it gives.
-    fn given(outputs: usize) -> usize;
+    fn given(shape: Shape) -> usize;
     /// # Safety
     /// As [`Simd`].
-    unsafe fn line<S: Simd>(outputs: usize, from: Line<S>) -> Line<S>;
+    unsafe fn line<S: Simd>(shape: Shape, from: Line<S>) -> Line<S>;
 }
 
 /// Bᵀ d: inputs to points.
@@ -36,97 +51,135 @@ pub(super) struct Output;
 /// A y: gradients of outputs to points.
 pub(super) struct Gradient;
 
+/// x · a + b.
+#[inline(always)]
+unsafe fn times<S: Simd>(x: f32, a: S::Vector, b: S::Vector) -> S::Vector {
+    // SAFETY: the caller's duty.
+    unsafe { S::mul_add(S::splat(x), a, b) }
+}
+
 impl Rule for Input {
     #[inline(always)]
-    fn taken(outputs: usize) -> usize {
-        outputs + 2
+    fn taken(shape: Shape) -> usize {
+        shape.points()
     }
     #[inline(always)]
-    fn given(outputs: usize) -> usize {
-        outputs + 2
+    fn given(shape: Shape) -> usize {
+        shape.points()
     }
     #[inline(always)]
-    unsafe fn line<S: Simd>(outputs: usize, d: Line<S>) -> Line<S> {
+    unsafe fn line<S: Simd>(shape: Shape, d: Line<S>) -> Line<S> {
         // SAFETY: the caller's duty.
         unsafe {
-            if outputs == 2 {
-                return [S::sub(d[0], d[2]), S::add(d[1], d[2]), S::sub(d[2], d[1]), S::sub(d[1], d[3]), d[0], d[0]];
+            let first = S::sub(d[0], d[2]);
+            let (sum, difference) = (S::add(d[1], d[2]), S::sub(d[2], d[1]));
+            let odd = S::sub(d[3], d[1]);
+            match (shape.taps, shape.outputs) {
+                (3, 4) => {
+                    let (a, b) = (times::<S>(-4.0, d[2], d[4]), times::<S>(-4.0, d[1], d[3]));
+                    let even = S::sub(d[4], d[2]);
+                    [
+                        times::<S>(4.0, d[0], times::<S>(-5.0, d[2], d[4])),
+                        S::add(a, b),
+                        S::sub(a, b),
+                        times::<S>(2.0, odd, even),
+                        times::<S>(-2.0, odd, even),
+                        times::<S>(4.0, d[1], times::<S>(-5.0, d[3], d[5])),
+                    ]
+                }
+                (3, _) => [first, sum, difference, S::sub(d[1], d[3]), d[0], d[0]],
+                (_, 4) => [
+                    times::<S>(2.0, first, odd),
+                    times::<S>(-2.0, d[1], S::sub(d[3], d[2])),
+                    times::<S>(2.0, d[1], times::<S>(-3.0, d[2], d[3])),
+                    odd,
+                    times::<S>(-2.0, odd, S::sub(d[4], d[2])),
+                    d[0],
+                ],
+                _ => [first, sum, difference, odd, d[0], d[0]],
             }
-            let times = |x: f32, a, b| S::mul_add(S::splat(x), a, b);
-            let (a, b) = (times(-4.0, d[2], d[4]), times(-4.0, d[1], d[3]));
-            let (c, e) = (S::sub(d[4], d[2]), S::sub(d[3], d[1]));
-            [
-                times(4.0, d[0], times(-5.0, d[2], d[4])),
-                S::add(a, b),
-                S::sub(a, b),
-                times(2.0, e, c),
-                times(-2.0, e, c),
-                times(4.0, d[1], times(-5.0, d[3], d[5])),
-            ]
         }
     }
 }
 
 impl Rule for Output {
     #[inline(always)]
-    fn taken(outputs: usize) -> usize {
-        outputs + 2
+    fn taken(shape: Shape) -> usize {
+        shape.points()
     }
     #[inline(always)]
-    fn given(outputs: usize) -> usize {
-        outputs
+    fn given(shape: Shape) -> usize {
+        shape.outputs
     }
     #[inline(always)]
-    unsafe fn line<S: Simd>(outputs: usize, m: Line<S>) -> Line<S> {
+    unsafe fn line<S: Simd>(shape: Shape, m: Line<S>) -> Line<S> {
         // SAFETY: the caller's duty.
         unsafe {
             let (sum, difference) = (S::add(m[1], m[2]), S::sub(m[1], m[2]));
-            if outputs == 2 {
-                return [S::add(m[0], sum), S::sub(difference, m[3]), m[0], m[0], m[0], m[0]];
+            let near = S::add(m[0], sum);
+            match (shape.taps, shape.outputs) {
+                (3, 4) => {
+                    let (far_sum, far_difference) = (S::add(m[3], m[4]), S::sub(m[3], m[4]));
+                    [
+                        S::add(near, far_sum),
+                        times::<S>(2.0, far_difference, difference),
+                        times::<S>(4.0, far_sum, sum),
+                        S::add(times::<S>(8.0, far_difference, difference), m[5]),
+                        m[0],
+                        m[0],
+                    ]
+                }
+                (3, _) => [near, S::sub(difference, m[3]), m[0], m[0], m[0], m[0]],
+                (_, 4) => [
+                    S::add(near, m[3]),
+                    times::<S>(2.0, m[3], difference),
+                    times::<S>(4.0, m[3], sum),
+                    S::add(times::<S>(8.0, m[3], difference), m[4]),
+                    m[0],
+                    m[0],
+                ],
+                _ => [near, difference, S::add(sum, m[3]), m[0], m[0], m[0]],
             }
-            let times = |x: f32, a, b| S::mul_add(S::splat(x), a, b);
-            let (far_sum, far_difference) = (S::add(m[3], m[4]), S::sub(m[3], m[4]));
-            [
-                S::add(S::add(m[0], sum), far_sum),
-                times(2.0, far_difference, difference),
-                times(4.0, far_sum, sum),
-                S::add(times(8.0, far_difference, difference), m[5]),
-                m[0],
-                m[0],
-            ]
         }
     }
 }
 
 impl Rule for Gradient {
     #[inline(always)]
-    fn taken(outputs: usize) -> usize {
-        outputs
+    fn taken(shape: Shape) -> usize {
+        shape.outputs
     }
     #[inline(always)]
-    fn given(outputs: usize) -> usize {
-        outputs + 2
+    fn given(shape: Shape) -> usize {
+        shape.points()
     }
     #[inline(always)]
-    unsafe fn line<S: Simd>(outputs: usize, y: Line<S>) -> Line<S> {
+    unsafe fn line<S: Simd>(shape: Shape, y: Line<S>) -> Line<S> {
         // SAFETY: the caller's duty.
         unsafe {
-            if outputs == 2 {
+            if shape.outputs == 2 {
                 let minus = S::sub(S::splat(0.0), y[1]);
                 return [y[0], S::add(y[0], y[1]), S::sub(y[0], y[1]), minus, y[0], y[0]];
             }
-            let times = |x: f32, a, b| S::mul_add(S::splat(x), a, b);
-            let (even, odd) = (S::add(y[0], y[2]), S::add(y[1], y[3]));
-            let far_even = times(4.0, y[2], y[0]);
-            let far_odd = times(8.0, y[3], S::add(y[1], y[1]));
-            [y[0], S::add(even, odd), S::sub(even, odd), S::add(far_even, far_odd), S::sub(far_even, far_odd), y[3]]
+            let even = S::add(y[0], y[2]);
+            if shape.outputs == 3 {
+                return [y[0], S::add(even, y[1]), S::sub(even, y[1]), y[2], y[0], y[0]];
+            }
+            let odd = S::add(y[1], y[3]);
+            let (near, opposite) = (S::add(even, odd), S::sub(even, odd));
+            let (far_even, far_odd) = (times::<S>(4.0, y[2], y[0]), times::<S>(8.0, y[3], S::add(y[1], y[1])));
+            let far = S::add(far_even, far_odd);
+            match shape.taps {
+                3 => [y[0], near, opposite, far, S::sub(far_even, far_odd), y[3]],
+                _ => [y[0], near, opposite, far, y[3], y[0]],
+            }
         }
     }
 }
 
-/// Rows of G, the map of a line of three taps.
-pub(super) fn weight_rows(outputs: usize) -> &'static [[f32; 3]] {
-    const FOUR: [[f32; 3]; 6] = [
+/// Rows of G, the map of a line of up to three taps.
+pub(super) fn weight_rows(taps: usize, outputs: usize) -> &'static [[f32; 3]] {
+    const FOUR_OF_THREE: [[f32; 3]; 6] = [
         [1.0 / 4.0, 0.0, 0.0],
         [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
         [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
@@ -134,8 +187,21 @@ pub(super) fn weight_rows(outputs: usize) -> &'static [[f32; 3]] {
         [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
         [0.0, 0.0, 1.0],
     ];
-    const TWO: [[f32; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
-    if outputs == 4 { &FOUR } else { &TWO }
+    const TWO_OF_THREE: [[f32; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
+    const FOUR_OF_TWO: [[f32; 3]; 5] = [
+        [1.0 / 2.0, 0.0, 0.0],
+        [-1.0 / 2.0, -1.0 / 2.0, 0.0],
+        [-1.0 / 6.0, 1.0 / 6.0, 0.0],
+        [1.0 / 6.0, 1.0 / 3.0, 0.0],
+        [0.0, 1.0, 0.0],
+    ];
+    const THREE_OF_TWO: [[f32; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.5, -0.5, 0.0], [0.0, 1.0, 0.0]];
+    match (taps, outputs) {
+        (3, 4) => &FOUR_OF_THREE,
+        (3, _) => &TWO_OF_THREE,
+        (_, 4) => &FOUR_OF_TWO,
+        _ => &THREE_OF_TWO,
+    }
 }
 
 /// The rule along both axes of a tile, from `from` to `to`.
@@ -143,41 +209,51 @@ pub(super) fn weight_rows(outputs: usize) -> &'static [[f32; 3]] {
 /// # Safety
 /// As [`Simd`]; both hold what the tile's lines take and give, and don't overlap.
 #[inline(always)]
-pub(super) unsafe fn tile<S: Simd, R: Rule>(outputs: [usize; 2], from: (*const f32, Grid), to: (*mut f32, Grid)) {
+pub(super) unsafe fn tile<S: Simd, R: Rule>(
+    taps: usize,
+    outputs: [usize; 2],
+    from: (*const f32, Grid),
+    to: (*mut f32, Grid),
+) {
     // SAFETY: the caller's duty.
     unsafe {
-        match outputs {
-            [4, 4] => sized::<S, R, 4, 4>(from, to),
-            [4, _] => sized::<S, R, 4, 2>(from, to),
-            [_, 4] => sized::<S, R, 2, 4>(from, to),
-            _ => sized::<S, R, 2, 2>(from, to),
+        match (taps, outputs) {
+            (3, [4, 4]) => sized::<S, R, 3, 4, 4>(from, to),
+            (3, [4, _]) => sized::<S, R, 3, 4, 2>(from, to),
+            (3, [_, 4]) => sized::<S, R, 3, 2, 4>(from, to),
+            (3, _) => sized::<S, R, 3, 2, 2>(from, to),
+            (_, [4, 4]) => sized::<S, R, 2, 4, 4>(from, to),
+            (_, [4, _]) => sized::<S, R, 2, 4, 3>(from, to),
+            (_, [_, 4]) => sized::<S, R, 2, 3, 4>(from, to),
+            _ => sized::<S, R, 2, 3, 3>(from, to),
         }
     }
 }
 
 #[inline(always)]
-unsafe fn sized<S: Simd, R: Rule, const ROWS: usize, const COLUMNS: usize>(
+unsafe fn sized<S: Simd, R: Rule, const TAPS: usize, const ROWS: usize, const COLUMNS: usize>(
     (from, source): (*const f32, Grid),
     (to, target): (*mut f32, Grid),
 ) {
+    let (rows, columns) = (Shape { taps: TAPS, outputs: ROWS }, Shape { taps: TAPS, outputs: COLUMNS });
     // SAFETY: the caller's duty.
     unsafe {
         let zero = S::splat(0.0);
         let mut half = [[zero; LONGEST]; LONGEST];
-        for (j, half) in half.iter_mut().enumerate().take(R::taken(COLUMNS)) {
+        for (j, half) in half.iter_mut().enumerate().take(R::taken(columns)) {
             let mut line = [zero; LONGEST];
-            for (i, x) in line.iter_mut().enumerate().take(R::taken(ROWS)) {
+            for (i, x) in line.iter_mut().enumerate().take(R::taken(rows)) {
                 *x = S::load(from.add(i * source.row + j * source.column));
             }
-            *half = R::line::<S>(ROWS, line);
+            *half = R::line::<S>(rows, line);
         }
-        for i in 0..R::given(ROWS) {
+        for i in 0..R::given(rows) {
             let mut line = [zero; LONGEST];
-            for (x, half) in line.iter_mut().zip(&half).take(R::taken(COLUMNS)) {
+            for (x, half) in line.iter_mut().zip(&half).take(R::taken(columns)) {
                 *x = half[i];
             }
-            let line = R::line::<S>(COLUMNS, line);
-            for (j, &x) in line.iter().enumerate().take(R::given(COLUMNS)) {
+            let line = R::line::<S>(columns, line);
+            for (j, &x) in line.iter().enumerate().take(R::given(columns)) {
                 S::store(to.add(i * target.row + j * target.column), x);
             }
         }
