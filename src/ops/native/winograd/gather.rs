@@ -19,6 +19,9 @@ use crate::ops::simd::Level;
 /// Words that the points of a block may take.
 const BLOCK_WORDS: usize = 448 * 1024;
 
+/// Multiply-adds that a core does while it gets a word of packed weights, which are too many for its own cache.
+const WORD_COST: usize = 12;
+
 /// A convolution with everything decided that depends on shapes only.
 #[derive(Debug)]
 pub(crate) struct WinogradGather {
@@ -59,18 +62,33 @@ impl WinogradGather {
         // A gradient of stride 2 makes all phases at the same points: phase q of output j is pixel 2 j + q − P.
         let (stride, lead) = if forward || !several { (1, [0; 2]) } else { (scheme.stride, padding) };
         let made = [0, 1].map(|axis| (output[axis] - 1 + lead[axis]) / stride + 1);
-        let tiling = Tiling::new(g.batch, made, scheme.taps());
-        let packing = Packing::new(g, scheme, forward, tiling.kinds(), width);
-        let reader = match forward {
-            true => Reader::inputs(tiling, g.channels, (g.input, padding), several.then_some(scheme), width.lanes),
-            false => {
-                // What the kernel reached beyond the image before, it lacks now.
-                let before = padding.map(|p| if several { scheme.taps() - 1 } else { scheme.taps() - 1 - p });
-                Reader::inputs(tiling, g.features, (g.output, before), None, width.lanes)
-            }
+        let with = |tiling: Tiling| {
+            let packing = Packing::new(g, scheme, forward, tiling.kinds(), width);
+            let reader = match forward {
+                true => Reader::inputs(tiling, g.channels, (g.input, padding), several.then_some(scheme), width.lanes),
+                false => {
+                    // What the kernel reached beyond the image before, it lacks now.
+                    let before = padding.map(|p| if several { scheme.taps() - 1 } else { scheme.taps() - 1 - p });
+                    Reader::inputs(tiling, g.features, (g.output, before), None, width.lanes)
+                }
+            };
+            (reader, packing)
         };
+        // Small tiles save products and have weights of their own, which every block reads.
+        let block = |(reader, packing): &(Reader, Packing)| {
+            reader.tiling.block(reader.tiling.units(), reader.wide() + packing.wide(), BLOCK_WORDS)
+        };
+        let cost = |made: &(Reader, Packing)| {
+            let (reader, packing) = made;
+            let products = reader.tiling.most_points(reader.tiling.units()) * reader.wide() * packing.wide();
+            products + WORD_COST * reader.tiling.units().div_ceil(block(made)) * packing.words
+        };
+        let mixed = with(Tiling::new(g.batch, made, scheme.taps()));
+        let large = with(Tiling::of_one_kind(g.batch, made, scheme.taps()));
+        let chosen = if cost(&mixed) < cost(&large) { mixed } else { large };
+        let units = block(&chosen);
+        let (reader, packing) = chosen;
         let all = reader.tiling.units();
-        let units = reader.tiling.block(all, reader.wide() + packing.wide(), BLOCK_WORDS);
         let (points, blocks) = (reader.tiling.most_points(units), all.div_ceil(units));
         let slots = slots(blocks * streams);
         WinogradGather { reader, channels, output, stride, lead, packing, units, blocks, points, slots, streams, width }
