@@ -18,10 +18,10 @@ use crate::ops::simd::Level;
 
 /// Most groups, and most words that their partial gradients may take unless there are only two.
 const GROUPS: usize = 16;
-const PARTIAL_WORDS: usize = 4 << 20;
+const PARTIAL_WORDS: usize = 2 << 20;
 
 /// Words that the points of a block may take.
-const BLOCK_WORDS: usize = 256 * 1024;
+const BLOCK_WORDS: usize = 384 * 1024;
 
 /// Most points of a tile along an axis, most taps of a phase there, and most lanes of any instruction set.
 const MOST_POINTS: usize = 6;

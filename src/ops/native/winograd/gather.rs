@@ -17,7 +17,7 @@ use crate::ops::native::workers::{aligned, for_each_task, line_aligned, scratch_
 use crate::ops::simd::Level;
 
 /// Words that the points of a block may take.
-const BLOCK_WORDS: usize = 448 * 1024;
+const BLOCK_WORDS: usize = 384 * 1024;
 
 /// Multiply-adds that a core does while it gets a word of packed weights, which are too many for its own cache.
 const WORD_COST: usize = 12;
