@@ -315,14 +315,19 @@ impl BlockTask<'_> {
                 let row = begin + run;
                 let from = self.buffer.as_ptr().add((row * columns + g.lead[1]) * S::LANES);
                 let at = ((image * g.channels + first) * height + top + row - g.lead[0]) * width;
+                transpose::<S>((from, S::LANES), (self.stream.output.at(at), height * width), n, count);
+            }
+        }
+        if self.stream.epilogue.is_identity() {
+            return;
+        }
+        // The rows of a channel follow each other: one run of them all.
+        for channel in first..first + count {
+            let at = ((image * g.channels + channel) * height + top + begin - g.lead[0]) * width;
+            // SAFETY: as above.
+            unsafe {
                 let to = self.stream.output.at(at);
-                transpose::<S>((from, S::LANES), (to, height * width), n, count);
-                if !self.stream.epilogue.is_identity() {
-                    for i in 0..count {
-                        let to = to.add(i * height * width);
-                        self.stream.epilogue.write::<S>(first + i, at + i * height * width, to, to, n);
-                    }
-                }
+                self.stream.epilogue.write::<S>(channel, at, to, to, (end - begin) * width);
             }
         }
     }
