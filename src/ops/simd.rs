@@ -83,14 +83,3 @@ pub(crate) use vectorised;
 /// Elements that one task of a parallel elementwise loop handles: large enough to hide the cost of a task, small enough
 /// to stay in the first cache levels with several operands. Fixed, so that results never depend on the number of threads.
 pub(crate) const CHUNK: usize = 16 * 1024;
-
-/// Multiply-adds in one round of [`multiply_adds`].
-pub const MULTIPLY_ADDS: usize = crate::ops::native::peak::PER_ROUND * 16;
-
-/// `rounds` rounds of [`MULTIPLY_ADDS`] independent multiply-adds in registers, on the best instruction set: the yardstick
-/// of the benches.
-pub fn multiply_adds(rounds: usize) -> f32 {
-    let mut sums = [0.0; 16];
-    crate::ops::native::peak::multiply_adds(&[1.0; 16], &mut sums, rounds);
-    sums[0]
-}

@@ -1,7 +1,7 @@
 //! Kernels at the sizes of real layers, for benches: the heavy ops layer by layer in every direction, and the others at the size of a
 //! batch's activations, images, logits or parameters.
 //!
-//! A name is `LAYER.DIRECTION` or `WORK SIZE`. Operands are states of zeros: a run copies nothing in or out, and no kernel's time depends
+//! A name is `LAYER.DIRECTION`, with `_fast` for the kernels that training and attacks take ([`Graph::fast`]), or `WORK SIZE`. Operands are states of zeros: a run copies nothing in or out, and no kernel's time depends
 //! on what it reads.
 
 use std::time::{Duration, Instant};
@@ -87,19 +87,25 @@ pub struct Case {
 
 #[derive(Clone, Copy, Debug)]
 enum What {
-    Layer { batch: usize, layer: Layer, direction: usize },
+    Layer { batch: usize, layer: Layer, direction: usize, fast: bool },
     Other(&'static str),
 }
 
 /// All cases.
 pub fn cases() -> Vec<Case> {
-    let layers = LAYERS.iter().flat_map(|&(name, batch, layer)| {
-        DIRECTIONS.iter().enumerate().map(move |(direction, of)| Case {
-            name: format!("{name}.{of}"),
-            what: What::Layer { batch, layer, direction },
-        })
-    });
-    layers.chain(OTHERS.iter().map(|&(name, _)| Case { name: name.to_string(), what: What::Other(name) })).collect()
+    let mut cases = Vec::new();
+    for (name, batch, layer) in LAYERS {
+        // Only convolutions have faster kernels that round differently.
+        let ways: &[bool] = if matches!(layer, Layer::Conv(_)) { &[false, true] } else { &[false] };
+        for (direction, of) in DIRECTIONS.iter().enumerate() {
+            cases.extend(ways.iter().map(|&fast| Case {
+                name: format!("{name}.{of}{}", if fast { "_fast" } else { "" }),
+                what: What::Layer { batch, layer, direction, fast },
+            }));
+        }
+    }
+    cases.extend(OTHERS.iter().map(|&(name, _)| Case { name: name.to_string(), what: What::Other(name) }));
+    cases
 }
 
 /// The operands of a case: states named by their use and shape, so that the cases of one session share them.
@@ -127,7 +133,11 @@ impl Case {
     fn graph(&self) -> Result<Graph> {
         let mut b = Build(Graph::new());
         let results = match self.what {
-            What::Layer { batch, layer, direction } => of_layer(&mut b, batch, layer, direction)?,
+            What::Layer { batch, layer, direction, fast } => {
+                let Operands { center, radius, weight, grad } = operands(&mut b, batch, layer)?;
+                let build = |g: &mut Graph| of_layer(g, layer, direction, (center, radius), weight, grad);
+                if fast { b.0.fast(build)? } else { build(&mut b.0)? }
+            }
             What::Other(name) => of_op(&mut b, name.split(' ').next().unwrap_or(name))?,
         };
         for (i, value) in results.into_iter().enumerate() {
@@ -149,7 +159,16 @@ impl Case {
     }
 }
 
-fn of_layer(b: &mut Build, batch: usize, layer: Layer, direction: usize) -> Result<Vec<Value>> {
+/// Operands of a layer in any direction.
+struct Operands {
+    center: Value,
+    radius: Value,
+    weight: Value,
+    /// Gradient of the output.
+    grad: Value,
+}
+
+fn operands(b: &mut Build, batch: usize, layer: Layer) -> Result<Operands> {
     let (x, w, y) = match layer {
         Layer::Conv([c, o, extent, kernel, stride, padding]) => {
             let out = (extent + 2 * padding - kernel) / stride + 1;
@@ -157,9 +176,18 @@ fn of_layer(b: &mut Build, batch: usize, layer: Layer, direction: usize) -> Resu
         }
         Layer::Linear([f, g]) => (vec![batch, f], vec![g, f], vec![batch, g]),
     };
-    let (center, radius, weight) = (b.f32("x", x.clone())?, b.f32("radius", x)?, b.f32("weight", w)?);
-    let grad = b.f32("grad", y)?;
-    let graph = &mut b.0;
+    let (center, radius) = (b.f32("x", x.clone())?, b.f32("radius", x)?);
+    Ok(Operands { center, radius, weight: b.f32("weight", w)?, grad: b.f32("grad", y)? })
+}
+
+fn of_layer(
+    graph: &mut Graph,
+    layer: Layer,
+    direction: usize,
+    (center, radius): (Value, Value),
+    weight: Value,
+    grad: Value,
+) -> Result<Vec<Value>> {
     let interval = direction >= 3;
     let outputs: Vec<Value> = match layer {
         Layer::Conv([.., stride, padding]) => {
@@ -292,13 +320,16 @@ mod tests {
     #[test]
     fn every_case_is_the_work_that_its_name_says() {
         let cases = cases();
-        assert_eq!(cases.len(), LAYERS.len() * DIRECTIONS.len() + OTHERS.len());
+        let convolutions = LAYERS.iter().filter(|(.., layer)| matches!(layer, Layer::Conv(_))).count();
+        assert_eq!(cases.len(), (LAYERS.len() + convolutions) * DIRECTIONS.len() + OTHERS.len());
         for case in &cases {
             let plan = Plan::new(case.graph().unwrap()).unwrap_or_else(|e| panic!("{}: {e}", case.name));
             let ops: Vec<&str> = plan.steps.iter().map(|step| step.op.name()).filter(|&name| name != "fill").collect();
             let [op] = ops[..] else { panic!("{}: {ops:?}", case.name) };
             let right = match case.what {
-                What::Layer { direction, .. } => {
+                What::Layer { direction, fast, .. } => {
+                    assert_eq!(case.name.ends_with("_fast"), fast);
+                    assert_eq!(format!("{:?}", plan.steps).contains("fast: true"), fast, "{}", case.name);
                     let (kind, of) = op.split_once('_').unwrap_or_default();
                     case.name.contains(if kind == "linear" { "fc" } else { "conv" }) && of == DIRECTIONS[direction]
                 }

@@ -92,7 +92,7 @@ fn kernels_are_timed_and_held_beside_a_baseline() {
     .unwrap();
     bench(&["--baseline", "other.json"]).assert_error(5, &["other.json", "Abacus"]);
     smallbox(folder.path(), &["bench", "kernels", "fc9"]).assert_error(2, &["fc9", "--list"]);
-    assert!(smallbox(folder.path(), &["bench", "kernels", "cnn7.conv2", "--list"]).text().lines().count() == 6);
+    assert!(smallbox(folder.path(), &["bench", "kernels", "cnn7.conv2", "--list"]).text().lines().count() == 12);
 }
 
 #[test]
