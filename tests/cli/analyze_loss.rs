@@ -82,7 +82,7 @@ fn wrong_inputs_get_one_line() {
         smallbox(folder.path(), &["analyze", "loss-precision", "run", "--device", "cpu", option, value])
     };
     for wrong in ["0", "1.5", "-0.4"] {
-        precision("--lambda", wrong).assert_error(2, &["--lambda", wrong, "(0, 1]"]);
+        precision("--lambda", wrong).assert_error(3, &[&format!("lambda = {wrong}"), "(0, 1]"]);
     }
     precision("--tolerance", "0").assert_error(2, &["--tolerance 0", "at least"]);
     precision("--attack-steps", "0").assert_error(2, &["--attack-steps"]);

@@ -5,7 +5,7 @@ use smallbox::data::{Split, View};
 use smallbox::error::{Error, Result};
 use smallbox::train::{SmallBox, checkpoint};
 
-use super::models::{Loaded, Options};
+use super::models::{self, Loaded, Options};
 use super::place::Place;
 use crate::cli::options::DeviceOptions;
 use crate::cli::parse;
@@ -62,10 +62,7 @@ pub fn run(args: &Args) -> Result<()> {
     let recipe = loaded.iter().filter_map(|model| model.config.as_ref()).find(|config| SmallBox::of(config).is_some());
     let recipe = recipe.cloned().unwrap_or_default();
     let attack = recipe.attack();
-    let lambda = args.lambda.unwrap_or(recipe.lambda);
-    if !(lambda > 0.0 && lambda <= 1.0) {
-        return Err(Error::Config(format!("lambda = {lambda}: expected a ratio in (0, 1]")));
-    }
+    let lambda = models::lambda(args.lambda, &loaded)?;
     let small = SmallBox { lambda, faithful_border: recipe.faithful_border };
     let question = question(args, &loaded, small)?;
 

@@ -1,11 +1,10 @@
 //! `smallbox analyze growth`: how boxes grow through the layers.
 
-use smallbox::analyze::Attack;
 use smallbox::analyze::growth::{Growth, Settings, document, measure, sheet};
 use smallbox::error::{Error, Result};
 use smallbox::train::checkpoint;
 
-use super::{models, place};
+use super::{attack, models, place};
 use crate::cli::options::DeviceOptions;
 use crate::cli::parse;
 use crate::cli::progress::Meter;
@@ -27,15 +26,8 @@ pub struct Args {
     /// Number of sizes, in equal ratios
     #[arg(long, value_name = "N", value_parser = parse::positive, default_value_t = 17)]
     sizes: usize,
-    /// Gradient steps of the attack `[default: each run's, else 40]`
-    #[arg(long, value_name = "N", value_parser = parse::positive)]
-    attack_steps: Option<usize>,
-    /// Seed of the attack's start and of the random images
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    seed: u64,
-    /// Images propagated at once
-    #[arg(long, value_name = "N", value_parser = parse::positive, default_value_t = 50)]
-    batch: usize,
+    #[command(flatten)]
+    attack: attack::Options,
     #[command(flatten)]
     device: DeviceOptions,
     #[command(flatten)]
@@ -82,10 +74,7 @@ pub fn run(args: &Args) -> Result<()> {
         models: Vec::new(),
     };
     for model in &loaded {
-        let mut config = model.config.clone().unwrap_or_default();
-        config.eval_attack_steps = args.attack_steps.unwrap_or(config.eval_attack_steps);
-        let attack = Attack { epsilon, spec: config.eval_attack(), seed: args.seed, batch: args.batch };
-        let settings = Settings { sample: &sample, radii: &growth.radii, attack };
+        let settings = Settings { sample: &sample, radii: &growth.radii, attack: args.attack.on(model) };
         // A session of its own: networks may have states of one name and different shapes.
         let mut session = args.device.open_or(None)?;
         let session = session.as_mut();

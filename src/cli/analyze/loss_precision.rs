@@ -7,7 +7,7 @@ use smallbox::analyze::loss_precision::{Approximations, Ball, Enclosures, ExactS
 use smallbox::certify::attack::AttackSpec;
 use smallbox::certify::property::Property;
 use smallbox::error::{Error, Result};
-use smallbox::train::{Config, MethodKind, checkpoint};
+use smallbox::train::{Config, checkpoint};
 
 use super::models::{self, Loaded};
 use super::place::Place;
@@ -20,7 +20,7 @@ use crate::cli::{interrupt, parse};
 pub struct Args {
     #[command(flatten)]
     models: models::Options,
-    /// Radius of SABR's small box relative to ε `[default: that of the first run trained by sabr, else 0.4]`
+    /// Radius of SABR's small box relative to ε `[default: that of the first run trained with small boxes, else 0.4]`
     #[arg(long, value_name = "L", value_parser = parse::number, allow_negative_numbers = true)]
     lambda: Option<f64>,
     /// Only the first N images
@@ -59,7 +59,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     args.device.set_threads()?;
     let loaded = args.models.load()?;
-    let lambda = lambda(args.lambda, &loaded)?;
+    let lambda = models::lambda(args.lambda, &loaded)?;
     let sample = args.models.sample(&loaded, args.limit)?;
     let epsilon = loaded[0].epsilon;
     let attack = AttackSpec::pgd(args.attack_steps, args.attack_restarts);
@@ -93,17 +93,6 @@ pub fn run(args: &Args) -> Result<()> {
         models,
     };
     args.place.put(outcome.document(), &outcome.sheet())
-}
-
-/// λ: the option, else that of the first run that has small boxes, else the default.
-fn lambda(option: Option<f64>, loaded: &[Loaded]) -> Result<f64> {
-    let configs = loaded.iter().filter_map(|model| model.config.as_ref());
-    let small = configs.into_iter().find(|c| matches!(c.method, MethodKind::Sabr | MethodKind::Staps));
-    let lambda = option.unwrap_or_else(|| small.map_or(Config::default().lambda, |config| config.lambda));
-    if lambda > 0.0 && lambda <= 1.0 {
-        return Ok(lambda);
-    }
-    Err(Error::Usage(format!("--lambda {lambda}: expected a ratio in (0, 1]")))
 }
 
 /// All images under one network.

@@ -1,5 +1,6 @@
 //! `smallbox analyze`: numbers and pictures of what training did to networks, one file for each analysis.
 
+mod attack;
 mod exact;
 mod growth;
 mod loss_growth;

@@ -8,7 +8,7 @@ use smallbox::certify::network::ReluNetwork;
 use smallbox::data::{Dataset, Split};
 use smallbox::error::{Error, Result};
 use smallbox::nn::{ARCHITECTURES, Network};
-use smallbox::train::{Config, checkpoint};
+use smallbox::train::{Config, SmallBox, checkpoint};
 
 use crate::cli::model::ModelOptions;
 use crate::cli::options::{DataDir, SplitName};
@@ -112,6 +112,20 @@ impl Options {
     pub fn split(&self) -> &'static str {
         self.split.name()
     }
+}
+
+/// Radius of the small box relative to ε: `option`, else that of the first run trained with small boxes, else the default recipe's.
+///
+/// # Errors
+/// [`Error::Config`] if it is not in (0, 1].
+pub fn lambda(option: Option<f64>, loaded: &[Loaded]) -> Result<f64> {
+    let runs = loaded.iter().filter_map(|model| model.config.as_ref());
+    let small = runs.filter_map(SmallBox::of).next();
+    let lambda = option.unwrap_or_else(|| small.map_or(Config::default().lambda, |small| small.lambda));
+    if lambda > 0.0 && lambda <= 1.0 {
+        return Ok(lambda);
+    }
+    Err(Error::Config(format!("lambda = {lambda}: expected a ratio in (0, 1]")))
 }
 
 /// Names of models: the last part of each path, or, where several share that, the path.
