@@ -1,4 +1,5 @@
-//! What training does to a network, in numbers and pictures: how boxes grow, how far bounds are from the truth, what regularises.
+//! What training does to a network, in numbers and pictures: how boxes grow, how far bounds are from the truth, what regularises;
+//! and how the time of its steps grows.
 //!
 //! An analysis computes plain numbers (its own struct, with full precision) and says them as a [`Document`]: short words,
 //! tables and figures, and the numbers themselves as JSON and CSV. The command line writes documents into a folder, and a report
@@ -13,6 +14,7 @@ mod points;
 pub mod regularisation;
 pub mod results;
 mod sample;
+pub mod scaling;
 
 pub use document::{Document, Sheet, Table};
 pub use points::{Attack, attacked, random};

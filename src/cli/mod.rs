@@ -87,6 +87,7 @@ enum Command {
 
 /// Parses the arguments, does what they ask for, reports an error in one line.
 pub fn main() -> ExitCode {
+    machine::start();
     quiet_vulkan();
     match parse_and_run(std::env::args_os()) {
         Ok(()) => ExitCode::SUCCESS,

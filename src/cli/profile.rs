@@ -8,7 +8,7 @@ use smallbox::device::Session;
 use smallbox::error::Result;
 use smallbox::formats::atomic::write_atomically;
 use smallbox::profile::{By, Profile, Roofs, Row, timeline};
-use smallbox::train::StepBench;
+use smallbox::train::{StepBench, Work};
 
 use super::bench::{StepOptions, finite, median_and_best, row_name};
 use super::format::{Side, bytes, count, table};
@@ -56,7 +56,7 @@ struct Measured {
     compile_seconds: f64,
     /// Seconds of the first step, which meets everything cold.
     first_seconds: f64,
-    /// Processor seconds per second, over the steps without instruments; `None` where the system does not say.
+    /// Processor seconds per second of the whole process, over the steps without instruments; `None` where the system does not say.
     busy_cores: Option<f64>,
     /// Waits of the host per step without instruments.
     waits: f64,
@@ -71,7 +71,7 @@ pub fn run(args: &Args) -> Result<()> {
     let config = args.step.config()?;
     let mut session = args.device.open_traced()?;
     let session = session.as_mut();
-    let mut bench = StepBench::new(session, &config)?;
+    let mut bench = StepBench::new(session, &config, Work::Step)?;
     let mut profile = Profile::new(session.program_info(bench.program()).launches);
     let mut step = 0;
     let mut seconds_of_step = |session: &mut dyn Session, bench: &mut StepBench| -> Result<f64> {
@@ -97,7 +97,7 @@ pub fn run(args: &Args) -> Result<()> {
     // Before the roofs take theirs.
     let (peak, peak_rss) = (session.memory().total(), machine::peak_rss_bytes());
     let measured = Measured {
-        name: row_name(&config),
+        name: row_name(&config, Work::Step),
         roofs: pollster::block_on(Roofs::measure(session))?,
         busy_cores: cpu.map(|cpu| cpu / plain.iter().sum::<f64>()),
         plain,
@@ -118,6 +118,17 @@ pub fn run(args: &Args) -> Result<()> {
         output::print_json(&document(session, &profile, &rows, &measured))
     } else {
         output::print(&text(session, &profile, &rows, &measured))
+    }
+}
+
+/// How busy the threads were.
+fn busy(cores: Option<f64>, threads: usize) -> String {
+    match cores {
+        Some(cores) => {
+            let share = 100.0 * cores / threads as f64;
+            format!("processor {cores:.2} cores busy of {threads} threads over a step, {share:.0} %\n")
+        }
+        None => "processor time unknown: the system does not tell it\n".to_string(),
     }
 }
 
@@ -156,9 +167,7 @@ fn text(session: &dyn Session, profile: &Profile, rows: &[Row], measured: &Measu
     let (plain, traced) = (median_and_best(&mut plain).0, median_and_best(&mut traced).0);
     let milliseconds = |seconds: f64| format!("{:.3} ms", 1e3 * seconds);
     let streams = roofs.streams.iter().map(|s| format!("{} at {}", rate(s.bytes_per_second), bytes(s.bytes)));
-    let cores = measured.busy_cores.map_or_else(String::new, |cores| {
-        format!("processor {cores:.2} cores busy of {} threads over a step\n", rayon::current_num_threads())
-    });
+    let cores = busy(measured.busy_cores, rayon::current_num_threads());
     let rss = measured.peak_rss.map_or_else(String::new, |rss| format!(", process {}", bytes(rss)));
     format!(
         "{} on {} ({}); {}; a row is a step's, mean of {} steps\n\n{}\n\
@@ -246,7 +255,19 @@ fn document(session: &dyn Session, profile: &Profile, rows: &[Row], measured: &M
         "compile_ms": 1e3 * measured.compile_seconds,
         "first_step_ms": 1e3 * measured.first_seconds,
         "busy_cores": measured.busy_cores,
+        "busy_share": measured.busy_cores.map(|cores| cores / rayon::current_num_threads() as f64),
         "peak_bytes": measured.peak,
         "peak_rss_bytes": measured.peak_rss,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::busy;
+
+    #[test]
+    fn how_busy_threads_were_is_said_or_that_nobody_knows() {
+        assert_eq!(busy(Some(1.5), 2), "processor 1.50 cores busy of 2 threads over a step, 75 %\n");
+        assert!(busy(None, 2).contains("unknown"));
+    }
 }

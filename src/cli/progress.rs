@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use smallbox::train::{EpochMetrics, Observer, Progress, SliceRates, Stop};
 
 use super::format::{count, duration};
-use super::{interrupt, output};
+use super::{interrupt, machine, output};
 
 /// Least time between two plain lines about steps.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -77,12 +77,28 @@ pub struct TrainProgress {
     left: Option<Duration>,
     /// When and at which step this process was first heard of.
     first: Option<(Instant, u64)>,
+    /// Seconds from the start of the process to the end of its first step.
+    first_step_seconds: Option<f64>,
 }
 
 impl TrainProgress {
     /// Progress of a run with `batch` images a step that is to stop at `deadline`.
     pub fn new(quiet: bool, deadline: Option<Instant>, batch: usize) -> Self {
-        TrainProgress { meter: Meter::new(quiet), deadline, batch, epochs: 0, rates: None, left: None, first: None }
+        TrainProgress {
+            meter: Meter::new(quiet),
+            deadline,
+            batch,
+            epochs: 0,
+            rates: None,
+            left: None,
+            first: None,
+            first_step_seconds: None,
+        }
+    }
+
+    /// Seconds from the start of the process to the end of its first step; `None` before it.
+    pub fn first_step_seconds(&self) -> Option<f64> {
+        self.first_step_seconds
     }
 
     /// Takes the bar away.
@@ -145,6 +161,10 @@ fn epoch_line(m: &EpochMetrics, epochs: u32, left: Option<Duration>) -> String {
 }
 
 impl Observer for TrainProgress {
+    fn first_step(&mut self) {
+        self.first_step_seconds = Some(machine::seconds_since_start());
+    }
+
     fn step(&mut self, p: &Progress) {
         self.epochs = p.epochs;
         let left = self.time_left(p);

@@ -86,9 +86,10 @@ pub fn run(args: &Args) -> Result<()> {
             path.display()
         ));
     }
-    let result = document(&config, &device, path, &outcome);
+    let first_step = progress.first_step_seconds();
+    let result = document(&config, &device, path, &outcome, first_step);
     run.write_json("result.json", &result)?;
-    if args.json { output::print_json(&result) } else { output::print(&summary(&config, path, &outcome)) }
+    if args.json { output::print_json(&result) } else { output::print(&summary(&config, path, &outcome, first_step)) }
 }
 
 /// A trainer at the beginning of a run in a new directory.
@@ -155,7 +156,7 @@ fn announce(config: &Config, device: &DeviceInfo, network: &Network, dataset: &D
 }
 
 /// The table and the costs.
-fn summary(config: &Config, path: &Path, outcome: &Outcome) -> String {
+fn summary(config: &Config, path: &Path, outcome: &Outcome, first_step: Option<f64>) -> String {
     let title = format!(
         "{} on {}, {}, {} epochs: {} test images",
         config.arch,
@@ -176,8 +177,10 @@ fn summary(config: &Config, path: &Path, outcome: &Outcome) -> String {
         let certified = format!("certified {:.2} % by {}", 100.0 * theirs.certified, theirs.verifier);
         format!("published for cnn7 ({}): {natural}{certified}\n", theirs.source)
     });
+    // None where a resumed run had no step left.
+    let first_step = first_step.map_or(String::new(), |seconds| format!("first step after {seconds:.2} s, "));
     format!(
-        "{title}\n\n{}\n{published}{best}{:.1} s, {} samples/s, peak device memory {}, run directory {}\n",
+        "{title}\n\n{}\n{published}{best}{:.1} s, {first_step}{} samples/s, peak device memory {}, run directory {}\n",
         accuracies::table(&outcome.test, config.eval_attack_steps),
         outcome.seconds,
         count(outcome.samples_per_second.round() as u64),
@@ -186,7 +189,13 @@ fn summary(config: &Config, path: &Path, outcome: &Outcome) -> String {
     )
 }
 
-fn document(config: &Config, device: &DeviceInfo, path: &Path, outcome: &Outcome) -> serde_json::Value {
+fn document(
+    config: &Config,
+    device: &DeviceInfo,
+    path: &Path,
+    outcome: &Outcome,
+    first_step: Option<f64>,
+) -> serde_json::Value {
     let of = accuracies::Evaluated { model: path, dataset: &config.dataset, split: "test", epsilon: config.epsilon };
     json!({
         "run": path,
@@ -200,6 +209,7 @@ fn document(config: &Config, device: &DeviceInfo, path: &Path, outcome: &Outcome
         "complete": outcome.complete,
         "steps": outcome.steps,
         "seconds": outcome.seconds,
+        "first_step_seconds": first_step,
         "samples_per_second": outcome.samples_per_second,
         "peak_bytes": outcome.peak_bytes,
         "device": device.id,

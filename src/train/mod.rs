@@ -19,7 +19,7 @@ pub mod schedule;
 pub mod step;
 mod trainer;
 
-pub use bench::StepBench;
+pub use bench::{StepBench, Work};
 pub use classify::{logits, outputs};
 pub use config::{BnStats, Config, Init, MethodKind, Optimizer, Regulariser, RunRecord};
 pub use evaluate::{Evaluation, Evaluator, Rate, SmallBox};

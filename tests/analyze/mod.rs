@@ -8,4 +8,5 @@ mod loss_precision;
 mod nets;
 mod regularisation;
 mod results;
+mod scaling;
 mod small;

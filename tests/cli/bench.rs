@@ -20,6 +20,67 @@ fn a_step_is_timed() {
 }
 
 #[test]
+fn an_attack_is_timed_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = |command: &str, more: &[&str]| {
+        let common = ["bench", command, "--device", "cpu", "--batch", "4", "--warmup", "1", "--steps", "5", "--json"];
+        smallbox(folder.path(), &[&common[..], more].concat()).json()
+    };
+    let flops = |result: &serde_json::Value| result["flops"].as_u64().unwrap_or_else(|| panic!("{result}"));
+    let (attack, chosen, step) = (bench("attack", &[]), bench("attack", &["--choose"]), bench("step", &[]));
+    assert_eq!((&attack["rows"][0]["name"], &attack["method"]), (&"attack/cnn3/4".into(), &serde_json::Value::Null));
+    assert_eq!(chosen["rows"][0]["name"], "attack-and-choice/cnn3/4");
+    assert!(attack["rows"][0]["median_ms"].as_f64().is_some_and(|ms| ms > 0.0), "{attack}");
+    assert!(flops(&attack) < flops(&chosen) && flops(&chosen) < flops(&step), "{attack} {chosen} {step}");
+    // A forward pass and the gradient of the input for each step.
+    assert!(flops(&bench("attack", &["--attack-steps", "4"])) * 3 / 2 < flops(&attack), "{attack}");
+}
+
+#[test]
+fn scaling_is_measured_over_batch_sizes_widths_and_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = |more: &[&str]| {
+        let common = ["bench", "scaling", "--device", "cpu", "--method", "std", "--batch", "4", "--quiet"];
+        let little = ["--steps", "2", "--warmup", "1", "--passes", "2", "--threads", "2"];
+        smallbox(folder.path(), &[&common[..], &little, more].concat())
+    };
+    let result = bench(&["--batches", "4,2,8", "--widths", "1,0.5", "--out", "figures", "--json"]).json();
+    let rows = result["rows"].as_array().unwrap();
+    let of = |axis: &str, key: &str| -> Vec<f64> {
+        let number = |row: &serde_json::Value| row[key].as_f64().unwrap_or_else(|| panic!("{key}: {row}"));
+        rows.iter().filter(|row| row["axis"] == axis).map(number).collect()
+    };
+    assert_eq!(of("batch", "at"), [2.0, 4.0, 8.0]);
+    assert_eq!(of("width", "at"), [0.5, 1.0]);
+    assert_eq!(of("threads", "at"), [1.0, 2.0]);
+    assert!(of("batch", "flops").windows(2).all(|pair| pair[0] < pair[1]), "{result}");
+    assert!(of("width", "flops").windows(2).all(|pair| 2.0 * pair[0] < pair[1]), "{result}");
+    assert!(of("threads", "flops").windows(2).all(|pair| pair[0] == pair[1]), "{result}");
+    for row in rows {
+        let number = |key: &str| row[key].as_f64().unwrap_or_else(|| panic!("{key}: {row}"));
+        assert!(number("min_ms") > 0.0 && number("min_ms") <= number("median_ms"), "{row}");
+        assert!((0.0..=1.0 + 1e-9).contains(&number("compute_share")) && number("unit") > 0.0, "{row}");
+        assert_eq!(row["compute_bound"].as_bool(), Some(number("compute_share") >= 0.9), "{row}");
+        assert_eq!(row["linear"].as_bool(), (row["compute_bound"] == true).then(|| number("deviation").abs() <= 0.1));
+    }
+    let files = [".csv", ".json", "-batch.png", "-batch.svg", "-threads.svg", "-width.svg"];
+    for file in files.map(|end| format!("scaling{end}")) {
+        assert!(folder.path().join("figures").join(&file).is_file(), "{file}");
+    }
+    let csv = std::fs::read_to_string(folder.path().join("figures/scaling.csv")).unwrap();
+    assert_eq!(csv.lines().count(), 1 + rows.len());
+    // It is a section of a report like any analysis.
+    let report = ["report", "--analyses", "figures", "--out", "r.html"];
+    assert!(smallbox(folder.path(), &report).text().contains("Scaling of a step"));
+
+    let text = bench(&["--over", "threads"]);
+    assert!(text.text().contains("Over threads") && !text.text().contains("Over widths"), "{text:?}");
+    bench(&["--widths", "1,0"]).assert_error(2, &["--widths 0"]);
+    bench(&["--batches", "0"]).assert_error(2, &["--batches", "at least 1"]);
+    bench(&["--over", "depth"]).assert_error(2, &["depth", "threads"]);
+}
+
+#[test]
 fn crown_is_timed() {
     let folder = tempfile::tempdir().unwrap();
     train(folder.path(), &["--out", "run"]).text();

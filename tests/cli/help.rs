@@ -34,10 +34,12 @@ fn every_subcommand_has_help_on_the_standard_output() {
         &["analyze", "loss-growth"],
         &["analyze", "loss-precision"],
         &["bench"],
+        &["bench", "attack"],
         &["bench", "crown"],
         &["bench", "kernels"],
         &["bench", "report"],
         &["bench", "run"],
+        &["bench", "scaling"],
         &["bench", "step"],
         &["profile"],
     ] {

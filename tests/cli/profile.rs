@@ -30,6 +30,13 @@ fn a_step_is_profiled() {
     assert!(
         result["roofs"]["gflops"].as_f64().unwrap() > 0.0 && result["roofs"]["gbytes_per_s"].as_f64().unwrap() > 0.0
     );
+    // Null where the system does not tell.
+    if let Some(cores) = result["busy_cores"].as_f64() {
+        let threads = result["threads"].as_f64().unwrap();
+        assert!(cores > 0.0 && result["busy_share"].as_f64() == Some(cores / threads), "{result}");
+    } else {
+        assert!(result["busy_share"].is_null(), "{result}");
+    }
     assert!(result["compile_ms"].as_f64().unwrap() > 0.0 && result["peak_bytes"].as_u64().unwrap() > 0);
 
     let text = std::fs::read_to_string(folder.path().join("trace.json")).unwrap();
@@ -42,9 +49,18 @@ fn a_profile_is_a_table_by_kernel_or_by_shape() {
     let folder = tempfile::tempdir().unwrap();
     let profile = |more: &[&str]| smallbox(folder.path(), &[&TINY[..], &["--method", "std"], more].concat());
     let by_kernel = profile(&[]);
-    for part in
-        ["of roof", "bound by", "adam", "sum of rows", "gaps", "upload", "roofs", "compile", "peak device memory"]
-    {
+    for part in [
+        "of roof",
+        "bound by",
+        "adam",
+        "sum of rows",
+        "gaps",
+        "upload",
+        "roofs",
+        "compile",
+        "processor",
+        "peak device memory",
+    ] {
         assert!(by_kernel.text().contains(part), "{part}: {by_kernel:?}");
     }
     assert!(profile(&["--by", "shape"]).text().contains("adam [10, 100]"));

@@ -46,6 +46,9 @@ fn a_run_leaves_its_directory_and_reports_in_json() {
     assert_eq!(result["device"], "cpu");
     assert_eq!(result["test"]["images"], 64);
     assert_evaluation(&result["test"]);
+    // From the start of the process, before the clock of the run begins.
+    let first = result["first_step_seconds"].as_f64().unwrap_or_else(|| panic!("{result}"));
+    assert!(first > 0.0 && first < 60.0, "{result}");
 
     let run = folder.path().join("runs/embedded-sabr-cnn3");
     for name in

@@ -10,7 +10,7 @@ use smallbox::graph::{Cost, Plan};
 use smallbox::nn::{Layer, architecture, described};
 use smallbox::profile::{By, Profile, Roofs, timeline};
 use smallbox::train::step::{Phase, plan_step};
-use smallbox::train::{Config, MethodKind, StepBench};
+use smallbox::train::{Config, MethodKind, StepBench, Work};
 
 use crate::common::run::zeros;
 use crate::common::{device, timeline as trace_file};
@@ -123,7 +123,7 @@ fn a_missing_feed_is_named_by_a_traced_run_too() {
 fn a_profile_of_steps_has_rows_that_add_up_and_a_timeline() {
     each(|session, _| {
         let config = config(session);
-        let mut bench = StepBench::new(session, &config).unwrap();
+        let mut bench = StepBench::new(session, &config, Work::Step).unwrap();
         assert!(bench.plan_seconds() > 0.0 && bench.compile_seconds() > 0.0);
         let mut profile = Profile::new(session.program_info(bench.program()).launches);
         for _ in 0..3 {

@@ -3,8 +3,9 @@
 use smallbox::error::Result;
 use smallbox::graph::Value;
 use smallbox::interval::Bounds;
-use smallbox::nn::{Bound, Layer, Network};
+use smallbox::nn::{Bound, Layer, Network, architecture};
 use smallbox::train::attack::{AttackSpec, attack, attack_from};
+use smallbox::train::{Config, MethodKind, Work};
 
 use crate::common::device;
 use crate::common::run::{Case, Outcome, run};
@@ -154,4 +155,32 @@ fn of_several_starts_the_best_counts() {
         }
         assert!(chosen.iter().all(|&c| c > 0), "every start is somebody's best: {chosen:?}");
     });
+}
+
+/// Kernels of a plan of `work` on cnn3: forward passes of layers, gradients of their inputs, gradients of their weights, and whatever
+/// gives something of a weight's shape.
+fn layers(work: Work, method: MethodKind) -> [usize; 4] {
+    let network = architecture("cnn3", [1, 28, 28], 10, &[], &[]).expect("a network");
+    let config = Config { method, batch: 3, ..Config::default() }.resolve().expect("settings");
+    let plan = work.plan(&network, &config).expect("a plan");
+    let weights: Vec<_> =
+        network.parameters().iter().filter(|p| p.name.ends_with("weight")).map(|p| &p.shape).collect();
+    let count = |part: &str| {
+        let of_layer = |name: &str| name.starts_with("conv2d") || name.starts_with("linear");
+        plan.steps.iter().filter(|step| of_layer(step.op.name()) && step.op.name().contains(part)).count()
+    };
+    let shaped = plan.steps.iter().filter(|step| step.signature.outputs.iter().any(|ty| weights.contains(&&ty.shape)));
+    [count("forward"), count("backward_input"), count("backward_weight"), shaped.count()]
+}
+
+#[test]
+fn an_attack_computes_gradients_of_images_only() {
+    // Four layers, eight steps; the choice looks at the iterate after the last step too.
+    assert_eq!(layers(Work::Attack, MethodKind::Sabr), [32, 32, 0, 0]);
+    assert_eq!(layers(Work::AttackAndChoice, MethodKind::Sabr), [36, 32, 0, 0]);
+    // A step on clean images has the gradients of four weights, and needs none of the images; one on attacked images has them once.
+    let [forward, input, weight, shaped] = layers(Work::Step, MethodKind::Std);
+    assert_eq!([forward, input, weight], [4, 3, 4]);
+    assert!(shaped >= 4, "{shaped}");
+    assert_eq!(layers(Work::Step, MethodKind::Pgd)[2], 4);
 }

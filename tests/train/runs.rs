@@ -11,7 +11,7 @@ use smallbox::train::checkpoint::{load_tensors, write_tensors};
 use smallbox::train::step::{Phase, RECORD, input, plan_step};
 use smallbox::train::{
     BnStats, Config, EpochMetrics, MethodKind, Observer, Outcome, Progress, RunDirectory, SliceRates, SmallBox,
-    StepBench, Stop, Trainer,
+    StepBench, Stop, Trainer, Work,
 };
 
 use crate::common::device;
@@ -327,7 +327,7 @@ const STEPS: usize = 10;
 fn losses(session: &mut dyn Session, method: MethodKind) -> Vec<f64> {
     let config =
         Config { method, batch: 16, lr: 1e-3, epsilon: 0.05, attack_steps: 3, taps_steps: 2, ..Config::default() };
-    let mut bench = StepBench::new(session, &config.resolve().expect("valid")).expect("a step");
+    let mut bench = StepBench::new(session, &config.resolve().expect("valid"), Work::Step).expect("a step");
     let mut losses = Vec::new();
     for _ in 0..STEPS {
         bench.queue(session).expect("queued");

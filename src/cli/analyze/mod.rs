@@ -6,7 +6,7 @@ mod growth;
 mod loss_growth;
 mod loss_precision;
 mod models;
-mod place;
+pub mod place;
 mod regularisation;
 mod results;
 

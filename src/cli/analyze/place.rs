@@ -10,7 +10,7 @@ use smallbox::formats::atomic::write_atomically;
 use crate::cli::format::{Side, bytes, table};
 use crate::cli::output;
 
-/// Options of every analysis.
+/// Options of everything whose outcome is a document.
 #[derive(clap::Args)]
 pub struct Place {
     /// Folder to write NAME.json, NAME.csv and each figure as .svg and .png to; it is made, and files there are replaced

@@ -1,9 +1,11 @@
 //! `smallbox bench`: how fast this machine is.
 
+mod attack;
 mod baseline;
 mod crown;
 mod kernels;
 mod report;
+mod scaling;
 mod step;
 mod whole;
 
@@ -16,6 +18,8 @@ pub use step::{StepOptions, finite, row_name};
 /// Subcommands of `bench`.
 #[derive(clap::Subcommand)]
 pub enum Command {
+    /// Time the attack of training alone at full epsilon on random images of 1×28×28
+    Attack(attack::Args),
     /// Time CROWN bounds of images around which a model is certified
     Crown(crown::Args),
     /// Time single kernels at the sizes of real layers
@@ -24,6 +28,8 @@ pub enum Command {
     Report(report::Args),
     /// Time whole runs on the embedded dataset: data, training, evaluation
     Run(whole::Args),
+    /// Time training steps over batch sizes, widths and threads, and say whether the times are in proportion
+    Scaling(scaling::Args),
     /// Time whole training steps at full epsilon on random images of 1×28×28
     Step(step::Args),
 }
@@ -31,10 +37,12 @@ pub enum Command {
 /// Does what `command` asks for.
 pub fn run(command: &Command) -> Result<()> {
     match command {
+        Command::Attack(args) => attack::run(args),
         Command::Crown(args) => crown::run(args),
         Command::Kernels(args) => kernels::run(args),
         Command::Report(args) => report::run(args),
         Command::Run(args) => whole::run(args),
+        Command::Scaling(args) => scaling::run(args),
         Command::Step(args) => step::run(args),
     }
 }

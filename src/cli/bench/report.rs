@@ -12,7 +12,7 @@ use smallbox::error::Result;
 use smallbox::formats::atomic::write_atomically;
 use smallbox::nn::{architecture, initial_values};
 use smallbox::profile::Roofs;
-use smallbox::train::{Config, MethodKind};
+use smallbox::train::{Config, MethodKind, Work};
 
 use super::{crown, kernels, roofs_document, step};
 use crate::cli::certify::claim;
@@ -87,8 +87,8 @@ fn report(args: &Args, meter: &mut Meter) -> Result<Value> {
         meter.set("steps", done as u64, steps.len() as u64, &format!("{} {arch}", method.name()));
         let config = Config { arch: arch.into(), method, batch, ..Config::default() }.resolve()?;
         // A session of its own: networks of one session share the names of their parameters.
-        let measured = step::measure(args.device.open_or(None)?.as_mut(), &config, 1, STEPS);
-        of_steps.push(or_error(&step::row_name(&config), measured.map(|measured| measured.row())));
+        let measured = step::measure(args.device.open_or(None)?.as_mut(), &config, Work::Step, 1, STEPS);
+        of_steps.push(or_error(&step::row_name(&config, Work::Step), measured.map(|measured| measured.row())));
     }
     meter.line("bounds");
     let crown = or_error(CROWN_NAME, crown(args.device.open_or(None)?.as_mut()));

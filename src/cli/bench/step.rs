@@ -8,7 +8,7 @@ use smallbox::device::Session;
 use smallbox::error::{Error, Result};
 use smallbox::graph::Cost;
 use smallbox::nn::ARCHITECTURES;
-use smallbox::train::{Config, MethodKind, StepBench};
+use smallbox::train::{Config, MethodKind, StepBench, Work};
 
 use super::baseline::Gate;
 use super::median_and_best;
@@ -43,14 +43,23 @@ impl StepOptions {
     }
 }
 
-/// What the step of `config` is called in tables.
-pub fn row_name(config: &Config) -> String {
-    format!("step/{}/{}/{}", config.method.name(), config.arch, config.batch)
+/// What `work` of `config` is called in tables.
+pub fn row_name(config: &Config, work: Work) -> String {
+    let (arch, batch) = (&config.arch, config.batch);
+    match work {
+        Work::Step => format!("step/{}/{arch}/{batch}", config.method.name()),
+        Work::Attack => format!("attack/{arch}/{batch}"),
+        Work::AttackAndChoice => format!("attack-and-choice/{arch}/{batch}"),
+    }
 }
 
-/// An error if the loss of a step is not a number.
-pub fn finite(step: u64, loss: f32) -> Result<()> {
-    if loss.is_finite() { Ok(()) } else { Err(Error::Diverged { step, what: format!("loss is {loss}") }) }
+/// An error if the loss of a step, or the mean pixel that an attack found, is not a number.
+pub fn finite(step: u64, figure: f32) -> Result<()> {
+    if figure.is_finite() {
+        Ok(())
+    } else {
+        Err(Error::Diverged { step, what: format!("the figure read is {figure}") })
+    }
 }
 
 /// Options of `bench step`.
@@ -58,10 +67,17 @@ pub fn finite(step: u64, loss: f32) -> Result<()> {
 pub struct Args {
     #[command(flatten)]
     step: StepOptions,
-    /// Steps to time, at least 5
+    #[command(flatten)]
+    timing: Timing,
+}
+
+/// How many runs to time, and where.
+#[derive(clap::Args)]
+pub struct Timing {
+    /// Runs to time, at least 5
     #[arg(long, value_name = "N", default_value_t = 10)]
     steps: usize,
-    /// Steps before those
+    /// Runs before those
     #[arg(long, value_name = "N", default_value_t = 3)]
     warmup: usize,
     #[command(flatten)]
@@ -73,7 +89,7 @@ pub struct Args {
 /// A median of fewer steps says little.
 const FEWEST_STEPS: usize = 5;
 
-/// Steps, timed.
+/// Runs, timed.
 pub struct Measured {
     name: String,
     batch: usize,
@@ -83,9 +99,15 @@ pub struct Measured {
     peak: usize,
 }
 
-/// Times `steps` steps after `warmup` others.
-pub fn measure(session: &mut dyn Session, config: &Config, warmup: usize, steps: usize) -> Result<Measured> {
-    let mut bench = StepBench::new(session, config)?;
+/// Times `steps` runs of `work` after `warmup` others.
+pub fn measure(
+    session: &mut dyn Session,
+    config: &Config,
+    work: Work,
+    warmup: usize,
+    steps: usize,
+) -> Result<Measured> {
+    let mut bench = StepBench::new(session, config, work)?;
     let mut seconds = Vec::with_capacity(steps);
     for i in 0..warmup + steps {
         let begun = Instant::now();
@@ -98,7 +120,8 @@ pub fn measure(session: &mut dyn Session, config: &Config, warmup: usize, steps:
     let (median, best) = median_and_best(&mut seconds);
     let peak = session.memory().total();
     session.release(bench.program());
-    Ok(Measured { name: row_name(config), batch: config.batch, median, best, cost: bench.cost(), peak })
+    let name = row_name(config, work);
+    Ok(Measured { name, batch: config.batch, median, best, cost: bench.cost(), peak })
 }
 
 impl Measured {
@@ -122,38 +145,44 @@ impl Measured {
 
 /// Times training steps.
 pub fn run(args: &Args) -> Result<()> {
-    if args.steps < FEWEST_STEPS {
-        return Err(Error::Usage(format!("--steps {}: expected at least {FEWEST_STEPS}", args.steps)));
+    time(&args.timing, &args.step.config()?, Work::Step)
+}
+
+/// Times `work` of `config` and prints the result.
+pub fn time(timing: &Timing, config: &Config, work: Work) -> Result<()> {
+    if timing.steps < FEWEST_STEPS {
+        return Err(Error::Usage(format!("--steps {}: expected at least {FEWEST_STEPS}", timing.steps)));
     }
-    args.device.set_threads()?;
-    let config = args.step.config()?;
-    let mut session = args.device.open_or(None)?;
+    timing.device.set_threads()?;
+    let mut session = timing.device.open_or(None)?;
     let session = session.as_mut();
-    let baseline = args.gate.read(session.device())?;
-    let measured = measure(session, &config, args.warmup, args.steps)?;
+    let baseline = timing.gate.read(session.device())?;
+    let measured = measure(session, config, work, timing.warmup, timing.steps)?;
     let (device, peak_rss) = (session.device(), machine::peak_rss_bytes());
     let document = json!({
         "device": device.id,
         "device_name": device.name,
         "rows": [measured.row()],
-        "arch": config.arch, "method": config.method.name(), "batch": config.batch,
-        "steps": args.steps, "warmup": args.warmup, "threads": rayon::current_num_threads(),
+        "arch": config.arch, "batch": config.batch,
+        // An attack is the same for every method that has one.
+        "method": (work == Work::Step).then_some(config.method.name()),
+        "steps": timing.steps, "warmup": timing.warmup, "threads": rayon::current_num_threads(),
         "flops": measured.cost.flops, "bytes": measured.cost.bytes,
         "peak_bytes": measured.peak, "peak_rss_bytes": peak_rss,
     });
     let rss = peak_rss.map_or_else(String::new, |rss| format!(", process {}", bytes(rss)));
     let text = format!(
-        "{} on {} ({})\nmedian {:.2} ms, best {:.2} ms of {} steps; {:.1} GFLOP/s, {} samples/s\n\
+        "{} on {} ({})\nmedian {:.2} ms, best {:.2} ms of {} runs; {:.1} GFLOP/s, {} samples/s\n\
          peak device memory {}{rss}\n",
         measured.name,
         device.id,
         device.name,
         1e3 * measured.median,
         1e3 * measured.best,
-        args.steps,
+        timing.steps,
         measured.gflops(),
         count(measured.samples_per_second().round() as u64),
         bytes(measured.peak as u64)
     );
-    args.gate.finish(document, &text, baseline.as_ref(), true)
+    timing.gate.finish(document, &text, baseline.as_ref(), true)
 }

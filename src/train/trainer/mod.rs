@@ -409,6 +409,10 @@ impl Trainer {
                 }
                 scheduled = self.scheduled(epoch, self.position.batch);
                 self.queue_step(&scheduled, loader.next_batch())?;
+                if self.position.step == first_step + 1 {
+                    read_state_f32(self.session.as_mut(), RECORD).await?;
+                    observer.first_step();
+                }
                 if self.unread == READ_EVERY || self.position.batch == per_epoch {
                     let loss = self.read_record().await?.expect("a step was queued");
                     let running = trained + epoch_begun.elapsed().as_secs_f64();

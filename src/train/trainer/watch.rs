@@ -18,6 +18,8 @@ pub enum Stop {
 
 /// Who watches a run.
 pub trait Observer {
+    /// The first step of this process is over; the device has been waited for.
+    fn first_step(&mut self) {}
     /// Figures were read (every few steps).
     fn step(&mut self, progress: &Progress) {
         let _ = progress;
