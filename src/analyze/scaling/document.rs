@@ -14,8 +14,8 @@ pub fn document(scaling: &Scaling) -> Document {
     document.explanation = vec![
         format!(
             "The time of a whole training step ({} of {}, batch {}, {} threads where nothing else is said) over batch sizes, over widths of the \
-             network (the factor of its features and hidden units), and over threads. Each point is the median of {} steps, taken in {} passes over all \
-             points.",
+             network (the factor of its features and hidden units), and over threads. Each point is the least time of {} steps, taken in {} passes over \
+             all points: what else the machine does only adds to it.",
             scaling.method,
             scaling.arch,
             scaling.batch,
@@ -107,8 +107,16 @@ fn percent(share: f64) -> String {
 
 fn table(series: &Series) -> Table {
     let (axis, within) = (series.axis, format!("within {:.0} %", 100.0 * TOLERANCE));
-    let head =
-        [axis.name(), "ms", "best ms", axis.unit(), "GFLOP/s", "in compute-bound kernels", "off linear", &within];
+    let head = [
+        axis.name(),
+        "best ms",
+        "median ms",
+        axis.unit(),
+        "GFLOP/s",
+        "in compute-bound kernels",
+        "off linear",
+        &within,
+    ];
     let mut table = Table::new(&format!("Over {}", plural(axis)), &head);
     table.rows.extend(series.points.iter().map(|point| {
         let verdict = match series.is_linear(point) {
@@ -118,10 +126,10 @@ fn table(series: &Series) -> Table {
         };
         vec![
             figure::number(point.at),
-            format!("{:.2}", 1e3 * point.median),
             format!("{:.2}", 1e3 * point.best),
+            format!("{:.2}", 1e3 * point.median),
             figure::number(point.unit(axis)),
-            format!("{:.1}", point.flops as f64 / point.median / 1e9),
+            format!("{:.1}", point.flops as f64 / point.best / 1e9),
             format!("{:.0} %", 100.0 * point.compute_share),
             percent(series.deviation(point)),
             verdict.into(),
@@ -175,7 +183,7 @@ fn axis_of(series: &Series) -> figure::Axis {
 
 fn picture(series: &Series) -> Figure {
     let axis = series.axis;
-    let law = |point: &Point| (point.at, 1e3 * point.median / (1.0 + series.deviation(point)));
+    let law = |point: &Point| (point.at, 1e3 * point.best / (1.0 + series.deviation(point)));
     let measured = |bound: bool, y: &dyn Fn(&Point) -> f64| {
         let chosen = series.points.iter().filter(|point| point.is_compute_bound() == bound);
         let dots: Vec<Dot> = chosen.map(|point| Dot::at(point.at, y(point))).collect();
@@ -187,7 +195,7 @@ fn picture(series: &Series) -> Figure {
     };
     let both = |y: &dyn Fn(&Point) -> f64| [true, false].into_iter().filter_map(|bound| measured(bound, y)).collect();
     let in_proportion = figure::Series::new("in proportion", LAW, Mark::Line(series.points.iter().map(law).collect()));
-    let mut times: Vec<figure::Series> = both(&|point| 1e3 * point.median);
+    let mut times: Vec<figure::Series> = both(&|point| 1e3 * point.best);
     times.insert(0, in_proportion);
     let mut off: Vec<figure::Series> = both(&|point| 100.0 * series.deviation(point));
     off.insert(0, figure::Series::new("in proportion", LAW, Mark::Level(0.0)));
