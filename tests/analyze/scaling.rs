@@ -28,7 +28,7 @@ fn scaling(batch: impl Fn(f64) -> f64) -> Scaling {
         steps: 5,
         passes: 2,
         series: vec![
-            series(Axis::Batch, &[8.0, 16.0, 32.0, 64.0], batch),
+            series(Axis::Batch, &[8.0, 16.0, 32.0, 64.0, 128.0], batch),
             series(Axis::Width, &[0.5, 1.0, 2.0], |x| 40.0 * x * x),
             series(Axis::Threads, &[1.0, 2.0, 3.0, 4.0], |x| 160.0 / x),
         ],
@@ -41,8 +41,8 @@ fn every_point_is_in_table_rows_sheet_and_picture() {
     let document = document(&scaling);
     document.check().unwrap();
     let rows = document.data["rows"].as_array().unwrap();
-    let counts = [4, 3, 4];
-    assert_eq!((rows.len(), sheet(&scaling).rows.len()), (11, 11));
+    let counts = [5, 3, 4];
+    assert_eq!((rows.len(), sheet(&scaling).rows.len()), (12, 12));
     assert_eq!(document.tables.iter().map(|table| table.rows.len()).collect::<Vec<_>>(), counts);
     assert_eq!((document.figures.len(), document.findings.len()), (3, 3));
     let names: Vec<&str> = document.figures.iter().map(|figure| figure.name.as_str()).collect();
@@ -70,7 +70,7 @@ fn every_point_is_in_table_rows_sheet_and_picture() {
     assert_eq!(rows[1]["name"], "scaling/sabr/cnn3/batch/16");
     assert!(rows.iter().all(|row| row["linear"] != false && row["deviation"].as_f64().unwrap().abs() < 1e-9));
     assert!(rows[0]["linear"].is_null() && rows[1]["linear"] == true, "only what is bound by compute is judged");
-    assert!(document.findings[0].starts_with("Over batch sizes, 3 of 4 points are bound by compute; 3 of these lie"));
+    assert!(document.findings[0].starts_with("Over batch sizes, 4 of 5 points are bound by compute; 4 of these lie"));
 }
 
 #[test]
@@ -78,10 +78,10 @@ fn a_series_that_is_not_linear_is_reported() {
     // The negative control: time in proportion to the square.
     let document = document(&scaling(|x| x * x / 16.0));
     let rows = document.data["rows"].as_array().unwrap();
-    let verdicts: Vec<&serde_json::Value> = rows[..4].iter().map(|row| &row["linear"]).collect();
+    let verdicts: Vec<&serde_json::Value> = rows[..5].iter().map(|row| &row["linear"]).collect();
     assert!(verdicts[0].is_null() && verdicts[1..].iter().all(|&linear| linear == false), "{verdicts:?}");
     assert!(document.findings[0].contains("0 of these lie within 10 % of linear"), "{}", document.findings[0]);
-    assert!(document.findings[0].contains("the farthest at batch 64 (+71.4 %)"), "{}", document.findings[0]);
-    assert!(document.tables[0].rows.iter().filter(|row| row.last().is_some_and(|cell| cell == "no")).count() == 3);
+    assert!(document.findings[0].contains("the farthest at batch 128 (+166.7 %)"), "{}", document.findings[0]);
+    assert!(document.tables[0].rows.iter().filter(|row| row.last().is_some_and(|cell| cell == "no")).count() == 4);
     assert!(document.findings[1].contains("2 of these lie"), "{}", document.findings[1]);
 }

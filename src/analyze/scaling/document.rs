@@ -25,7 +25,7 @@ pub fn document(scaling: &Scaling) -> Document {
         ),
         format!(
             "In proportion means: the same time an image, the same time a floating-point operation (convolutions counted as if computed directly), half the \
-             time on twice the threads. The law is the mean of the points that are bound by compute, over threads that of the fewest threads. A \
+             time on twice the threads. The law is the median of the points that are bound by compute, over threads that of the fewest threads. A \
              point is bound by compute if at least {:.0} % of its time passes in kernels whose arithmetic, at the measured peak, takes longer \
              than their traffic at the measured bandwidth.",
             100.0 * BOUND_SHARE
