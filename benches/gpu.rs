@@ -10,7 +10,7 @@ use smallbox::device::gpu::{GpuOptions, GpuSession, Selector};
 use smallbox::device::{Feed, Session};
 use smallbox::error::Result;
 use smallbox::graph::{Graph, Plan};
-use smallbox::kernel::GpuLimits;
+use smallbox::kernel::{GpuLimits, Variant};
 use smallbox::nn::architecture;
 use smallbox::ops;
 use smallbox::shape::TensorType;
@@ -106,7 +106,7 @@ fn main() -> Result<()> {
         ("as chosen", chosen),
         ("tiled", GpuLimits { software: false, ..chosen }),
         ("register", GpuLimits { software: true, ..chosen }),
-        ("plain", GpuLimits { plain: true, ..chosen }),
+        ("plain", GpuLimits { variant: Some(Variant::Plain), ..chosen }),
     ];
     println!("cnn3, batch {BATCH}, forward and backward, {:.2} GFLOP", plan.cost().flops as f64 / 1e9);
     for (name, limits) in sets {

@@ -1,7 +1,7 @@
 // conv2d_backward_weight_plain: the weight gradient of a convolution,
 // out[o,c,u,v] = Σ_(n,i,j) g[n,o,i,j] · x[n, c, i·S − P + u·D, j·S − P + v·D], terms outside x being 0, times sign(w) with SIGNED (else `w` is
 // not read),
-// in parts: part p sums the rows (n,i) from p·PART_ROWS on and goes to out[FIRST_PART + p]; `sum_partials` adds them in order.
+// in parts: part p sums the rows (n,i) from p·PART_ROWS on and goes to out[FIRST_PART + p·PART_STEP]; `sum_partials` adds them in order.
 // Without any tiling: the baseline and second oracle of `conv2d_backward_weight`.
 // x [BATCH,C,H,W], g [BATCH,O,OH,OW], out [parts,O,C,KH,KW].
 // One invocation computes one element of one part; grid: ceil(PARTS·O·C·KH·KW / 64) groups, folded into x and y.
@@ -24,6 +24,7 @@ override DILATION_W: u32;
 override PARTS: u32;
 override PART_ROWS: u32;
 override FIRST_PART: u32;
+override PART_STEP: u32;
 override SIGNED: bool;
 // Weights of one output channel, and the rows (n,i) of grad_y.
 override COLUMNS: u32 = C * KH * KW;
@@ -44,7 +45,7 @@ fn store(part: u32, o: u32, column: u32, sum: f32) {
         let s = w[at];
         v *= f32(s > 0.0) - f32(s < 0.0);
     }
-    out[(FIRST_PART + part) * (O * COLUMNS) + at] = v;
+    out[(FIRST_PART + part * PART_STEP) * (O * COLUMNS) + at] = v;
 }
 
 @compute @workgroup_size(64)

@@ -1,65 +1,83 @@
-// conv2d_gather_plain: for every point (i,j) of a grid of ROWS × COLUMNS,
-// y[n, m, i·OUT_STEP_H + OUT_FIRST_H, j·OUT_STEP_W + OUT_FIRST_W]
-//   = Σ_(r,t,s) w(m,r,t,s) · x[n, r, i·STEP_H + FIRST_H + t·TAP_H, j·STEP_W + FIRST_W + s·TAP_W], terms outside x being 0,
-// with w(m,r,t,s) at W_FIRST + m·W_M + r·W_R + t·W_H + s·W_W (its absolute value with ABS_W).
+// conv2d_gather_plain: a sum for every pixel of an image,
+// y[n, m, i, j] = Σ_(t,s,r) w(m,r,t,s) · x[n, r, h, v], terms outside x being 0: a convolution, or its gradient with respect to the input.
+// Forward: w(m,r,t,s) at m·W_M + r·W_R + t·KW + s, h = i·STRIDE − PADDING + t·DILATION, v likewise.
+// BACKWARD, where x is the gradient of the output and y that of the input: the pixels of one phase (i mod STRIDE, j mod STRIDE) are reached
+// by the same taps, every PERIOD-th from a first one on, so that each phase is a convolution of stride 1 by some of the taps.
 // Without any tiling: the baseline and second oracle of `conv2d_gather`.
-// This is a convolution (all taps, dense y), and also its gradient with respect to the input: with stride S, the pixels of one
-// remainder (row mod S, column mod S) are reached by the same taps, so that each of the S² remainders is one such call with w read
-// the other way round.
 // Then: BIAS adds extra[m], RELU cuts at 0, MASKED zeroes where extra at y's place is ≤ 0. With none of these `extra` is not read.
+// ABS_W takes |w|.
 // x [BATCH,R,IN_H,IN_W], y [BATCH,M,OUT_H,OUT_W].
-// One invocation computes one element; grid: ceil(M·BATCH·ROWS·COLUMNS / 64) groups, folded into x and y.
+// One invocation computes one element; grid: x and y hold ceil(M·points / 64) groups for the points of the largest phase, z the phases.
 
+override BACKWARD: bool;
 override BATCH: u32;
 override M: u32;
 override R: u32;
-override TAPS_H: u32;
-override TAPS_W: u32;
+override KH: u32;
+override KW: u32;
 override W_M: u32;
 override W_R: u32;
-override W_H: u32;
-override W_W: u32;
-override W_FIRST: u32;
 override IN_H: u32;
 override IN_W: u32;
-override STEP_H: i32;
-override STEP_W: i32;
-override FIRST_H: i32;
-override FIRST_W: i32;
-override TAP_H: i32;
-override TAP_W: i32;
-override ROWS: u32;
-override COLUMNS: u32;
 override OUT_H: u32;
 override OUT_W: u32;
-override OUT_STEP_H: u32;
-override OUT_STEP_W: u32;
-override OUT_FIRST_H: u32;
-override OUT_FIRST_W: u32;
+override STRIDE_H: u32;
+override STRIDE_W: u32;
+override PADDING_H: i32;
+override PADDING_W: i32;
+override DILATION_H: i32;
+override DILATION_W: i32;
+// From one tap of a phase to the next; 1 forward.
+override PERIOD_H: u32;
+override PERIOD_W: u32;
+// Phases along W; 1 forward.
+override PHASES_W: u32;
+// From one point to the next in x, from one tap to the next in x, from one point to the next in y.
+override MOVE_H: i32;
+override MOVE_W: i32;
+override TAP_H: i32;
+override TAP_W: i32;
+override STEP_H: u32;
+override STEP_W: u32;
 override ABS_W: bool;
 override BIAS: bool;
 override RELU: bool;
 override MASKED: bool;
-override POINTS: u32 = BATCH * ROWS * COLUMNS;
 override IN_AREA: u32 = IN_H * IN_W;
+override OUT_AREA: u32 = OUT_H * OUT_W;
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> w: array<f32>;
 @group(0) @binding(2) var<storage, read> extra: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 
-// Place in y of channel m at point p.
-fn place(m: u32, p: u32) -> u32 {
-    let i = p / COLUMNS % ROWS;
-    let j = p % COLUMNS;
-    return ((p / (ROWS * COLUMNS) * M + m) * OUT_H + i * OUT_STEP_H + OUT_FIRST_H) * OUT_W + j * OUT_STEP_W + OUT_FIRST_W;
+// One axis of a phase: output pixel phase + i·step sums, over taps t, input pixel first + i·move + t·tap times weight tap
+// w_first + t·PERIOD.
+struct Axis {
+    points: u32,
+    taps: u32,
+    first: i32,
+    w_first: u32,
 }
 
-fn store(m: u32, p: u32, sum: f32) {
-    if m >= M || p >= POINTS {
-        return;
+// Tap u reaches output pixel `phase` where STRIDE divides phase + PADDING − u·DILATION. No tap may.
+fn axis(phase: u32, extent: u32, taps: u32, stride: u32, padding: i32, dilation: i32, period: u32) -> Axis {
+    if !BACKWARD {
+        return Axis(extent, taps, -padding, 0u);
     }
-    let at = place(m, p);
+    let points = (extent - phase + stride - 1u) / stride;
+    for (var u = 0u; u < min(period, taps); u++) {
+        let distance = i32(phase) + padding - i32(u) * dilation;
+        if distance % i32(stride) == 0 {
+            return Axis(points, (taps - u + period - 1u) / period, distance / i32(stride), u);
+        }
+    }
+    return Axis(points, 0u, 0, 0u);
+}
+
+// Writes channel m at a point whose place in y, without the channel, is `at`.
+fn store(m: u32, at: u32, sum: f32) {
+    let to = m * OUT_AREA + at;
     var v = sum;
     if BIAS {
         v += extra[m];
@@ -68,9 +86,9 @@ fn store(m: u32, p: u32, sum: f32) {
         v = select(v, 0.0, v < 0.0);
     }
     if MASKED {
-        v = select(0.0, v, extra[at] > 0.0);
+        v = select(0.0, v, extra[to] > 0.0);
     }
-    y[at] = v;
+    y[to] = v;
 }
 
 @compute @workgroup_size(64)
@@ -79,28 +97,36 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
+    let phase_h = group.z / PHASES_W;
+    let phase_w = group.z % PHASES_W;
+    let rows = axis(phase_h, OUT_H, KH, STRIDE_H, PADDING_H, DILATION_H, PERIOD_H);
+    let columns = axis(phase_w, OUT_W, KW, STRIDE_W, PADDING_W, DILATION_W, PERIOD_W);
+    let points = BATCH * rows.points * columns.points;
     let flat = (group.y * groups.x + group.x) * 64u + local;
-    if flat >= M * POINTS {
+    if flat >= M * points {
         return;
     }
-    let m = flat / POINTS;
-    let p = flat % POINTS;
-    let h0 = i32(p / COLUMNS % ROWS) * STEP_H + FIRST_H;
-    let v0 = i32(p % COLUMNS) * STEP_W + FIRST_W;
-    let image = p / (ROWS * COLUMNS) * R * IN_AREA;
+    let m = flat / points;
+    let p = flat % points;
+    let i = p / columns.points % rows.points;
+    let j = p % columns.points;
+    let image = p / (rows.points * columns.points);
+    let h0 = i32(i) * MOVE_H + rows.first;
+    let v0 = i32(j) * MOVE_W + columns.first;
     var sum = 0.0;
-    for (var r = 0u; r < R; r++) {
-        for (var t = 0u; t < TAPS_H; t++) {
-            for (var s = 0u; s < TAPS_W; s++) {
-                let h = u32(h0 + i32(t) * TAP_H);
-                let v = u32(v0 + i32(s) * TAP_W);
-                // A negative coordinate wraps to a large one.
-                if h < IN_H && v < IN_W {
-                    let q = w[W_FIRST + m * W_M + r * W_R + t * W_H + s * W_W];
-                    sum += select(q, abs(q), ABS_W) * x[image + r * IN_AREA + h * IN_W + v];
+    for (var t = 0u; t < rows.taps; t++) {
+        for (var s = 0u; s < columns.taps; s++) {
+            let h = u32(h0 + i32(t) * TAP_H);
+            let v = u32(v0 + i32(s) * TAP_W);
+            // A negative coordinate wraps to a large one.
+            if h < IN_H && v < IN_W {
+                let tap = (rows.w_first + t * PERIOD_H) * KW + columns.w_first + s * PERIOD_W;
+                for (var r = 0u; r < R; r++) {
+                    let q = w[m * W_M + r * W_R + tap];
+                    sum += select(q, abs(q), ABS_W) * x[(image * R + r) * IN_AREA + h * IN_W + v];
                 }
             }
         }
     }
-    store(m, p, sum);
+    store(m, image * (M * OUT_AREA) + (phase_h + i * STEP_H) * OUT_W + phase_w + j * STEP_W, sum);
 }

@@ -1,8 +1,9 @@
-// matmul: c[m,n] = Σ_k a[m,k] · b[k,n] over strided matrices, each invocation 4 × 4 elements from tiles in workgroup memory.
+// matmul: c[m,n] = Σ_k a[m,k] · b[k,n] over strided matrices, from tiles in workgroup memory.
 // a[m,k] is at A_FIRST + m·A_M + k·A_K, b[k,n] at k·B_K + n·B_N (its absolute value with ABS_B), c[m,n] at C_FIRST + m·C_M + n.
+// In parts: part z sums the k from z·PART_K on and goes to c at z·C_PART; `sum_partials` adds them in order.
 // Then, in this order: BIAS adds extra[C_FIRST + n], SIGNED multiplies by sign(extra) at c's place, ACCUMULATE adds the old c,
 // RELU cuts at 0, MASKED zeroes where extra at c's place is ≤ 0. With none of these `extra` is not read.
-// One workgroup computes 4·TILE × 4·TILE elements; grid: ceil(M/(4·TILE))·ceil(N/(4·TILE)) groups, folded into x and y.
+// One workgroup computes 4·GROUP_M·M_VECTORS × 4·GROUP_N·N_VECTORS elements of one part; grid: x and y hold the tiles, z the parts.
 
 override M: u32;
 override N: u32;
@@ -14,47 +15,59 @@ override B_K: u32;
 override B_N: u32;
 override C_M: u32;
 override C_FIRST: u32;
+// Length of a part of k, and from one part to the next in c.
+override PART_K: u32;
+override C_PART: u32;
 override ABS_B: bool;
 override BIAS: bool;
 override SIGNED: bool;
 override ACCUMULATE: bool;
 override RELU: bool;
 override MASKED: bool;
-// Invocations along one side of a workgroup, depth of a tile, and a quarter of its side; a multiple of 4.
-override TILE: u32;
-// Length of a tile's row: one more than needed, so that a column does not fall into one memory bank.
-override PITCH: u32 = TILE + 1u;
+// A workgroup has GROUP_M × GROUP_N invocations, each of which computes 4·M_VECTORS × 4·N_VECTORS elements (the factors are 1 or 2).
+override GROUP_M: u32;
+override GROUP_N: u32;
+override M_VECTORS: u32;
+override N_VECTORS: u32;
+// Depth of a tile, and by how many vectors its rows are longer than needed: 1 keeps a column out of a single memory bank.
+override DEPTH: u32;
+override PAD: u32;
+override THREADS: u32 = GROUP_M * GROUP_N;
+// Vectors of a tile's row. Element e of vector v is row or column v + e·P_WIDTH (Q_WIDTH), so that neighbours in memory are
+// neighbouring invocations.
+override P_WIDTH: u32 = GROUP_M * M_VECTORS;
+override Q_WIDTH: u32 = GROUP_N * N_VECTORS;
+override P_PITCH: u32 = P_WIDTH + PAD;
+override Q_PITCH: u32 = Q_WIDTH + PAD;
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
 @group(0) @binding(1) var<storage, read> b: array<f32>;
 @group(0) @binding(2) var<storage, read> extra: array<f32>;
 @group(0) @binding(3) var<storage, read_write> c: array<f32>;
 
-var<workgroup> p_tile: array<vec4<f32>, TILE * PITCH>;
-var<workgroup> q_tile: array<vec4<f32>, TILE * PITCH>;
+var<workgroup> p_tile: array<vec4<f32>, DEPTH * P_PITCH>;
+var<workgroup> q_tile: array<vec4<f32>, DEPTH * Q_PITCH>;
 
 // Elements past the end are zero.
-fn load_a(m: u32, k: u32) -> f32 {
-    if m < M && k < K {
-        return a[A_FIRST + m * A_M + k * A_K];
-    }
-    return 0.0;
+fn load_a(m: vec4<u32>, k: u32, end: u32) -> vec4<f32> {
+    let inside = (m < vec4<u32>(M)) & vec4<bool>(k < end);
+    let at = select(vec4<u32>(A_FIRST), A_FIRST + m * A_M + k * A_K, inside);
+    return select(vec4<f32>(), vec4<f32>(a[at.x], a[at.y], a[at.z], a[at.w]), inside);
 }
 
-fn load_b(k: u32, n: u32) -> f32 {
-    if n < N && k < K {
-        let v = b[k * B_K + n * B_N];
-        return select(v, abs(v), ABS_B);
-    }
-    return 0.0;
+fn load_b(k: u32, n: vec4<u32>, end: u32) -> vec4<f32> {
+    let inside = (n < vec4<u32>(N)) & vec4<bool>(k < end);
+    let at = select(vec4<u32>(0u), k * B_K + n * B_N, inside);
+    let v = vec4<f32>(b[at.x], b[at.y], b[at.z], b[at.w]);
+    return select(vec4<f32>(), select(v, abs(v), ABS_B), inside);
 }
 
 // Writes one element; what the flags ask for happens in their order above.
-fn store(m: u32, n: u32, sum: f32) {
+fn store(m: u32, n: u32, part: u32, sum: f32) {
     if m >= M || n >= N {
         return;
     }
-    let at = C_FIRST + m * C_M + n;
+    let at = part * C_PART + C_FIRST + m * C_M + n;
     var v = sum;
     if BIAS {
         v += extra[C_FIRST + n];
@@ -75,65 +88,80 @@ fn store(m: u32, n: u32, sum: f32) {
     c[at] = v;
 }
 
-@compute @workgroup_size(TILE, TILE)
+fn store_row(m: u32, n: u32, part: u32, sums: vec4<f32>) {
+    for (var e = 0u; e < 4u; e++) {
+        store(m, n + e * Q_WIDTH, part, sums[e]);
+    }
+}
+
+fn store_block(m: u32, n: u32, part: u32, sums: mat4x4<f32>) {
+    store_row(m, n, part, sums[0]);
+    store_row(m + P_WIDTH, n, part, sums[1]);
+    store_row(m + 2u * P_WIDTH, n, part, sums[2]);
+    store_row(m + 3u * P_WIDTH, n, part, sums[3]);
+}
+
+fn outer(sum: mat4x4<f32>, p: vec4<f32>, q: vec4<f32>) -> mat4x4<f32> {
+    return mat4x4<f32>(sum[0] + p.x * q, sum[1] + p.y * q, sum[2] + p.z * q, sum[3] + p.w * q);
+}
+
+@compute @workgroup_size(GROUP_N, GROUP_M)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_id) local: vec3<u32>,
+    @builtin(local_invocation_index) index: u32,
 ) {
+    let m_tiles = (M + 4u * P_WIDTH - 1u) / (4u * P_WIDTH);
     let tile = group.y * groups.x + group.x;
-    let m_tiles = (M + 4u * TILE - 1u) / (4u * TILE);
-    let m0 = tile % m_tiles * 4u * TILE;
-    let n0 = tile / m_tiles * 4u * TILE;
-    // Neighbouring invocations load along the axis that is contiguous in memory.
-    let a_k = select(local.y, local.x, A_K == 1u);
-    let a_m = select(local.x, local.y, A_K == 1u);
-    let b_k = select(local.x, local.y, B_N == 1u);
-    let b_n = select(local.y, local.x, B_N == 1u);
-    let am = m0 + 4u * a_m;
-    let bn = n0 + 4u * b_n;
-    var acc0 = vec4<f32>();
-    var acc1 = vec4<f32>();
-    var acc2 = vec4<f32>();
-    var acc3 = vec4<f32>();
-    for (var k0 = 0u; k0 < K; k0 += TILE) {
-        let ka = k0 + a_k;
-        p_tile[a_k * PITCH + a_m] = vec4<f32>(load_a(am, ka), load_a(am + 1u, ka), load_a(am + 2u, ka), load_a(am + 3u, ka));
-        let kb = k0 + b_k;
-        q_tile[b_k * PITCH + b_n] = vec4<f32>(load_b(kb, bn), load_b(kb, bn + 1u), load_b(kb, bn + 2u), load_b(kb, bn + 3u));
+    let m0 = tile % m_tiles * (4u * P_WIDTH);
+    let n0 = tile / m_tiles * (4u * Q_WIDTH);
+    let end = min((group.z + 1u) * PART_K, K);
+    var s00 = mat4x4<f32>();
+    var s01 = mat4x4<f32>();
+    var s10 = mat4x4<f32>();
+    var s11 = mat4x4<f32>();
+    for (var k0 = group.z * PART_K; k0 < end; k0 += DEPTH) {
+        for (var e = index; e < DEPTH * P_WIDTH; e += THREADS) {
+            // Neighbouring invocations load along the axis that is contiguous in memory.
+            let k = select(e / P_WIDTH, e % DEPTH, A_K == 1u);
+            let v = select(e % P_WIDTH, e / DEPTH, A_K == 1u);
+            let m = m0 + v + vec4<u32>(0u, 1u, 2u, 3u) * P_WIDTH;
+            p_tile[k * P_PITCH + v] = load_a(m, k0 + k, end);
+        }
+        for (var e = index; e < DEPTH * Q_WIDTH; e += THREADS) {
+            let k = select(e % DEPTH, e / Q_WIDTH, B_N == 1u);
+            let v = select(e / DEPTH, e % Q_WIDTH, B_N == 1u);
+            q_tile[k * Q_PITCH + v] = load_b(k0 + k, n0 + v + vec4<u32>(0u, 1u, 2u, 3u) * Q_WIDTH, end);
+        }
         workgroupBarrier();
-        for (var k = 0u; k < TILE; k += 4u) {
-            let p0 = p_tile[k * PITCH + local.y];
-            let q0 = q_tile[k * PITCH + local.x];
-            acc0 += p0.x * q0;
-            acc1 += p0.y * q0;
-            acc2 += p0.z * q0;
-            acc3 += p0.w * q0;
-            let p1 = p_tile[(k + 1u) * PITCH + local.y];
-            let q1 = q_tile[(k + 1u) * PITCH + local.x];
-            acc0 += p1.x * q1;
-            acc1 += p1.y * q1;
-            acc2 += p1.z * q1;
-            acc3 += p1.w * q1;
-            let p2 = p_tile[(k + 2u) * PITCH + local.y];
-            let q2 = q_tile[(k + 2u) * PITCH + local.x];
-            acc0 += p2.x * q2;
-            acc1 += p2.y * q2;
-            acc2 += p2.z * q2;
-            acc3 += p2.w * q2;
-            let p3 = p_tile[(k + 3u) * PITCH + local.y];
-            let q3 = q_tile[(k + 3u) * PITCH + local.x];
-            acc0 += p3.x * q3;
-            acc1 += p3.y * q3;
-            acc2 += p3.z * q3;
-            acc3 += p3.w * q3;
+        for (var k = 0u; k < DEPTH; k++) {
+            let p0 = p_tile[k * P_PITCH + local.y];
+            let q0 = q_tile[k * Q_PITCH + local.x];
+            s00 = outer(s00, p0, q0);
+            if N_VECTORS == 2u {
+                s01 = outer(s01, p0, q_tile[k * Q_PITCH + GROUP_N + local.x]);
+            }
+            if M_VECTORS == 2u {
+                let p1 = p_tile[k * P_PITCH + GROUP_M + local.y];
+                s10 = outer(s10, p1, q0);
+                if N_VECTORS == 2u {
+                    s11 = outer(s11, p1, q_tile[k * Q_PITCH + GROUP_N + local.x]);
+                }
+            }
         }
         workgroupBarrier();
     }
-    for (var j = 0u; j < 4u; j++) {
-        store(m0 + 4u * local.y, n0 + 4u * local.x + j, acc0[j]);
-        store(m0 + 4u * local.y + 1u, n0 + 4u * local.x + j, acc1[j]);
-        store(m0 + 4u * local.y + 2u, n0 + 4u * local.x + j, acc2[j]);
-        store(m0 + 4u * local.y + 3u, n0 + 4u * local.x + j, acc3[j]);
+    let m = m0 + local.y;
+    let n = n0 + local.x;
+    store_block(m, n, group.z, s00);
+    if N_VECTORS == 2u {
+        store_block(m, n + GROUP_N, group.z, s01);
+    }
+    if M_VECTORS == 2u {
+        store_block(m + GROUP_M, n, group.z, s10);
+        if N_VECTORS == 2u {
+            store_block(m + GROUP_M, n + GROUP_N, group.z, s11);
+        }
     }
 }

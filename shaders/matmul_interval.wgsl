@@ -1,8 +1,9 @@
 // matmul_interval: the image of a box under a matrix, c1[m,n] = Σ_k a1[m,k] · b[k,n] (+ bias[C_FIRST + n] with BIAS) and
-// c2[m,n] = Σ_k a2[m,k] · |b[k,n]|, each invocation 4 × 4 elements from tiles in workgroup memory that hold b once for both.
+// c2[m,n] = Σ_k a2[m,k] · |b[k,n]|, from tiles in workgroup memory that hold b once for both.
 // a1[m,k], a2[m,k] are at A_FIRST + m·A_M + k·A_K, b[k,n] at k·B_K + n·B_N, c1[m,n], c2[m,n] at C_FIRST + m·C_M + n. ACCUMULATE adds the old
 // values. Without BIAS `bias` is not read.
-// One workgroup computes 4·TILE × 4·TILE elements; grid: ceil(M/(4·TILE))·ceil(N/(4·TILE)) groups, folded into x and y.
+// In parts: part z sums the k from z·PART_K on and goes to c1, c2 at z·C_PART; `sum_partials` adds them in order.
+// One workgroup computes 4·GROUP_M·M_VECTORS × 4·GROUP_N elements of one part; grid: x and y hold the tiles, z the parts.
 
 override M: u32;
 override N: u32;
@@ -14,12 +15,25 @@ override B_K: u32;
 override B_N: u32;
 override C_M: u32;
 override C_FIRST: u32;
+// Length of a part of k, and from one part to the next in c.
+override PART_K: u32;
+override C_PART: u32;
 override BIAS: bool;
 override ACCUMULATE: bool;
-// Invocations along one side of a workgroup, depth of a tile, and a quarter of its side; a multiple of 4.
-override TILE: u32;
-// Length of a tile's row: one more than needed, so that a column does not fall into one memory bank.
-override PITCH: u32 = TILE + 1u;
+// A workgroup has GROUP_M × GROUP_N invocations, each of which computes 4·M_VECTORS × 4 elements (the factor is 1 or 2).
+override GROUP_M: u32;
+override GROUP_N: u32;
+override M_VECTORS: u32;
+// Depth of a tile, and by how many vectors its rows are longer than needed: 1 keeps a column out of a single memory bank.
+override DEPTH: u32;
+override PAD: u32;
+override THREADS: u32 = GROUP_M * GROUP_N;
+// Vectors of a tile's row. Element e of vector v is row or column v + e·P_WIDTH (Q_WIDTH), so that neighbours in memory are
+// neighbouring invocations.
+override P_WIDTH: u32 = GROUP_M * M_VECTORS;
+override Q_WIDTH: u32 = GROUP_N;
+override P_PITCH: u32 = P_WIDTH + PAD;
+override Q_PITCH: u32 = Q_WIDTH + PAD;
 
 @group(0) @binding(0) var<storage, read> a1: array<f32>;
 @group(0) @binding(1) var<storage, read> a2: array<f32>;
@@ -28,37 +42,22 @@ override PITCH: u32 = TILE + 1u;
 @group(0) @binding(4) var<storage, read_write> c1: array<f32>;
 @group(0) @binding(5) var<storage, read_write> c2: array<f32>;
 
-var<workgroup> p_tile: array<vec4<f32>, TILE * PITCH>;
-var<workgroup> s_tile: array<vec4<f32>, TILE * PITCH>;
-var<workgroup> q_tile: array<vec4<f32>, TILE * PITCH>;
+var<workgroup> p_tile: array<vec4<f32>, DEPTH * P_PITCH>;
+var<workgroup> s_tile: array<vec4<f32>, DEPTH * P_PITCH>;
+var<workgroup> q_tile: array<vec4<f32>, DEPTH * Q_PITCH>;
 
 // Elements past the end are zero.
-fn load_a1(m: u32, k: u32) -> f32 {
-    if m < M && k < K {
-        return a1[A_FIRST + m * A_M + k * A_K];
-    }
-    return 0.0;
+fn load_b(k: u32, n: vec4<u32>, end: u32) -> vec4<f32> {
+    let inside = (n < vec4<u32>(N)) & vec4<bool>(k < end);
+    let at = select(vec4<u32>(0u), k * B_K + n * B_N, inside);
+    return select(vec4<f32>(), vec4<f32>(b[at.x], b[at.y], b[at.z], b[at.w]), inside);
 }
 
-fn load_a2(m: u32, k: u32) -> f32 {
-    if m < M && k < K {
-        return a2[A_FIRST + m * A_M + k * A_K];
-    }
-    return 0.0;
-}
-
-fn load_b(k: u32, n: u32) -> f32 {
-    if n < N && k < K {
-        return b[k * B_K + n * B_N];
-    }
-    return 0.0;
-}
-
-fn store(m: u32, n: u32, center: f32, radius: f32) {
+fn store(m: u32, n: u32, part: u32, center: f32, radius: f32) {
     if m >= M || n >= N {
         return;
     }
-    let at = C_FIRST + m * C_M + n;
+    let at = part * C_PART + C_FIRST + m * C_M + n;
     var v = center;
     var r = radius;
     if BIAS {
@@ -72,94 +71,69 @@ fn store(m: u32, n: u32, center: f32, radius: f32) {
     c2[at] = r;
 }
 
-@compute @workgroup_size(TILE, TILE)
+fn store_row(m: u32, n: u32, part: u32, center: vec4<f32>, radius: vec4<f32>) {
+    for (var e = 0u; e < 4u; e++) {
+        store(m, n + e * Q_WIDTH, part, center[e], radius[e]);
+    }
+}
+
+fn store_block(m: u32, n: u32, part: u32, center: mat4x4<f32>, radius: mat4x4<f32>) {
+    store_row(m, n, part, center[0], radius[0]);
+    store_row(m + P_WIDTH, n, part, center[1], radius[1]);
+    store_row(m + 2u * P_WIDTH, n, part, center[2], radius[2]);
+    store_row(m + 3u * P_WIDTH, n, part, center[3], radius[3]);
+}
+
+fn outer(sum: mat4x4<f32>, p: vec4<f32>, q: vec4<f32>) -> mat4x4<f32> {
+    return mat4x4<f32>(sum[0] + p.x * q, sum[1] + p.y * q, sum[2] + p.z * q, sum[3] + p.w * q);
+}
+
+@compute @workgroup_size(GROUP_N, GROUP_M)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_id) local: vec3<u32>,
+    @builtin(local_invocation_index) index: u32,
 ) {
+    let m_tiles = (M + 4u * P_WIDTH - 1u) / (4u * P_WIDTH);
     let tile = group.y * groups.x + group.x;
-    let m_tiles = (M + 4u * TILE - 1u) / (4u * TILE);
-    let m0 = tile % m_tiles * 4u * TILE;
-    let n0 = tile / m_tiles * 4u * TILE;
-    // Neighbouring invocations load along the axis that is contiguous in memory.
-    let a_k = select(local.y, local.x, A_K == 1u);
-    let a_m = select(local.x, local.y, A_K == 1u);
-    let b_k = select(local.x, local.y, B_N == 1u);
-    let b_n = select(local.y, local.x, B_N == 1u);
-    let am = m0 + 4u * a_m;
-    let bn = n0 + 4u * b_n;
-    var acc0 = vec4<f32>();
-    var acc1 = vec4<f32>();
-    var acc2 = vec4<f32>();
-    var acc3 = vec4<f32>();
-    var rad0 = vec4<f32>();
-    var rad1 = vec4<f32>();
-    var rad2 = vec4<f32>();
-    var rad3 = vec4<f32>();
-    for (var k0 = 0u; k0 < K; k0 += TILE) {
-        let ka = k0 + a_k;
-        p_tile[a_k * PITCH + a_m] = vec4<f32>(load_a1(am, ka), load_a1(am + 1u, ka), load_a1(am + 2u, ka), load_a1(am + 3u, ka));
-        s_tile[a_k * PITCH + a_m] = vec4<f32>(load_a2(am, ka), load_a2(am + 1u, ka), load_a2(am + 2u, ka), load_a2(am + 3u, ka));
-        let kb = k0 + b_k;
-        q_tile[b_k * PITCH + b_n] = vec4<f32>(load_b(kb, bn), load_b(kb, bn + 1u), load_b(kb, bn + 2u), load_b(kb, bn + 3u));
+    let m0 = tile % m_tiles * (4u * P_WIDTH);
+    let n0 = tile / m_tiles * (4u * Q_WIDTH);
+    let end = min((group.z + 1u) * PART_K, K);
+    var center0 = mat4x4<f32>();
+    var center1 = mat4x4<f32>();
+    var radius0 = mat4x4<f32>();
+    var radius1 = mat4x4<f32>();
+    for (var k0 = group.z * PART_K; k0 < end; k0 += DEPTH) {
+        for (var e = index; e < DEPTH * P_WIDTH; e += THREADS) {
+            // Neighbouring invocations load along the axis that is contiguous in memory.
+            let k = select(e / P_WIDTH, e % DEPTH, A_K == 1u);
+            let v = select(e % P_WIDTH, e / DEPTH, A_K == 1u);
+            let m = m0 + v + vec4<u32>(0u, 1u, 2u, 3u) * P_WIDTH;
+            let inside = (m < vec4<u32>(M)) & vec4<bool>(k0 + k < end);
+            let at = select(vec4<u32>(A_FIRST), A_FIRST + m * A_M + (k0 + k) * A_K, inside);
+            p_tile[k * P_PITCH + v] = select(vec4<f32>(), vec4<f32>(a1[at.x], a1[at.y], a1[at.z], a1[at.w]), inside);
+            s_tile[k * P_PITCH + v] = select(vec4<f32>(), vec4<f32>(a2[at.x], a2[at.y], a2[at.z], a2[at.w]), inside);
+        }
+        for (var e = index; e < DEPTH * Q_WIDTH; e += THREADS) {
+            let k = select(e % DEPTH, e / Q_WIDTH, B_N == 1u);
+            let v = select(e / DEPTH, e % Q_WIDTH, B_N == 1u);
+            q_tile[k * Q_PITCH + v] = load_b(k0 + k, n0 + v + vec4<u32>(0u, 1u, 2u, 3u) * Q_WIDTH, end);
+        }
         workgroupBarrier();
-        for (var k = 0u; k < TILE; k += 4u) {
-            let p0 = p_tile[k * PITCH + local.y];
-            let s0 = s_tile[k * PITCH + local.y];
-            let q0 = q_tile[k * PITCH + local.x];
-            acc0 += p0.x * q0;
-            acc1 += p0.y * q0;
-            acc2 += p0.z * q0;
-            acc3 += p0.w * q0;
-            let abs0 = abs(q0);
-            rad0 += s0.x * abs0;
-            rad1 += s0.y * abs0;
-            rad2 += s0.z * abs0;
-            rad3 += s0.w * abs0;
-            let p1 = p_tile[(k + 1u) * PITCH + local.y];
-            let s1 = s_tile[(k + 1u) * PITCH + local.y];
-            let q1 = q_tile[(k + 1u) * PITCH + local.x];
-            acc0 += p1.x * q1;
-            acc1 += p1.y * q1;
-            acc2 += p1.z * q1;
-            acc3 += p1.w * q1;
-            let abs1 = abs(q1);
-            rad0 += s1.x * abs1;
-            rad1 += s1.y * abs1;
-            rad2 += s1.z * abs1;
-            rad3 += s1.w * abs1;
-            let p2 = p_tile[(k + 2u) * PITCH + local.y];
-            let s2 = s_tile[(k + 2u) * PITCH + local.y];
-            let q2 = q_tile[(k + 2u) * PITCH + local.x];
-            acc0 += p2.x * q2;
-            acc1 += p2.y * q2;
-            acc2 += p2.z * q2;
-            acc3 += p2.w * q2;
-            let abs2 = abs(q2);
-            rad0 += s2.x * abs2;
-            rad1 += s2.y * abs2;
-            rad2 += s2.z * abs2;
-            rad3 += s2.w * abs2;
-            let p3 = p_tile[(k + 3u) * PITCH + local.y];
-            let s3 = s_tile[(k + 3u) * PITCH + local.y];
-            let q3 = q_tile[(k + 3u) * PITCH + local.x];
-            acc0 += p3.x * q3;
-            acc1 += p3.y * q3;
-            acc2 += p3.z * q3;
-            acc3 += p3.w * q3;
-            let abs3 = abs(q3);
-            rad0 += s3.x * abs3;
-            rad1 += s3.y * abs3;
-            rad2 += s3.z * abs3;
-            rad3 += s3.w * abs3;
+        for (var k = 0u; k < DEPTH; k++) {
+            let q = q_tile[k * Q_PITCH + local.x];
+            center0 = outer(center0, p_tile[k * P_PITCH + local.y], q);
+            radius0 = outer(radius0, s_tile[k * P_PITCH + local.y], abs(q));
+            if M_VECTORS == 2u {
+                center1 = outer(center1, p_tile[k * P_PITCH + GROUP_M + local.y], q);
+                radius1 = outer(radius1, s_tile[k * P_PITCH + GROUP_M + local.y], abs(q));
+            }
         }
         workgroupBarrier();
     }
-    for (var j = 0u; j < 4u; j++) {
-        store(m0 + 4u * local.y, n0 + 4u * local.x + j, acc0[j], rad0[j]);
-        store(m0 + 4u * local.y + 1u, n0 + 4u * local.x + j, acc1[j], rad1[j]);
-        store(m0 + 4u * local.y + 2u, n0 + 4u * local.x + j, acc2[j], rad2[j]);
-        store(m0 + 4u * local.y + 3u, n0 + 4u * local.x + j, acc3[j], rad3[j]);
+    store_block(m0 + local.y, n0 + local.x, group.z, center0, radius0);
+    if M_VECTORS == 2u {
+        store_block(m0 + GROUP_M + local.y, n0 + local.x, group.z, center1, radius1);
     }
 }

@@ -1,8 +1,8 @@
 // matmul_interval_backward_weight: the weight gradient of a linear layer on a box,
-// out[m,n] = Σ_k g1[k,m] · x1[k,n] + sign(w[m,n]) · Σ_k g2[k,m] · x2[k,n], sign(0) = 0 (plus the old out with
-// ACCUMULATE), each invocation 4 × 4 elements from tiles in workgroup memory.
+// out[m,n] = Σ_k g1[k,m] · x1[k,n] + sign(w[m,n]) · Σ_k g2[k,m] · x2[k,n], sign(0) = 0 (the first term after the old out with
+// ACCUMULATE), from tiles in workgroup memory.
 // g1[k,m], g2[k,m] are at G_FIRST + k·G_K + m; x1, x2 [K,N], w, out [M,N].
-// One workgroup computes 4·TILE × 4·TILE elements; grid: ceil(M/(4·TILE))·ceil(N/(4·TILE)) groups, folded into x and y.
+// One workgroup computes 4·GROUP_M·M_VECTORS × 4·GROUP_N elements; grid: the tiles, folded into x and y.
 
 override M: u32;
 override N: u32;
@@ -10,10 +10,20 @@ override K: u32;
 override G_FIRST: u32;
 override G_K: u32;
 override ACCUMULATE: bool;
-// Invocations along one side of a workgroup, depth of a tile, and a quarter of its side; a multiple of 4.
-override TILE: u32;
-// Length of a tile's row: one more than needed, so that a column does not fall into one memory bank.
-override PITCH: u32 = TILE + 1u;
+// A workgroup has GROUP_M × GROUP_N invocations, each of which computes 4·M_VECTORS × 4 elements (the factor is 1 or 2).
+override GROUP_M: u32;
+override GROUP_N: u32;
+override M_VECTORS: u32;
+// Depth of a tile, and by how many vectors its rows are longer than needed: 1 keeps a column out of a single memory bank.
+override DEPTH: u32;
+override PAD: u32;
+override THREADS: u32 = GROUP_M * GROUP_N;
+// Vectors of a tile's row. Element e of vector v is row or column v + e·P_WIDTH (Q_WIDTH), so that neighbours in memory are
+// neighbouring invocations.
+override P_WIDTH: u32 = GROUP_M * M_VECTORS;
+override Q_WIDTH: u32 = GROUP_N;
+override P_PITCH: u32 = P_WIDTH + PAD;
+override Q_PITCH: u32 = Q_WIDTH + PAD;
 
 @group(0) @binding(0) var<storage, read> x1: array<f32>;
 @group(0) @binding(1) var<storage, read> x2: array<f32>;
@@ -22,59 +32,10 @@ override PITCH: u32 = TILE + 1u;
 @group(0) @binding(4) var<storage, read> w: array<f32>;
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
 
-var<workgroup> p_tile: array<vec4<f32>, TILE * PITCH>;
-var<workgroup> s_tile: array<vec4<f32>, TILE * PITCH>;
-var<workgroup> q_tile: array<vec4<f32>, TILE * PITCH>;
-var<workgroup> t_tile: array<vec4<f32>, TILE * PITCH>;
-
-// Four neighbours of a row from element `first` on; what lies past the row's `length` is zero. `at` is the place of `first`.
-fn load_x1(at: u32, first: u32, k: u32) -> vec4<f32> {
-    var v = vec4<f32>();
-    if k < K {
-        for (var j = 0u; j < 4u; j++) {
-            if first + j < N {
-                v[j] = x1[at + j];
-            }
-        }
-    }
-    return v;
-}
-
-fn load_x2(at: u32, first: u32, k: u32) -> vec4<f32> {
-    var v = vec4<f32>();
-    if k < K {
-        for (var j = 0u; j < 4u; j++) {
-            if first + j < N {
-                v[j] = x2[at + j];
-            }
-        }
-    }
-    return v;
-}
-
-fn load_g1(at: u32, first: u32, k: u32) -> vec4<f32> {
-    var v = vec4<f32>();
-    if k < K {
-        for (var j = 0u; j < 4u; j++) {
-            if first + j < M {
-                v[j] = g1[at + j];
-            }
-        }
-    }
-    return v;
-}
-
-fn load_g2(at: u32, first: u32, k: u32) -> vec4<f32> {
-    var v = vec4<f32>();
-    if k < K {
-        for (var j = 0u; j < 4u; j++) {
-            if first + j < M {
-                v[j] = g2[at + j];
-            }
-        }
-    }
-    return v;
-}
+var<workgroup> p_tile: array<vec4<f32>, DEPTH * P_PITCH>;
+var<workgroup> s_tile: array<vec4<f32>, DEPTH * P_PITCH>;
+var<workgroup> q_tile: array<vec4<f32>, DEPTH * Q_PITCH>;
+var<workgroup> t_tile: array<vec4<f32>, DEPTH * Q_PITCH>;
 
 fn store(m: u32, n: u32, center: f32, radius: f32) {
     if m >= M || n >= N {
@@ -82,97 +43,81 @@ fn store(m: u32, n: u32, center: f32, radius: f32) {
     }
     let at = m * N + n;
     let s = w[at];
-    var v = center + (f32(s > 0.0) - f32(s < 0.0)) * radius;
+    var v = center;
     if ACCUMULATE {
         v += out[at];
     }
-    out[at] = v;
+    out[at] = v + (f32(s > 0.0) - f32(s < 0.0)) * radius;
 }
 
-@compute @workgroup_size(TILE, TILE)
+fn store_row(m: u32, n: u32, center: vec4<f32>, radius: vec4<f32>) {
+    for (var e = 0u; e < 4u; e++) {
+        store(m, n + e * Q_WIDTH, center[e], radius[e]);
+    }
+}
+
+fn store_block(m: u32, n: u32, center: mat4x4<f32>, radius: mat4x4<f32>) {
+    store_row(m, n, center[0], radius[0]);
+    store_row(m + P_WIDTH, n, center[1], radius[1]);
+    store_row(m + 2u * P_WIDTH, n, center[2], radius[2]);
+    store_row(m + 3u * P_WIDTH, n, center[3], radius[3]);
+}
+
+fn outer(sum: mat4x4<f32>, p: vec4<f32>, q: vec4<f32>) -> mat4x4<f32> {
+    return mat4x4<f32>(sum[0] + p.x * q, sum[1] + p.y * q, sum[2] + p.z * q, sum[3] + p.w * q);
+}
+
+@compute @workgroup_size(GROUP_N, GROUP_M)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_id) local: vec3<u32>,
+    @builtin(local_invocation_index) index: u32,
 ) {
+    let m_tiles = (M + 4u * P_WIDTH - 1u) / (4u * P_WIDTH);
     let tile = group.y * groups.x + group.x;
-    let m_tiles = (M + 4u * TILE - 1u) / (4u * TILE);
-    let m0 = tile % m_tiles * 4u * TILE;
-    let n0 = tile / m_tiles * 4u * TILE;
-    var acc0 = vec4<f32>();
-    var acc1 = vec4<f32>();
-    var acc2 = vec4<f32>();
-    var acc3 = vec4<f32>();
-    var rad0 = vec4<f32>();
-    var rad1 = vec4<f32>();
-    var rad2 = vec4<f32>();
-    var rad3 = vec4<f32>();
-    let m = m0 + 4u * local.x;
-    let n = n0 + 4u * local.x;
-    for (var k0 = 0u; k0 < K; k0 += TILE) {
-        let row = k0 + local.y;
-        let at = local.y * PITCH + local.x;
-        p_tile[at] = load_g1(G_FIRST + row * G_K + m, m, row);
-        s_tile[at] = load_g2(G_FIRST + row * G_K + m, m, row);
-        q_tile[at] = load_x1(row * N + n, n, row);
-        t_tile[at] = load_x2(row * N + n, n, row);
+    let m0 = tile % m_tiles * (4u * P_WIDTH);
+    let n0 = tile / m_tiles * (4u * Q_WIDTH);
+    var c0 = mat4x4<f32>();
+    var c1 = mat4x4<f32>();
+    var r0 = mat4x4<f32>();
+    var r1 = mat4x4<f32>();
+    for (var k0 = 0u; k0 < K; k0 += DEPTH) {
+        for (var e = index; e < DEPTH * P_WIDTH; e += THREADS) {
+            let k = k0 + e / P_WIDTH;
+            let m = m0 + e % P_WIDTH + vec4<u32>(0u, 1u, 2u, 3u) * P_WIDTH;
+            let inside = (m < vec4<u32>(M)) & vec4<bool>(k < K);
+            let at = select(vec4<u32>(G_FIRST), G_FIRST + k * G_K + m, inside);
+            let to = e / P_WIDTH * P_PITCH + e % P_WIDTH;
+            p_tile[to] = select(vec4<f32>(), vec4<f32>(g1[at.x], g1[at.y], g1[at.z], g1[at.w]), inside);
+            s_tile[to] = select(vec4<f32>(), vec4<f32>(g2[at.x], g2[at.y], g2[at.z], g2[at.w]), inside);
+        }
+        for (var e = index; e < DEPTH * Q_WIDTH; e += THREADS) {
+            let k = k0 + e / Q_WIDTH;
+            let n = n0 + e % Q_WIDTH + vec4<u32>(0u, 1u, 2u, 3u) * Q_WIDTH;
+            let inside = (n < vec4<u32>(N)) & vec4<bool>(k < K);
+            let at = select(vec4<u32>(0u), k * N + n, inside);
+            let to = e / Q_WIDTH * Q_PITCH + e % Q_WIDTH;
+            q_tile[to] = select(vec4<f32>(), vec4<f32>(x1[at.x], x1[at.y], x1[at.z], x1[at.w]), inside);
+            t_tile[to] = select(vec4<f32>(), vec4<f32>(x2[at.x], x2[at.y], x2[at.z], x2[at.w]), inside);
+        }
         workgroupBarrier();
-        for (var k = 0u; k < TILE; k += 4u) {
-            let p0 = p_tile[k * PITCH + local.y];
-            let q0 = q_tile[k * PITCH + local.x];
-            acc0 += p0.x * q0;
-            acc1 += p0.y * q0;
-            acc2 += p0.z * q0;
-            acc3 += p0.w * q0;
-            let s0 = s_tile[k * PITCH + local.y];
-            let t0 = t_tile[k * PITCH + local.x];
-            rad0 += s0.x * t0;
-            rad1 += s0.y * t0;
-            rad2 += s0.z * t0;
-            rad3 += s0.w * t0;
-            let p1 = p_tile[(k + 1u) * PITCH + local.y];
-            let q1 = q_tile[(k + 1u) * PITCH + local.x];
-            acc0 += p1.x * q1;
-            acc1 += p1.y * q1;
-            acc2 += p1.z * q1;
-            acc3 += p1.w * q1;
-            let s1 = s_tile[(k + 1u) * PITCH + local.y];
-            let t1 = t_tile[(k + 1u) * PITCH + local.x];
-            rad0 += s1.x * t1;
-            rad1 += s1.y * t1;
-            rad2 += s1.z * t1;
-            rad3 += s1.w * t1;
-            let p2 = p_tile[(k + 2u) * PITCH + local.y];
-            let q2 = q_tile[(k + 2u) * PITCH + local.x];
-            acc0 += p2.x * q2;
-            acc1 += p2.y * q2;
-            acc2 += p2.z * q2;
-            acc3 += p2.w * q2;
-            let s2 = s_tile[(k + 2u) * PITCH + local.y];
-            let t2 = t_tile[(k + 2u) * PITCH + local.x];
-            rad0 += s2.x * t2;
-            rad1 += s2.y * t2;
-            rad2 += s2.z * t2;
-            rad3 += s2.w * t2;
-            let p3 = p_tile[(k + 3u) * PITCH + local.y];
-            let q3 = q_tile[(k + 3u) * PITCH + local.x];
-            acc0 += p3.x * q3;
-            acc1 += p3.y * q3;
-            acc2 += p3.z * q3;
-            acc3 += p3.w * q3;
-            let s3 = s_tile[(k + 3u) * PITCH + local.y];
-            let t3 = t_tile[(k + 3u) * PITCH + local.x];
-            rad0 += s3.x * t3;
-            rad1 += s3.y * t3;
-            rad2 += s3.z * t3;
-            rad3 += s3.w * t3;
+        for (var k = 0u; k < DEPTH; k++) {
+            let p0 = p_tile[k * P_PITCH + local.y];
+            let q0 = q_tile[k * Q_PITCH + local.x];
+            let t0 = t_tile[k * Q_PITCH + local.x];
+            c0 = outer(c0, p0, q0);
+            r0 = outer(r0, s_tile[k * P_PITCH + local.y], t0);
+            if M_VECTORS == 2u {
+                let p1 = p_tile[k * P_PITCH + GROUP_M + local.y];
+                c1 = outer(c1, p1, q0);
+                r1 = outer(r1, s_tile[k * P_PITCH + GROUP_M + local.y], t0);
+            }
         }
         workgroupBarrier();
     }
-    for (var j = 0u; j < 4u; j++) {
-        store(m0 + 4u * local.y, n0 + 4u * local.x + j, acc0[j], rad0[j]);
-        store(m0 + 4u * local.y + 1u, n0 + 4u * local.x + j, acc1[j], rad1[j]);
-        store(m0 + 4u * local.y + 2u, n0 + 4u * local.x + j, acc2[j], rad2[j]);
-        store(m0 + 4u * local.y + 3u, n0 + 4u * local.x + j, acc3[j], rad3[j]);
+    store_block(m0 + local.y, n0 + local.x, c0, r0);
+    if M_VECTORS == 2u {
+        store_block(m0 + GROUP_M + local.y, n0 + local.x, c1, r1);
     }
 }

@@ -1,8 +1,9 @@
 // matmul_plain: c[m,n] = Σ_k a[m,k] · b[k,n] over strided matrices, without any tiling: the baseline and second oracle of `matmul`.
 // a[m,k] is at A_FIRST + m·A_M + k·A_K, b[k,n] at k·B_K + n·B_N (its absolute value with ABS_B), c[m,n] at C_FIRST + m·C_M + n.
+// In parts: part z sums the k from z·PART_K on and goes to c at z·C_PART; `sum_partials` adds them in order.
 // Then, in this order: BIAS adds extra[C_FIRST + n], SIGNED multiplies by sign(extra) at c's place, ACCUMULATE adds the old c,
 // RELU cuts at 0, MASKED zeroes where extra at c's place is ≤ 0. With none of these `extra` is not read.
-// One invocation computes one element; grid: ceil(M·N / 64) groups, folded into x and y.
+// One invocation computes one element of one part; grid: x and y hold ceil(M·N / 64) groups, z the parts.
 
 override M: u32;
 override N: u32;
@@ -14,6 +15,9 @@ override B_K: u32;
 override B_N: u32;
 override C_M: u32;
 override C_FIRST: u32;
+// Length of a part of k, and from one part to the next in c.
+override PART_K: u32;
+override C_PART: u32;
 override ABS_B: bool;
 override BIAS: bool;
 override SIGNED: bool;
@@ -27,11 +31,11 @@ override MASKED: bool;
 @group(0) @binding(3) var<storage, read_write> c: array<f32>;
 
 // Writes one element; what the flags ask for happens in their order above.
-fn store(m: u32, n: u32, sum: f32) {
+fn store(m: u32, n: u32, part: u32, sum: f32) {
     if m >= M || n >= N {
         return;
     }
-    let at = C_FIRST + m * C_M + n;
+    let at = part * C_PART + C_FIRST + m * C_M + n;
     var v = sum;
     if BIAS {
         v += extra[C_FIRST + n];
@@ -65,9 +69,9 @@ fn main(
     let m = i / N;
     let n = i % N;
     var sum = 0.0;
-    for (var k = 0u; k < K; k++) {
+    for (var k = group.z * PART_K; k < min((group.z + 1u) * PART_K, K); k++) {
         let q = b[k * B_K + n * B_N];
         sum += a[A_FIRST + m * A_M + k * A_K] * select(q, abs(q), ABS_B);
     }
-    store(m, n, sum);
+    store(m, n, group.z, sum);
 }

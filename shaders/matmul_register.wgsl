@@ -1,9 +1,10 @@
 // matmul_register: c[m,n] = Σ_k a[m,k] · b[k,n] over strided matrices, for adapters that are CPUs: a large register tile per
 // invocation and no workgroup memory, since there a load costs some hundred multiply-adds and a barrier saves none.
 // a[m,k] is at A_FIRST + m·A_M + k·A_K, b[k,n] at k·B_K + n·B_N (its absolute value with ABS_B), c[m,n] at C_FIRST + m·C_M + n.
+// In parts: part z sums the k from z·PART_K on and goes to c at z·C_PART; `sum_partials` adds them in order.
 // Then, in this order: BIAS adds extra[C_FIRST + n], SIGNED multiplies by sign(extra) at c's place, ACCUMULATE adds the old c,
 // RELU cuts at 0, MASKED zeroes where extra at c's place is ≤ 0. With none of these `extra` is not read.
-// One invocation computes 8 × 16 elements; grid: ceil(ceil(M/8)·ceil(N/16) / GROUP) groups, folded into x and y.
+// One invocation computes 8 × 16 elements of one part; grid: x and y hold ceil(ceil(M/8)·ceil(N/16) / GROUP) groups, z the parts.
 
 override M: u32;
 override N: u32;
@@ -15,6 +16,9 @@ override B_K: u32;
 override B_N: u32;
 override C_M: u32;
 override C_FIRST: u32;
+// Length of a part of k, and from one part to the next in c.
+override PART_K: u32;
+override C_PART: u32;
 override ABS_B: bool;
 override BIAS: bool;
 override SIGNED: bool;
@@ -33,11 +37,11 @@ const ROWS = 8u;
 const VECTORS = 4u;
 
 // Writes one element; what the flags ask for happens in their order above.
-fn store(m: u32, n: u32, sum: f32) {
+fn store(m: u32, n: u32, part: u32, sum: f32) {
     if m >= M || n >= N {
         return;
     }
-    let at = C_FIRST + m * C_M + n;
+    let at = part * C_PART + C_FIRST + m * C_M + n;
     var v = sum;
     if BIAS {
         v += extra[C_FIRST + n];
@@ -81,7 +85,7 @@ fn main(
         b_at[j] = min(vec4<u32>(n0 + 4u * j) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(N - 1u)) * B_N;
     }
     var acc: array<array<vec4<f32>, VECTORS>, ROWS>;
-    for (var k = 0u; k < K; k++) {
+    for (var k = group.z * PART_K; k < min((group.z + 1u) * PART_K, K); k++) {
         var q: array<vec4<f32>, VECTORS>;
         for (var j = 0u; j < VECTORS; j++) {
             let at = b_at[j] + k * B_K;
@@ -98,7 +102,7 @@ fn main(
     for (var i = 0u; i < ROWS; i++) {
         for (var j = 0u; j < VECTORS; j++) {
             for (var e = 0u; e < 4u; e++) {
-                store(m0 + i, n0 + 4u * j + e, acc[i][j][e]);
+                store(m0 + i, n0 + 4u * j + e, group.z, acc[i][j][e]);
             }
         }
     }

@@ -7,6 +7,7 @@ mod accuracies;
 mod analyze;
 mod attack;
 mod bench;
+mod cache;
 mod certify;
 mod check;
 mod data;

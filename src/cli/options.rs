@@ -6,6 +6,7 @@ use smallbox::data::{Dataset, Split};
 use smallbox::device::{self, OpenOptions, Session};
 use smallbox::error::{Error, Result};
 
+use super::cache::CacheFolder;
 use super::parse;
 
 /// Where datasets are.
@@ -74,6 +75,9 @@ pub struct DeviceOptions {
     /// Use no more than WebGPU's default limits
     #[arg(long)]
     portable: bool,
+    /// Choose the GPU's kernels by rule, not by measuring, and keep nothing of it: the same kernels in every process
+    #[arg(long)]
+    deterministic: bool,
 }
 
 impl DeviceOptions {
@@ -82,19 +86,30 @@ impl DeviceOptions {
         set_threads(self.threads)
     }
 
+    /// Whether kernels are to be chosen by rule.
+    pub fn is_deterministic(&self) -> bool {
+        self.deterministic
+    }
+
     /// Opens the device that was asked for, else `fallback`, else the best one.
     pub fn open_or(&self, fallback: Option<&str>) -> Result<Box<dyn Session>> {
-        self.open(fallback, false)
+        self.open(fallback, self.deterministic, false)
+    }
+
+    /// [`DeviceOptions::open_or`] for a run whose settings may ask for kernels by rule too.
+    pub fn open_as(&self, fallback: Option<&str>, deterministic: bool) -> Result<Box<dyn Session>> {
+        self.open(fallback, deterministic, false)
     }
 
     /// Opens the device that was asked for, else the best one, with timestamps where it has them.
     pub fn open_traced(&self) -> Result<Box<dyn Session>> {
-        self.open(None, true)
+        self.open(None, self.deterministic, true)
     }
 
-    fn open(&self, fallback: Option<&str>, timestamps: bool) -> Result<Box<dyn Session>> {
+    fn open(&self, fallback: Option<&str>, deterministic: bool, timestamps: bool) -> Result<Box<dyn Session>> {
         let choice = self.device.as_deref().or(fallback).unwrap_or("auto");
-        let options = OpenOptions { shader_checks: self.shader_checks, portable: self.portable, timestamps };
+        let store = if deterministic { None } else { CacheFolder::find() };
+        let options = OpenOptions { shader_checks: self.shader_checks, portable: self.portable, timestamps, store };
         pollster::block_on(device::open(choice, options))
     }
 }

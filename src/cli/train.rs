@@ -52,14 +52,15 @@ pub fn run(args: &Args) -> Result<()> {
     let deadline = args.max_time.map(|time| Instant::now() + time);
     args.device.set_threads()?;
     let resumed = args.resume.as_deref().map(RunDirectory::open).transpose()?;
-    let config = match &resumed {
+    let mut config = match &resumed {
         Some((_, config)) => config.clone(),
         None => args.settings.config()?,
     };
+    config.deterministic |= args.device.is_deterministic();
     let dataset = Arc::new(data::load(&config.dataset, &config.load_options(args.place.folder()))?);
     let network = network_for(&config, &dataset)?;
     let recorded = resumed.as_ref().and_then(|(_, config)| config.run.as_ref()).map(|run| run.device.id.as_str());
-    let session = args.device.open_or(recorded)?;
+    let session = args.device.open_as(recorded, config.deterministic)?;
     if args.dry_run {
         return dry_run::run(&config, dataset, session, args.json);
     }

@@ -5,16 +5,19 @@
 
 pub mod cpu;
 pub mod gpu;
+mod store;
 mod trace;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::graph::plan::Step;
 use crate::graph::{Cost, Plan};
 use crate::shape::{Shape, TensorType};
 
+pub use store::Store;
 pub use trace::{Clock, RunTrace, Span};
 
 /// A value that a device hands over when its queue has come that far.
@@ -132,7 +135,7 @@ pub trait Session {
 }
 
 /// How to open a device.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct OpenOptions {
     /// Keep the bounds checks in shaders that release builds leave out.
     pub shader_checks: bool,
@@ -140,6 +143,9 @@ pub struct OpenOptions {
     pub portable: bool,
     /// Ask for timestamps, for [`Session::run_traced`], where the adapter has them.
     pub timestamps: bool,
+    /// Measure which kernels are fastest on a GPU, and keep that and its compiled pipelines here. Without, the choice is by rule: the same
+    /// in every process.
+    pub store: Option<Arc<dyn Store>>,
 }
 
 /// Opens the device that `choice` names: `cpu`, `gpu` (the first hardware adapter), `gpu:N` (by index), `gpu:NAME` (by a part of
@@ -158,8 +164,8 @@ pub async fn open(choice: &str, options: OpenOptions) -> Result<Box<dyn Session>
             Error::Usage(format!("unknown device '{choice}': expected auto, cpu, gpu, gpu:N or gpu:NAME"))
         })?,
     };
-    let OpenOptions { shader_checks, portable, timestamps } = options;
-    let options = gpu::GpuOptions { selector, portable, shader_checks, timestamps, limits: None };
+    let OpenOptions { shader_checks, portable, timestamps, store } = options;
+    let options = gpu::GpuOptions { selector, portable, shader_checks, timestamps, limits: None, store };
     Ok(Box::new(gpu::GpuSession::open(&options).await?))
 }
 

@@ -1,7 +1,8 @@
 //! What several ops need to describe their dispatches: cutting work to an adapter's limits, and the choice of a kernel's variant.
 
+use super::shaders::SUM_PARTIALS;
 use crate::error::{Error, Result};
-use crate::kernel::{Bind, Dispatch, GpuCall, GpuLimits, Operand, Shader};
+use crate::kernel::{Bind, Dispatch, GpuCall, GpuLimits, Operand, Shader, TILES, Tile, Variant};
 
 /// Value of an `override` constant.
 pub(crate) type Override = (&'static str, f64);
@@ -28,7 +29,20 @@ pub(crate) fn grid(name: &str, groups: usize, limits: &GpuLimits) -> Result<[u32
 
 /// Ranges of `items` whose operands, of `words` per item, fit one binding.
 pub(crate) fn chunks(name: &str, items: usize, words: &[usize], limits: &GpuLimits) -> Result<Vec<(usize, usize)>> {
-    limits.chunks(items, words).ok_or_else(|| too_large(name, format_args!("an operand of {items} × {words:?} words")))
+    chunks_of_work(name, items, words, 0, limits)
+}
+
+/// The same for work of `flops` operations per item, whose ranges are short dispatches too.
+pub(crate) fn chunks_of_work(
+    name: &str,
+    items: usize,
+    words: &[usize],
+    flops: u64,
+    limits: &GpuLimits,
+) -> Result<Vec<(usize, usize)>> {
+    limits
+        .chunks(items, words, flops)
+        .ok_or_else(|| too_large(name, format_args!("an operand of {items} × {words:?} words")))
 }
 
 /// The words of `count` items from item `first` on, of `words` each.
@@ -108,52 +122,75 @@ pub(crate) fn each(operand: Operand) -> Span {
     Span::Cut(operand, 1)
 }
 
-/// Which kernel of a family does the work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Variant {
-    /// Tiles in workgroup memory, `tile` × `tile` invocations with 4 × 4 elements each.
-    Tiled {
-        /// Invocations along one side.
-        tile: usize,
-    },
-    /// A large register tile per invocation, no workgroup memory.
-    Register,
-    /// One element per invocation.
-    Plain,
+/// A matrix product, as far as the choice of its kernel goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Matrix {
+    /// Elements of the result.
+    pub(crate) rows: usize,
+    /// Elements of a row of the result.
+    pub(crate) columns: usize,
+    /// Such products at once.
+    pub(crate) parts: usize,
+    /// Tiles of operands along the rows and the columns that its tiled kernel keeps.
+    pub(crate) arrays: [u32; 2],
 }
 
-impl Variant {
-    /// The choice for a product of `rows` × `columns` elements, in `parts` parts, by a kernel that keeps `arrays` tiles.
-    pub(crate) fn choose(limits: &GpuLimits, arrays: usize, rows: usize, columns: usize, parts: usize) -> Variant {
-        let fits = |tile: usize| {
-            arrays * tile * (tile + 1) * 16 <= limits.workgroup_bytes as usize
-                && tile * tile <= limits.invocations as usize
-        };
-        let groups = |tile: usize| rows.div_ceil(4 * tile) * columns.div_ceil(4 * tile) * parts;
-        if limits.plain {
-            Variant::Plain
-        } else if limits.software || !fits(8) {
-            Variant::Register
-        } else if fits(16) && groups(16) >= FILLING_GROUPS {
-            Variant::Tiled { tile: 16 }
-        } else {
-            Variant::Tiled { tile: 8 }
-        }
+impl Matrix {
+    /// The kernel that `limits` ask for, if it suits; else by a rule.
+    pub(crate) fn variant(&self, limits: &GpuLimits) -> Variant {
+        limits.variant.filter(|variant| self.suits(variant, limits)).unwrap_or_else(|| self.rule(limits))
     }
 
-    /// Number of workgroups for that product, and the constant that the variant's kernel needs beyond the product's.
-    pub(crate) fn launch(self, rows: usize, columns: usize, parts: usize) -> (usize, Option<Override>) {
-        match self {
-            Variant::Tiled { tile } => {
-                (rows.div_ceil(4 * tile) * columns.div_ceil(4 * tile) * parts, Some(("TILE", int(tile))))
+    fn suits(&self, variant: &Variant, limits: &GpuLimits) -> bool {
+        let Variant::Tiled(tile) = variant else { return true };
+        // A tile of twice the result, or more, is half empty where the next smaller one is not.
+        let [rows, columns] = tile.extent();
+        let empty = |extent: usize, of: usize| extent > SMALLEST_TILE && extent >= 2 * of;
+        // A box has two sums per element: eight columns would take too many registers.
+        let narrow = self.arrays == [1, 1] || tile.vectors[1] == 1;
+        let fits = tile.bytes(self.arrays) <= limits.workgroup_bytes && tile.invocations() <= limits.invocations;
+        narrow && fits && !empty(rows, self.rows) && !empty(columns, self.columns)
+    }
+
+    fn rule(&self, limits: &GpuLimits) -> Variant {
+        if limits.software {
+            let tiles = self.rows.div_ceil(REGISTER_TILE.0) * self.columns.div_ceil(REGISTER_TILE.1) * self.parts;
+            // Few tiles: small groups, so that all cores get some.
+            return Variant::Register { group: if tiles < 512 { 8 } else { 32 } };
+        }
+        // The largest that keeps the machine busy, else the smallest.
+        let tiled = || TILES.iter().copied().filter(|&tile| self.suits(&Variant::Tiled(tile), limits));
+        let filling = tiled().rev().find(|&tile| self.tiles(tile) >= FILLING_GROUPS);
+        filling.or(tiled().next()).map_or(Variant::Register { group: 8 }, Variant::Tiled)
+    }
+
+    fn tiles(&self, tile: Tile) -> usize {
+        let [rows, columns] = tile.extent();
+        self.rows.div_ceil(rows) * self.columns.div_ceil(columns) * self.parts
+    }
+
+    /// Number of workgroups of all parts, and the constants that the variant's kernel needs beyond the product's.
+    pub(crate) fn launch(&self, variant: Variant) -> (usize, Vec<Override>) {
+        match variant {
+            Variant::Tiled(tile) => {
+                let of = |value: u32| f64::from(value);
+                let mut constants = vec![
+                    ("GROUP_M", of(tile.group[0])),
+                    ("GROUP_N", of(tile.group[1])),
+                    ("M_VECTORS", of(tile.vectors[0])),
+                    ("DEPTH", of(tile.depth)),
+                    ("PAD", of(tile.pad)),
+                ];
+                if self.arrays == [1, 1] {
+                    constants.push(("N_VECTORS", of(tile.vectors[1])));
+                }
+                (self.tiles(tile), constants)
             }
-            Variant::Register => {
-                let tiles = rows.div_ceil(REGISTER_TILE.0) * columns.div_ceil(REGISTER_TILE.1) * parts;
-                // Few tiles: small groups, so that all cores get some.
-                let group = if tiles < 512 { 8 } else { 32 };
-                (tiles.div_ceil(group), Some(("GROUP", int(group))))
+            Variant::Register { group } => {
+                let tiles = self.rows.div_ceil(REGISTER_TILE.0) * self.columns.div_ceil(REGISTER_TILE.1) * self.parts;
+                (tiles.div_ceil(group as usize), vec![("GROUP", f64::from(group))])
             }
-            Variant::Plain => ((rows * columns * parts).div_ceil(64), None),
+            Variant::Plain => ((self.rows * self.columns * self.parts).div_ceil(64), Vec::new()),
         }
     }
 }
@@ -161,5 +198,40 @@ impl Variant {
 /// Elements that one invocation of a register-tiled kernel computes: rows, columns.
 pub(crate) const REGISTER_TILE: (usize, usize) = (8, 16);
 
+/// Side of the smallest tile.
+const SMALLEST_TILE: usize = 32;
+
 /// Workgroups that keep a GPU busy; below, smaller tiles give more of them.
 const FILLING_GROUPS: usize = 128;
+
+/// The dispatch that adds up parts of `count` elements each, every one of so many terms, from `scratch` into `to`.
+pub(crate) fn sum_partials(
+    scratch: Bind,
+    to: Bind,
+    (parts, terms, count): (usize, usize, usize),
+    epilogue: SumEpilogue,
+    limits: &GpuLimits,
+) -> Result<Dispatch> {
+    let shader = &SUM_PARTIALS;
+    Ok(Dispatch {
+        shader,
+        binds: vec![scratch, epilogue.bias.map_or(scratch, |(bias, _)| bias), to],
+        overrides: vec![
+            ("PARTS", int(parts)),
+            ("TERMS", int(terms)),
+            ("COUNT", int(count)),
+            ("N", int(epilogue.bias.map_or(1, |(_, n)| n))),
+            ("BIAS", flag(epilogue.bias.is_some())),
+            ("RELU", flag(epilogue.relu)),
+        ],
+        groups: grid(shader.name, count.div_ceil(64), limits)?,
+    })
+}
+
+/// What happens to a sum of parts on its way out, in this order.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SumEpilogue {
+    /// Adds element i mod n of a buffer.
+    pub(crate) bias: Option<(Bind, usize)>,
+    pub(crate) relu: bool,
+}

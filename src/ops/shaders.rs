@@ -114,7 +114,7 @@ shaders! {
     /// See `shaders/select.wgsl`.
     SELECT = "select" [cond: Read, a: Read, b: Read, y: Write],
     /// See `shaders/sum_partials.wgsl`.
-    SUM_PARTIALS = "sum_partials" [partials: Read, y: Write],
+    SUM_PARTIALS = "sum_partials" [partials: Read, bias: Read, y: Write],
     /// See `shaders/transpose.wgsl`.
     TRANSPOSE = "transpose" [x: Read, y: Write],
     /// See `shaders/unary.wgsl`.

@@ -186,6 +186,8 @@ pub struct Config {
     pub population_statistics: bool,
     /// Seed of everything random.
     pub seed: u64,
+    /// Choose a GPU's kernels by rule instead of by measurement, so that every process takes the same.
+    pub deterministic: bool,
     /// Learning rate of Adam.
     pub lr: f64,
     /// Epochs (counted from 1) from which on the learning rate is multiplied by `lr_decay` once more.
@@ -287,6 +289,7 @@ impl Default for Config {
             pieces: 1,
             population_statistics: false,
             seed: 0,
+            deterministic: false,
             lr: 2e-3,
             lr_milestones: None,
             lr_decay: 0.2,

@@ -3,11 +3,12 @@
 mod devices;
 mod shaders;
 mod speed;
+mod tuning;
 mod variants;
 mod workloads;
 
 use smallbox::device::gpu::{GpuOptions, GpuSession, Selector};
-use smallbox::kernel::GpuLimits;
+use smallbox::kernel::{GpuLimits, Variant};
 
 /// A session on the first adapter of any kind; `None`, with a line that says so, where there is none.
 /// With `SMALLBOX_REQUIRE_GPU=1` that is a failure.
@@ -30,6 +31,6 @@ fn variants() -> [(&'static str, GpuLimits); 4] {
         ("tiled", tiled),
         ("tiled, portable", GpuLimits::PORTABLE),
         ("register", GpuLimits { software: true, ..tiled }),
-        ("plain", GpuLimits { plain: true, ..tiled }),
+        ("plain", GpuLimits { variant: Some(Variant::Plain), ..tiled }),
     ]
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use smallbox::device::gpu::GpuOptions;
 use smallbox::device::{Feed, Session};
 use smallbox::graph::{Graph, Plan};
-use smallbox::kernel::GpuLimits;
+use smallbox::kernel::{GpuLimits, Variant};
 use smallbox::ops::*;
 use smallbox::shape::TensorType;
 
@@ -50,7 +50,8 @@ fn register_tiles_are_three_times_as_fast_as_plain_kernels() {
     let feeds: [Feed<'_>; 2] = [("x", bytemuck::cast_slice(&images)), ("labels", bytemuck::cast_slice(&labels))];
     let mut best = Vec::new();
     for plain in [false, true] {
-        let limits = GpuLimits { software: true, plain, workgroup_bytes: 32_768, ..GpuLimits::PORTABLE };
+        let limits = GpuLimits { software: true, workgroup_bytes: 32_768, ..GpuLimits::PORTABLE };
+        let limits = GpuLimits { variant: plain.then_some(Variant::Plain), ..limits };
         let Some(mut gpu) = session(GpuOptions { limits: Some(limits), ..GpuOptions::default() }) else { return };
         let program = gpu.compile(&plan).unwrap();
         let mut time = || {

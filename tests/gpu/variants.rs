@@ -1,13 +1,14 @@
-//! Which dispatches the variants make, without a device.
+//! Which dispatches the variants make, and that they add in one order.
 
 use std::collections::BTreeSet;
 
+use smallbox::device::gpu::GpuOptions;
 use smallbox::graph::Plan;
-use smallbox::kernel::{Dispatch, GpuLimits};
+use smallbox::kernel::{Dispatch, GpuLimits, TILES, Variant};
 use smallbox::ops::shaders;
 
-use super::variants;
-use super::workloads::all;
+use super::workloads::{all, rounding_products, run};
+use super::{session, variants};
 
 /// Every dispatch of every workload under `limits`.
 pub fn dispatches(limits: &GpuLimits) -> Vec<Dispatch> {
@@ -35,4 +36,53 @@ fn every_dispatch_fits_the_portable_limits() {
         assert!(d.binds.len() <= 8, "{}: 8 storage buffers are all that WebGPU guarantees", d.shader.name);
         assert!(d.groups.iter().all(|&g| (1..=65_535).contains(&g)), "{}: {:?}", d.shader.name, d.groups);
     }
+}
+
+/// What a tuner may choose among must not change a bit: the numbers here round at every step.
+#[test]
+fn all_variants_give_the_same_bits() {
+    let portable = GpuLimits { workgroup_bytes: 32_768, invocations: 1024, ..GpuLimits::PORTABLE };
+    let choices = [8, 32].map(|group| Variant::Register { group });
+    let choices = choices.into_iter().chain([Variant::Plain]).chain(TILES.map(Variant::Tiled));
+    let mut results = Vec::new();
+    for variant in choices {
+        let limits = GpuLimits { variant: Some(variant), ..portable };
+        let Some(mut gpu) = session(GpuOptions { limits: Some(limits), ..GpuOptions::default() }) else { return };
+        let of = |w: &_| run(&mut gpu, w).unwrap_or_else(|e| panic!("{variant}: {e}"));
+        results.push((variant, rounding_products().iter().map(of).collect::<Vec<_>>()));
+    }
+    let (first, want) = &results[0];
+    for (variant, got) in &results[1..] {
+        for ((w, got), want) in rounding_products().iter().zip(got).zip(want) {
+            for ((name, _, got), (_, _, want)) in got.iter().zip(want) {
+                let differing = got.iter().zip(want).filter(|(a, b)| a != b).count();
+                assert_eq!(differing, 0, "{}: {name}: {variant} against {first}, of {}", w.name, got.len());
+            }
+        }
+    }
+    // Sums of numbers that don't round would be the same in every order: those compared fill their last bits.
+    let words = want.iter().flatten().flat_map(|(_, _, words)| words);
+    let full = words.clone().filter(|&&word| word & 0xff != 0).count();
+    assert!(full > words.count() / 2, "{full} numbers with all their bits");
+}
+
+#[test]
+fn every_variant_makes_dispatches_of_its_own() {
+    let calls = |variant| {
+        let limits = GpuLimits { workgroup_bytes: 32_768, invocations: 1024, variant, ..GpuLimits::PORTABLE };
+        dispatches(&limits).iter().map(|d| format!("{} {:?}", d.shader.name, d.overrides)).collect::<Vec<_>>()
+    };
+    let choices = TILES.map(Variant::Tiled).into_iter().chain([Variant::Plain, Variant::Register { group: 8 }]);
+    let all: Vec<_> = choices.map(|variant| calls(Some(variant))).collect();
+    for (i, a) in all.iter().enumerate() {
+        assert!(all[..i].iter().all(|b| a != b), "{:?}", TILES.get(i));
+    }
+}
+
+#[test]
+fn tiles_stay_within_what_webgpu_guarantees() {
+    for tile in TILES {
+        assert!(tile.bytes([1, 1]) <= 16_384 && tile.invocations() <= 256, "{tile:?}");
+    }
+    assert_eq!(TILES.last().map(|tile| (tile.extent(), tile.depth)), Some(([128, 128], 16)));
 }

@@ -173,7 +173,7 @@ fn convolutions(all: &mut Vec<Workload>) {
 }
 
 fn products(all: &mut Vec<Workload>) {
-    for (n, f, g) in [(1, 1, 1), (3, 5, 2), (8, 16, 17), (64, 33, 65), (70, 130, 100), (17, 300, 10)] {
+    for (n, f, g) in [(1, 1, 1), (3, 5, 2), (8, 16, 17), (64, 33, 65), (70, 130, 100), (17, 300, 10), (9, 1100, 20)] {
         all.push(workload(format!("linear {n}x{f}x{g}"), Agreement::Exact, |b| {
             let (x, w, bias) = (b.integers([n, f], 3), b.integers([g, f], 3), b.integers([g], 9));
             let y = linear(&mut b.graph, x, w, Some(bias))?;
@@ -218,6 +218,48 @@ fn products(all: &mut Vec<Workload>) {
             Ok(())
         }));
     }
+}
+
+/// Products of every kind in every direction whose sums round, with parts, phases and several tiles.
+pub fn rounding_products() -> Vec<Workload> {
+    let any = Agreement::Rounding(f64::INFINITY);
+    let mut all = Vec::new();
+    for (n, f, g) in [(37, 1100, 45), (70, 33, 130)] {
+        all.push(workload(format!("linear {n}x{f}x{g}"), any, |b| {
+            let (x, w, bias) = (b.reals([n, f], -1.0, 1.0), b.reals([g, f], -1.0, 1.0), b.reals([g], -1.0, 1.0));
+            let y = linear(&mut b.graph, x, w, Some(bias))?;
+            b.output(y);
+            let seed = b.reals([n, g], -1.0, 1.0);
+            b.gradients(y, seed, &[x, w])?;
+            let radius = b.reals([n, f], 0.0, 1.0);
+            let (c, r) = linear_interval(&mut b.graph, (x, radius), w, Some(bias))?;
+            b.output(c);
+            b.output(r);
+            let product = mul(&mut b.graph, c, r)?;
+            b.gradients(product, seed, &[x, radius, w])
+        }));
+    }
+    for ([n, c, h, w], [o, kh, kw], spec) in [
+        ([3, 5, 9, 8], [37, 4, 4], Conv2dSpec::square(2, 1)),
+        ([2, 40, 7, 9], [35, 3, 2], Conv2dSpec { stride: [1, 3], padding: [1, 2], dilation: [2, 1] }),
+    ] {
+        all.push(workload(format!("conv2d {n}x{c}"), any, |b| {
+            let x = b.reals([n, c, h, w], -1.0, 1.0);
+            let (k, bias) = (b.reals([o, c, kh, kw], -1.0, 1.0), b.reals([o], -1.0, 1.0));
+            let y = conv2d(&mut b.graph, x, k, Some(bias), spec)?;
+            b.output(y);
+            let shape = b.graph.shape(y).clone();
+            let seed = b.reals(shape, -1.0, 1.0);
+            b.gradients(y, seed, &[x, k])?;
+            let radius = b.reals([n, c, h, w], 0.0, 1.0);
+            let (center, r) = conv2d_interval(&mut b.graph, (x, radius), k, Some(bias), spec)?;
+            b.output(center);
+            b.output(r);
+            let product = mul(&mut b.graph, center, r)?;
+            b.gradients(product, seed, &[x, radius, k])
+        }));
+    }
+    all
 }
 
 fn elementwise(all: &mut Vec<Workload>) {

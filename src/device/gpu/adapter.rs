@@ -170,8 +170,19 @@ pub(super) fn gpu_limits(limits: &wgpu::Limits, kind: wgpu::DeviceType) -> GpuLi
         invocations: limits.max_compute_invocations_per_workgroup,
         // Random numbers come in blocks of four, which a cut must not part.
         offset_words: (limits.min_storage_buffer_offset_alignment as usize / 4).max(4),
+        dispatch_flops: GpuLimits::flops_at(slowest(kind)),
         software: kind == wgpu::DeviceType::Cpu,
-        plain: false,
+        variant: None,
+    }
+}
+
+/// Operations per second that the slow ones of a kind reach in these kernels.
+fn slowest(kind: wgpu::DeviceType) -> f64 {
+    match kind {
+        wgpu::DeviceType::DiscreteGpu => 500e9,
+        wgpu::DeviceType::IntegratedGpu | wgpu::DeviceType::VirtualGpu | wgpu::DeviceType::Other => 50e9,
+        // With one core.
+        wgpu::DeviceType::Cpu => 5e9,
     }
 }
 

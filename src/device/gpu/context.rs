@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use super::adapter::{self, Selector};
-use crate::device::DeviceInfo;
+use crate::device::{DeviceInfo, Store};
 use crate::error::{Error, Result};
 use crate::kernel::GpuLimits;
 
@@ -22,6 +22,8 @@ pub struct GpuOptions {
     pub shader_checks: bool,
     /// Ask for timestamps, for [`crate::device::Session::run_traced`], where the adapter has them.
     pub timestamps: bool,
+    /// Measure which kernels are fastest, and keep that and compiled pipelines here; see [`crate::device::OpenOptions`].
+    pub store: Option<Arc<dyn Store>>,
     /// Tighter limits than the adapter's, for tests and benches of how work is cut. A value looser than the adapter's is cut to it.
     pub limits: Option<GpuLimits>,
 }
@@ -70,7 +72,10 @@ impl Context {
             limits = tighter(limits, wanted);
         }
         let largest_buffer = required_limits.max_buffer_size;
-        let wanted = if options.timestamps { wgpu::Features::TIMESTAMP_QUERY } else { wgpu::Features::empty() };
+        let timed = options.timestamps || options.store.is_some();
+        let mut wanted = wgpu::Features::empty();
+        wanted.set(wgpu::Features::TIMESTAMP_QUERY, timed);
+        wanted.set(wgpu::Features::PIPELINE_CACHE, options.store.is_some());
         let required_features = adapter.features() & wanted;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("smallbox"),
@@ -145,8 +150,9 @@ fn tighter(a: GpuLimits, b: GpuLimits) -> GpuLimits {
         workgroup_bytes: a.workgroup_bytes.min(b.workgroup_bytes),
         invocations: a.invocations.min(b.invocations),
         offset_words: a.offset_words.max(b.offset_words),
+        dispatch_flops: a.dispatch_flops.min(b.dispatch_flops),
         software: b.software,
-        plain: b.plain,
+        variant: b.variant,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::context::Context;
+use super::pipeline_cache::PipelineCache;
 use crate::error::Result;
 use crate::kernel::{Access, Dispatch, Shader};
 
@@ -20,9 +21,24 @@ struct Module {
 pub(super) struct Pipelines {
     modules: HashMap<&'static str, Module>,
     pipelines: HashMap<Key, wgpu::ComputePipeline>,
+    cache: Option<PipelineCache>,
+    /// Whether any was made since they were kept.
+    fresh: bool,
 }
 
 impl Pipelines {
+    /// None yet, with what `cache` has of earlier processes.
+    pub(super) fn new(cache: Option<PipelineCache>) -> Pipelines {
+        Pipelines { cache, ..Pipelines::default() }
+    }
+
+    /// Keeps what the driver has compiled.
+    pub(super) fn keep(&mut self) {
+        if std::mem::take(&mut self.fresh) {
+            self.cache.iter_mut().for_each(PipelineCache::keep);
+        }
+    }
+
     /// The pipeline of a dispatch and the layout of its bindings.
     pub(super) fn get(
         &mut self,
@@ -34,17 +50,28 @@ impl Pipelines {
             self.modules.insert(shader.name, module(context, shader)?);
         }
         let module = &self.modules[shader.name];
-        let key = (shader.name, dispatch.overrides.iter().map(|&(name, value)| (name, value.to_bits())).collect());
+        let key = key(dispatch);
         let pipeline = match self.pipelines.get(&key) {
             Some(pipeline) => pipeline.clone(),
             None => {
-                let pipeline = pipeline(context, dispatch, module)?;
+                let cache = self.cache.as_ref().map(PipelineCache::handle);
+                let pipeline = pipeline(context, dispatch, module, cache)?;
+                self.fresh = true;
                 self.pipelines.insert(key, pipeline.clone());
                 pipeline
             }
         };
         Ok((pipeline, &module.bindings))
     }
+
+    /// Frees the pipeline of a dispatch, unless a program has it.
+    pub(super) fn forget(&mut self, dispatch: &Dispatch) {
+        self.pipelines.remove(&key(dispatch));
+    }
+}
+
+fn key(dispatch: &Dispatch) -> Key {
+    (dispatch.shader.name, dispatch.overrides.iter().map(|&(name, value)| (name, value.to_bits())).collect())
 }
 
 fn module(context: &Context, shader: &'static Shader) -> Result<Module> {
@@ -87,7 +114,12 @@ fn layout_entry(binding: usize, access: Access) -> wgpu::BindGroupLayoutEntry {
     }
 }
 
-fn pipeline(context: &Context, dispatch: &Dispatch, module: &Module) -> Result<wgpu::ComputePipeline> {
+fn pipeline(
+    context: &Context,
+    dispatch: &Dispatch,
+    module: &Module,
+    cache: Option<&wgpu::PipelineCache>,
+) -> Result<wgpu::ComputePipeline> {
     let name = dispatch.shader.name;
     context.scoped(&format_args!("kernel {name} with {:?}", dispatch.overrides), || {
         context.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
@@ -100,7 +132,7 @@ fn pipeline(context: &Context, dispatch: &Dispatch, module: &Module) -> Result<w
                 // Every kernel writes its tiles before it reads them; the checked mode clears them all the same.
                 zero_initialize_workgroup_memory: context.shader_checks,
             },
-            cache: None,
+            cache,
         })
     })
 }

@@ -67,7 +67,8 @@ pub(super) struct Compiler<'a> {
 }
 
 impl Compiler<'_> {
-    pub(super) fn compile(mut self, plan: &Plan) -> Result<Compiled> {
+    /// Makes `plan` runnable, with the dispatches `calls` of its steps.
+    pub(super) fn compile(mut self, plan: &Plan, calls: &[GpuCall]) -> Result<Compiled> {
         let context = self.context;
         let Inputs { places: inputs, arena, arena_words } = self.inputs(plan)?;
         let slots = plan.slots.iter().map(|&words| context.buffer("slot", words)).collect::<Result<Vec<_>>>()?;
@@ -77,9 +78,7 @@ impl Compiler<'_> {
             context.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(words));
             constants.push(buffer);
         }
-        let calls: Vec<GpuCall> =
-            plan.steps.iter().map(|step| step.op.gpu(&step.signature, &context.limits)).collect::<Result<_>>()?;
-        self.grow_scratch(&calls)?;
+        self.grow_scratch(calls)?;
 
         let place = |storage: &Storage| match *storage {
             Storage::Input(i) => inputs[i].1.clone(),
@@ -88,32 +87,14 @@ impl Compiler<'_> {
             Storage::Slot(i) => Place::whole(slots[i].clone()),
         };
         let mut launches = Vec::new();
-        for (step, call) in plan.steps.iter().zip(&calls) {
+        for (step, call) in plan.steps.iter().zip(calls) {
             let costs = shares(step.op.cost(&step.signature), call);
             for (dispatch, cost) in call.dispatches.iter().zip(costs) {
                 let name = dispatch.shader.name;
                 let (pipeline, layout) = self.pipelines.get(context, dispatch)?;
-                let mut bound = Vec::with_capacity(dispatch.binds.len());
-                for bind in &dispatch.binds {
-                    let (at, words) = operand(step, call, &place, self.scratch, bind);
-                    if words > context.limits.binding_words {
-                        return Err(context.error(format!(
-                            "{}: an operand of {} bytes, this adapter binds at most {}",
-                            step.op.name(),
-                            4 * words,
-                            4 * context.limits.binding_words
-                        )));
-                    }
-                    bound.push((at, words));
-                }
-                let entries: Vec<_> = bound.iter().enumerate().map(|(i, (at, words))| entry(i, at, *words)).collect();
-                let bindings = context.scoped(&format_args!("bindings of {name} in {}", step.op.name()), || {
-                    context.device.create_bind_group(&wgpu::BindGroupDescriptor {
-                        label: Some(name),
-                        layout,
-                        entries: &entries,
-                    })
-                })?;
+                let scratch = &*self.scratch;
+                let bindings =
+                    bind(context, layout, dispatch, step, |bind| operand(step, call, &place, scratch, bind))?;
                 let launch = Launch::new(name, step, cost);
                 launches.push(Ready { launch, pipeline, bindings, groups: dispatch.groups });
             }
@@ -186,6 +167,28 @@ fn shares(cost: Cost, call: &GpuCall) -> Vec<Cost> {
         Cost { flops: of(cost.flops), bytes: of(cost.bytes) }
     };
     call.dispatches.iter().map(cut).collect()
+}
+
+/// The bindings of a dispatch; `find` says which words each of them means.
+pub(super) fn bind(
+    context: &Context,
+    layout: &wgpu::BindGroupLayout,
+    dispatch: &Dispatch,
+    step: &Step,
+    find: impl Fn(&Bind) -> (Place, usize),
+) -> Result<wgpu::BindGroup> {
+    let (name, op) = (dispatch.shader.name, step.op.name());
+    let bound: Vec<(Place, usize)> = dispatch.binds.iter().map(find).collect();
+    let most = context.limits.binding_words;
+    if let Some((_, words)) = bound.iter().find(|(_, words)| *words > most) {
+        let message = format!("{op}: an operand of {} bytes, this adapter binds at most {}", 4 * words, 4 * most);
+        return Err(context.error(message));
+    }
+    let entries: Vec<_> = bound.iter().enumerate().map(|(i, (at, words))| entry(i, at, *words)).collect();
+    context.scoped(&format_args!("bindings of {name} in {op}"), || {
+        let descriptor = wgpu::BindGroupDescriptor { label: Some(name), layout, entries: &entries };
+        context.device.create_bind_group(&descriptor)
+    })
 }
 
 /// Place and length in words of what `bind` means.

@@ -5,10 +5,13 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::context::{Context, GpuOptions};
+use super::pipeline_cache::PipelineCache;
 use super::pipelines::Pipelines;
 use super::program::{Compiled, Compiler, Place};
 use super::readback;
 use super::timestamps::Timestamps;
+use super::tune::Tuner;
+use super::tuning::Choices;
 use crate::device::trace::from_ticks;
 use crate::device::{
     Clock, DeviceInfo, Feed, Memory, Pending, Program, ProgramInfo, RunTrace, Session, Span, match_feed,
@@ -27,6 +30,8 @@ pub struct GpuSession {
     scratch: Vec<wgpu::Buffer>,
     /// What traced runs write their times to, once there was one.
     timestamps: Option<Timestamps>,
+    /// Chooses among kernels by measurement; without it they are chosen by rule.
+    tuner: Option<Tuner>,
 }
 
 struct State {
@@ -41,13 +46,23 @@ impl GpuSession {
     /// [`crate::error::Error::Device`] if there is no such adapter or it refuses, with what there is instead.
     pub async fn open(options: &GpuOptions) -> Result<GpuSession> {
         let context = Context::open(options).await?;
+        // Measuring blocks until the device is done, which a browser does not allow.
+        let store = options.store.clone().filter(|_| !cfg!(target_arch = "wasm32"));
+        let (tuner, cache) = match store {
+            None => (None, None),
+            Some(store) => (
+                Some(Tuner::new(&context, Choices::open(store.clone(), &context.info))?),
+                PipelineCache::open(&context, store)?,
+            ),
+        };
         Ok(GpuSession {
             context,
-            pipelines: Pipelines::default(),
+            pipelines: Pipelines::new(cache),
             states: BTreeMap::new(),
             programs: Vec::new(),
             scratch: Vec::new(),
             timestamps: None,
+            tuner,
         })
     }
 
@@ -85,9 +100,14 @@ impl Session for GpuSession {
             self.create_state(&state.name, &state.ty)?;
         }
         let states = plan.states.iter().map(|state| self.states[&state.name].buffer.clone()).collect();
+        let calls = match &mut self.tuner {
+            Some(tuner) => tuner.choose(&self.context, &mut self.pipelines, plan)?,
+            None => plan.steps.iter().map(|s| s.op.gpu(&s.signature, &self.context.limits)).collect::<Result<_>>()?,
+        };
         let compiler =
             Compiler { context: &self.context, pipelines: &mut self.pipelines, scratch: &mut self.scratch, states };
-        let compiled = compiler.compile(plan)?;
+        let compiled = compiler.compile(plan, &calls)?;
+        self.pipelines.keep();
         self.programs.push(Some(compiled));
         Ok(Program(self.programs.len() - 1))
     }

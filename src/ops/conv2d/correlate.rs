@@ -3,13 +3,12 @@
 use super::Geometry;
 use crate::error::Result;
 use crate::kernel::Operand::{Output, Scratch};
-use crate::kernel::{Bind, Dispatch, GpuCall, GpuLimits};
+use crate::kernel::{Bind, Dispatch, GpuCall, GpuLimits, Variant};
 use crate::ops::dispatch::{
-    Override, REGISTER_TILE, Variant, chunks, flag, grid, int, part, too_large,
+    Matrix, Override, SumEpilogue, chunks_of_work, flag, grid, int, part, sum_partials, too_large,
 };
 use crate::ops::shaders::{
     CONV2D_BACKWARD_WEIGHT, CONV2D_BACKWARD_WEIGHT_PLAIN, CONV2D_BACKWARD_WEIGHT_REGISTER, CONV2D_INTERVAL_BACKWARD_WEIGHT,
-    SUM_PARTIALS,
 };
 
 /// One correlation that goes into the gradient: images, gradients of the outputs.
@@ -27,8 +26,10 @@ pub(crate) struct Correlation {
     pub(crate) radius: Option<(Pair, crate::kernel::Operand)>,
 }
 
-/// Workgroups (tiled) or invocations (register tiles) that the parts of a small weight are cut into.
+/// Tiles of 32 × 32 elements that the parts of a small weight are cut into. The parts decide the order of the sums, so they come from the
+/// extents alone: no adapter and no choice of a kernel changes them.
 const WANTED_TILES: usize = 512;
+const TILE: usize = 32;
 /// Least pixels of one part: fewer would spend more on adding parts than on making them.
 const PART_PIXELS: usize = 128;
 
@@ -45,39 +46,41 @@ impl Correlation {
         let columns = g.channels * g.kernel[0] * g.kernel[1];
         let weights = g.features * columns;
         let image = [g.channels * g.input[0] * g.input[1], g.features * g.output[0] * g.output[1]];
-        let arrays = if self.radius.is_some() { 4 } else { 2 };
-        // The parts fill the machine, so large tiles are as good as small ones.
-        let variant = Variant::choose(limits, arrays, g.features, columns, WANTED_TILES);
-        let samples = chunks(name, g.batch, &image, limits)?;
-        // A box is one dispatch where the fused kernel runs, else two that each have parts of their own.
-        let fused = self.radius.is_none() || matches!(variant, Variant::Tiled { .. });
-        let passes = if fused { 1 } else { 2 };
-        let most = limits.binding_words / weights / samples.len() / passes;
+        let flops = if self.radius.is_some() { 2 * g.sample_flops() } else { g.sample_flops() };
+        let samples = chunks_of_work(name, g.batch, &image, flops, limits)?;
+        // A box has two terms per part where the fused kernel does not run.
+        let most = limits.binding_words / weights / samples.len() / if self.radius.is_some() { 2 } else { 1 };
         if most == 0 {
             return Err(too_large(name, format_args!("the gradient of {weights} weights")));
         }
-        let shares: Vec<Share> = samples.iter().map(|&s| share(g, s, variant, columns, most)).collect();
-        let total = passes * shares.iter().map(|s| s.parts).sum::<usize>();
-        let target = Bind::all(if total == 1 { Output(0) } else { Scratch(0) });
+        let shares: Vec<Share> = samples.iter().map(|&s| share(g, s, columns, most)).collect();
+        let parts = shares.iter().map(|s| s.parts).sum::<usize>();
+        let arrays = if self.radius.is_some() { [2, 2] } else { [1, 1] };
+        let matrix = |parts| Matrix { rows: g.features, columns, parts, arrays };
+        let variant = matrix(parts).variant(limits);
+        // A box is one dispatch where the fused kernel runs, else one for each of two terms.
+        let fused = self.radius.is_none() || matches!(variant, Variant::Tiled(_));
+        let terms = if fused { 1 } else { 2 };
+        let target = Bind::all(if parts * terms == 1 { Output(0) } else { Scratch(0) });
 
         let mut call = GpuCall::default();
-        let mut done = 0;
-        for pass in 0..passes {
+        for term in 0..terms {
+            let mut done = 0;
             for share in &shares {
                 let cut = |operand, words| part(operand, share.samples.0, share.samples.1, words);
                 let pair = |p: Pair| [cut(p.x, image[0]), cut(p.grad_y, image[1])];
-                let mut overrides = overrides(g, share, done);
+                let mut overrides = overrides(g, share, done * terms + term);
                 let (shader, binds) = match (self.radius, fused) {
                     (Some((radius, w)), true) => {
                         let ([x1, g1], [x2, g2]) = (pair(self.center), pair(radius));
                         (&CONV2D_INTERVAL_BACKWARD_WEIGHT, vec![x1, x2, g1, g2, Bind::all(w), target])
                     }
                     (radius, _) => {
-                        let signed = pass == 1;
-                        overrides.push(("SIGNED", flag(signed)));
+                        let signed = term == 1;
+                        overrides.extend([("SIGNED", flag(signed)), ("PART_STEP", int(terms))]);
                         let shader = match variant {
-                            Variant::Tiled { .. } => &CONV2D_BACKWARD_WEIGHT,
-                            Variant::Register => &CONV2D_BACKWARD_WEIGHT_REGISTER,
+                            Variant::Tiled(_) => &CONV2D_BACKWARD_WEIGHT,
+                            Variant::Register { .. } => &CONV2D_BACKWARD_WEIGHT_REGISTER,
                             Variant::Plain => &CONV2D_BACKWARD_WEIGHT_PLAIN,
                         };
                         let [x, grad_y] = pair(radius.filter(|_| signed).map_or(self.center, |(radius, _)| radius));
@@ -85,35 +88,26 @@ impl Correlation {
                         (shader, vec![x, grad_y, w, target])
                     }
                 };
-                let (groups, constant) = variant.launch(g.features, columns, share.parts);
-                overrides.extend(constant);
+                let (groups, constants) = matrix(share.parts).launch(variant);
+                overrides.extend(constants);
                 let groups = grid(name, groups, limits)?;
                 call.dispatches.push(Dispatch { shader, binds, overrides, groups });
                 done += share.parts;
             }
         }
-        if total > 1 {
-            let sum = Dispatch {
-                shader: &SUM_PARTIALS,
-                binds: vec![target, Bind::all(Output(0))],
-                overrides: vec![("PARTS", int(total)), ("COUNT", int(weights))],
-                groups: grid(SUM_PARTIALS.name, weights.div_ceil(64), limits)?,
-            };
-            call.dispatches.push(sum);
-            call.scratch.push(total * weights);
+        if parts * terms > 1 {
+            let extents = (parts, terms, weights);
+            call.dispatches.push(sum_partials(target, Bind::all(Output(0)), extents, SumEpilogue::default(), limits)?);
+            call.scratch.push(parts * terms * weights);
         }
         Ok(call)
     }
 }
 
 /// How many parts the samples' rows are summed in.
-fn share(g: &Geometry, samples: (usize, usize), variant: Variant, columns: usize, most: usize) -> Share {
+fn share(g: &Geometry, samples: (usize, usize), columns: usize, most: usize) -> Share {
     let rows = samples.1 * g.output[0];
-    let tiles = match variant {
-        Variant::Tiled { tile } => g.features.div_ceil(4 * tile) * columns.div_ceil(4 * tile),
-        Variant::Register => g.features.div_ceil(REGISTER_TILE.0) * columns.div_ceil(REGISTER_TILE.1),
-        Variant::Plain => WANTED_TILES,
-    };
+    let tiles = g.features.div_ceil(TILE) * columns.div_ceil(TILE);
     let least_rows = PART_PIXELS.div_ceil(g.output[1]);
     let parts = WANTED_TILES.div_ceil(tiles).min(rows.div_ceil(least_rows)).min(most).max(1);
     let part_rows = rows.div_ceil(parts);

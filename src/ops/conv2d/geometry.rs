@@ -93,4 +93,9 @@ impl Geometry {
         (self.batch * self.features * self.output[0] * self.output[1]) as u64
             * (self.channels * self.kernel[0] * self.kernel[1]) as u64
     }
+
+    /// Floating-point operations of any one direction on one sample.
+    pub(crate) fn sample_flops(&self) -> u64 {
+        2 * self.multiply_adds() / self.batch.max(1) as u64
+    }
 }

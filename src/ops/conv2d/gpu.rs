@@ -7,14 +7,14 @@ use crate::error::Result;
 use crate::graph::Signature;
 use crate::kernel::Operand::{Input, Output};
 use crate::kernel::{Bind, GpuCall, GpuLimits};
-use crate::ops::dispatch::{chunks, part};
+use crate::ops::dispatch::{chunks_of_work, part};
 
 pub(super) fn forward(op: &Conv2d, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
     let g = op.geometry(&signature.inputs)?;
     let (x, y) = (signature.inputs[0].shape.inner(), signature.outputs[0].shape.inner());
     let epilogue = Epilogue { bias: op.bias, relu: op.relu, ..Epilogue::default() };
     let mut call = GpuCall::default();
-    for (first, count) in chunks("conv2d_forward", g.batch, &[x, y], limits)? {
+    for (first, count) in chunks_of_work("conv2d_forward", g.batch, &[x, y], g.sample_flops(), limits)? {
         let w = Bind::all(Input(1));
         let extra = if op.bias { Bind::all(Input(2)) } else { w };
         let binds = [part(Input(0), first, count, x), w, extra, part(Output(0), first, count, y)];
@@ -28,13 +28,11 @@ pub(super) fn backward_input(op: &Conv2dBackwardInput, signature: &Signature, li
     let (y, x) = (signature.inputs[0].shape.inner(), signature.outputs[0].shape.inner());
     let epilogue = Epilogue { masked: op.masked, ..Epilogue::default() };
     let mut call = GpuCall::default();
-    for (first, count) in chunks("conv2d_backward_input", g.batch, &[x, y], limits)? {
+    for (first, count) in chunks_of_work("conv2d_backward_input", g.batch, &[x, y], g.sample_flops(), limits)? {
         let w = Bind::all(Input(1));
         let extra = if op.masked { part(Input(2), first, count, x) } else { w };
         let binds = [part(Input(0), first, count, y), w, extra, part(Output(0), first, count, x)];
-        for gather in Gather::backward(&g, count) {
-            call.dispatches.push(gather.dispatch(epilogue, binds, limits)?);
-        }
+        call.dispatches.push(Gather::backward(&g, count).dispatch(epilogue, binds, limits)?);
     }
     Ok(call)
 }

@@ -6,13 +6,13 @@ use crate::graph::Signature;
 use crate::kernel::Operand::{Input, Output};
 use crate::kernel::{Bind, GpuCall, GpuLimits};
 use crate::ops::conv2d::{Correlation, Gather, Pair};
-use crate::ops::dispatch::{chunks, part};
+use crate::ops::dispatch::{chunks_of_work, part};
 
 pub(super) fn forward(op: &Conv2dInterval, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
     let g = op.geometry(&signature.inputs)?;
     let (x, y) = (signature.inputs[0].shape.inner(), signature.outputs[0].shape.inner());
     let mut call = GpuCall::default();
-    for (first, count) in chunks("conv2d_interval_forward", g.batch, &[x, y], limits)? {
+    for (first, count) in chunks_of_work("conv2d_interval_forward", g.batch, &[x, y], 2 * g.sample_flops(), limits)? {
         let w = Bind::all(Input(2));
         let bias = if op.bias { Bind::all(Input(3)) } else { w };
         let cut = |operand, words| part(operand, first, count, words);
@@ -30,13 +30,11 @@ pub(super) fn backward_input(
     let g = op.geometry(&signature.inputs)?;
     let (y, x) = (signature.inputs[0].shape.inner(), signature.outputs[0].shape.inner());
     let mut call = GpuCall::default();
-    for (first, count) in chunks("conv2d_interval_backward_input", g.batch, &[x, y], limits)? {
+    for (first, count) in chunks_of_work("conv2d_interval_backward_input", g.batch, &[x, y], 2 * g.sample_flops(), limits)? {
         let w = Bind::all(Input(2));
         let cut = |operand, words| part(operand, first, count, words);
         let binds = [cut(Input(0), y), cut(Input(1), y), w, w, cut(Output(0), x), cut(Output(1), x)];
-        for gather in Gather::backward(&g, count) {
-            call.dispatches.extend(gather.interval(false, binds, limits)?);
-        }
+        call.dispatches.extend(Gather::backward(&g, count).interval(false, binds, limits)?);
     }
     Ok(call)
 }

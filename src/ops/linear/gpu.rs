@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::graph::Signature;
 use crate::kernel::Operand::{Input, Output};
 use crate::kernel::{Bind, GpuCall, GpuLimits};
-use crate::ops::dispatch::{chunks, part};
+use crate::ops::dispatch::{chunks, chunks_of_work, part};
 
 /// A range of samples and a range of output features, each (first, count).
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +19,8 @@ pub(crate) struct Cut {
 impl Extents {
     /// Cuts whose operands fit the adapter: rows of x and y, rows of w.
     pub(crate) fn cuts(&self, name: &str, limits: &GpuLimits) -> Result<Vec<Cut>> {
-        let samples = chunks(name, self.batch, &[self.inputs, self.outputs], limits)?;
+        let flops = 2 * (self.inputs * self.outputs) as u64;
+        let samples = chunks_of_work(name, self.batch, &[self.inputs, self.outputs], flops, limits)?;
         let features = chunks(name, self.outputs, &[self.inputs], limits)?;
         let pairs = samples.iter().flat_map(|&samples| features.iter().map(move |&features| Cut { samples, features }));
         Ok(pairs.collect())
@@ -83,7 +84,7 @@ pub(super) fn forward(op: &Linear, signature: &Signature, limits: &GpuLimits) ->
             if op.bias { Bind::all(Input(2)) } else { w },
             part(Output(0), cut.samples.0, cut.samples.1, e.outputs),
         ];
-        call.dispatches.push(e.forward(cut).dispatch(epilogue, binds, limits)?);
+        e.forward(cut).add_to(&mut call, epilogue, binds, limits)?;
     }
     Ok(call)
 }
@@ -101,7 +102,7 @@ pub(super) fn backward_input(op: &LinearBackwardInput, signature: &Signature, li
             rows(Output(0)),
         ];
         let epilogue = Epilogue { masked: op.masked, accumulate: cut.features.0 > 0, ..Epilogue::default() };
-        call.dispatches.push(e.backward_input(cut).dispatch(epilogue, binds, limits)?);
+        e.backward_input(cut).add_to(&mut call, epilogue, binds, limits)?;
     }
     Ok(call)
 }
@@ -122,7 +123,7 @@ pub(super) fn backward_weight(
             part(Output(0), cut.features.0, cut.features.1, e.inputs),
         ];
         let epilogue = Epilogue { accumulate: cut.samples.0 > 0, ..Epilogue::default() };
-        call.dispatches.push(e.backward_weight(cut).dispatch(epilogue, binds, limits)?);
+        e.backward_weight(cut).add_to(&mut call, epilogue, binds, limits)?;
     }
     Ok(call)
 }

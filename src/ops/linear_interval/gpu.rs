@@ -4,8 +4,8 @@ use super::{LinearInterval, LinearIntervalBackwardInput, LinearIntervalBackwardW
 use crate::error::Result;
 use crate::graph::Signature;
 use crate::kernel::Operand::{Input, Output};
-use crate::kernel::{Bind, Dispatch, GpuCall, GpuLimits};
-use crate::ops::dispatch::{Variant, flag, grid, int, part};
+use crate::kernel::{Bind, Dispatch, GpuCall, GpuLimits, Variant};
+use crate::ops::dispatch::{Matrix, flag, grid, int, part};
 use crate::ops::linear::{Epilogue, Product};
 use crate::ops::shaders::MATMUL_INTERVAL_BACKWARD_WEIGHT;
 
@@ -18,7 +18,7 @@ pub(super) fn forward(op: &LinearInterval, signature: &Signature, limits: &GpuLi
         let outputs = |operand| part(operand, cut.samples.0, cut.samples.1, e.outputs);
         let bias = if op.bias { Bind::all(Input(3)) } else { w };
         let binds = [inputs(Input(0)), inputs(Input(1)), w, bias, outputs(Output(0)), outputs(Output(1))];
-        call.dispatches.extend(e.forward(cut).interval(op.bias, false, binds, limits)?);
+        e.forward(cut).add_interval_to(&mut call, (op.bias, false), binds, limits)?;
     }
     Ok(call)
 }
@@ -35,7 +35,7 @@ pub(super) fn backward_input(
         let inputs = |operand| part(operand, cut.samples.0, cut.samples.1, e.inputs);
         let outputs = |operand| part(operand, cut.samples.0, cut.samples.1, e.outputs);
         let binds = [outputs(Input(0)), outputs(Input(1)), w, w, inputs(Output(0)), inputs(Output(1))];
-        call.dispatches.extend(e.backward_input(cut).interval(false, cut.features.0 > 0, binds, limits)?);
+        e.backward_input(cut).add_interval_to(&mut call, (false, cut.features.0 > 0), binds, limits)?;
     }
     Ok(call)
 }
@@ -52,24 +52,30 @@ pub(super) fn backward_weight(
         let outputs = |operand| part(operand, cut.samples.0, cut.samples.1, e.outputs);
         let rows = |operand| part(operand, cut.features.0, cut.features.1, e.inputs);
         let binds = [inputs(Input(0)), inputs(Input(1)), outputs(Input(2)), outputs(Input(3)), rows(Input(4)), rows(Output(0))];
-        call.dispatches.extend(weight(&e.backward_weight(cut), cut.samples.0 > 0, binds, limits)?);
+        weight(&e.backward_weight(cut), &mut call, cut.samples.0 > 0, binds, limits)?;
     }
     Ok(call)
 }
 
 /// g1ᵀ·x1 + sign(w)·(g2ᵀ·x2). Binds are x1, x2, g1, g2, w, out.
-fn weight(product: &Product, accumulate: bool, binds: [Bind; 6], limits: &GpuLimits) -> Result<Vec<Dispatch>> {
-    let variant = Variant::choose(limits, 4, product.m, product.n, 1);
-    if !matches!(variant, Variant::Tiled { .. }) {
+fn weight(
+    product: &Product,
+    call: &mut GpuCall,
+    accumulate: bool,
+    binds: [Bind; 6],
+    limits: &GpuLimits,
+) -> Result<()> {
+    let matrix = Matrix { rows: product.m, columns: product.n, parts: 1, arrays: [2, 2] };
+    let variant = matrix.variant(limits);
+    if !matches!(variant, Variant::Tiled(_)) {
         let [x1, x2, g1, g2, w, out] = binds;
+        let limits = &GpuLimits { variant: Some(variant), ..*limits };
         let center = Epilogue { accumulate, ..Epilogue::default() };
         let radius = Epilogue { signed: true, accumulate: true, ..Epilogue::default() };
-        return Ok(vec![
-            product.dispatch(center, [g1, x1, x1, out], limits)?,
-            product.dispatch(radius, [g2, x2, w, out], limits)?,
-        ]);
+        product.add_to(call, center, [g1, x1, x1, out], limits)?;
+        return product.add_to(call, radius, [g2, x2, w, out], limits);
     }
-    let (groups, constant) = variant.launch(product.m, product.n, 1);
+    let (groups, constants) = matrix.launch(variant);
     let mut overrides = vec![
         ("M", int(product.m)),
         ("N", int(product.n)),
@@ -78,7 +84,9 @@ fn weight(product: &Product, accumulate: bool, binds: [Bind; 6], limits: &GpuLim
         ("G_K", int(product.a[1])),
         ("ACCUMULATE", flag(accumulate)),
     ];
-    overrides.extend(constant);
+    overrides.extend(constants);
     let shader = &MATMUL_INTERVAL_BACKWARD_WEIGHT;
-    Ok(vec![Dispatch { shader, binds: binds.to_vec(), overrides, groups: grid(shader.name, groups, limits)? }])
+    let groups = grid(shader.name, groups, limits)?;
+    call.dispatches.push(Dispatch { shader, binds: binds.to_vec(), overrides, groups });
+    Ok(())
 }

@@ -1,7 +1,11 @@
 //! Plain descriptions of device work. An op writes them (`ops/<op>/gpu.rs`, `cpu.rs`), a device carries them out;
 //! neither knows the other. Sizes are counted in 32-bit words, since every element is one word.
 
+mod variant;
+
 use std::fmt;
+
+pub use variant::{TILES, Tile, Variant};
 
 /// How a shader uses a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,11 +92,17 @@ pub struct GpuLimits {
     pub invocations: u32,
     /// Offsets of bindings are multiples of this, in words.
     pub offset_words: usize,
+    /// Most floating-point operations of one dispatch, so that it stays below [`LONGEST_DISPATCH_SECONDS`]. A rule by the kind of the
+    /// adapter, not by measurement: cuts of the batch decide in which parts a weight gradient is summed.
+    pub dispatch_flops: u64,
     /// The adapter is a CPU (lavapipe, WARP): workgroup memory and barriers cost more than they save there.
     pub software: bool,
-    /// Use the kernels without tiling where there are any: the baseline of speed measurements and a second oracle.
-    pub plain: bool,
+    /// The kernel to take where there are several and this one fits the work; else the op chooses by a rule of its own.
+    pub variant: Option<Variant>,
 }
+
+/// What one dispatch may take: a screen that waits for it must not freeze, and no driver may think that the device hangs.
+pub const LONGEST_DISPATCH_SECONDS: f64 = 0.1;
 
 impl GpuLimits {
     /// What WebGPU guarantees everywhere.
@@ -102,9 +112,15 @@ impl GpuLimits {
         workgroup_bytes: 16_384,
         invocations: 256,
         offset_words: 64,
+        dispatch_flops: GpuLimits::flops_at(50e9),
         software: false,
-        plain: false,
+        variant: None,
     };
+
+    /// [`GpuLimits::dispatch_flops`] at so many operations per second.
+    pub const fn flops_at(per_second: f64) -> u64 {
+        (LONGEST_DISPATCH_SECONDS * per_second) as u64
+    }
 
     /// Folds `groups` workgroups into a grid that respects the limit per axis. A shader gets its flat group index as
     /// `workgroup_id.x + workgroup_id.y * num_workgroups.x` and ignores what lies past its work.
@@ -117,19 +133,23 @@ impl GpuLimits {
     }
 
     /// Cuts `items` items of `words` words each into ranges `(first, count)` whose bindings fit the adapter and begin at
-    /// legal offsets. `words` lists the words per item of every operand that is cut.
+    /// legal offsets, and whose work of `flops` operations per item stays below [`GpuLimits::dispatch_flops`] where it can. `words` lists
+    /// the words per item of every operand that is cut.
     /// `None` when a single aligned run of items is already too large.
-    pub fn chunks(&self, items: usize, words: &[usize]) -> Option<Vec<(usize, usize)>> {
+    pub fn chunks(&self, items: usize, words: &[usize], flops: u64) -> Option<Vec<(usize, usize)>> {
         let largest = words.iter().copied().max().unwrap_or(1).max(1);
-        if items * largest <= self.binding_words {
-            return Some(vec![(0, items)]);
-        }
         // A chunk must be a whole number of alignment units for every operand.
         let step = words.iter().map(|&w| self.offset_words / gcd(self.offset_words, w.max(1))).fold(1, lcm);
-        let count = self.binding_words / largest / step * step;
+        let quick = usize::try_from(self.dispatch_flops / flops.max(1)).unwrap_or(usize::MAX).max(step);
+        if items * largest <= self.binding_words && items <= quick {
+            return Some(vec![(0, items)]);
+        }
+        let count = (self.binding_words / largest).min(quick) / step * step;
         if count == 0 {
             return None;
         }
+        // As few chunks as that allows, of about one size.
+        let count = items.div_ceil(items.div_ceil(count)).next_multiple_of(step).min(count);
         Some((0..items).step_by(count).map(|first| (first, count.min(items - first))).collect())
     }
 }
@@ -260,10 +280,20 @@ mod tests {
     #[test]
     fn chunks_cover_everything_and_stay_aligned() {
         let limits = GpuLimits { binding_words: 1000, ..GpuLimits::PORTABLE };
-        assert_eq!(limits.chunks(10, &[100]).unwrap(), vec![(0, 10)]);
+        assert_eq!(limits.chunks(10, &[100], 0).unwrap(), vec![(0, 10)]);
         // 7 words an item: only every 64th item begins at a multiple of 64 words.
-        let cut = limits.chunks(300, &[7]).unwrap();
+        let cut = limits.chunks(300, &[7], 0).unwrap();
         assert_eq!(cut, vec![(0, 128), (128, 128), (256, 44)]);
-        assert_eq!(limits.chunks(3, &[999]), None, "64 aligned items of 999 words exceed the binding");
+        assert_eq!(limits.chunks(3, &[999], 0), None, "64 aligned items of 999 words exceed the binding");
+    }
+
+    #[test]
+    fn long_work_is_cut_into_short_dispatches() {
+        let limits = GpuLimits { dispatch_flops: 1000, ..GpuLimits::PORTABLE };
+        assert_eq!(limits.chunks(10, &[64], 100).unwrap(), vec![(0, 10)], "just short enough");
+        assert_eq!(limits.chunks(10, &[64], 101).unwrap(), vec![(0, 5), (5, 5)], "of one size");
+        assert_eq!(limits.chunks(3, &[64], 1_000_000).unwrap(), vec![(0, 1), (1, 1), (2, 1)], "an item is not cut");
+        assert_eq!(limits.chunks(6, &[32], 1_000_000).unwrap(), vec![(0, 2), (2, 2), (4, 2)], "nor an aligned run");
+        assert_eq!(GpuLimits::flops_at(1e12), 100_000_000_000);
     }
 }
