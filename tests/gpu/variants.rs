@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use smallbox::device::Session;
 use smallbox::device::gpu::GpuOptions;
-use smallbox::graph::Plan;
+use smallbox::graph::{Graph, Plan};
 use smallbox::kernel::{Dispatch, GpuLimits, TILES, Variant};
-use smallbox::ops::shaders;
+use smallbox::ops::{Conv2dSpec, conv2d, gradients, shaders, sum_all};
+use smallbox::shape::TensorType;
 
 use super::workloads::{all, rounding_products, run};
 use super::{session, variants};
@@ -85,4 +87,30 @@ fn tiles_stay_within_what_webgpu_guarantees() {
         assert!(tile.bytes([1, 1]) <= 16_384 && tile.invocations() <= 256, "{tile:?}");
     }
     assert_eq!(TILES.last().map(|tile| (tile.extent(), tile.depth)), Some(([128, 128], 16)));
+}
+
+#[test]
+fn long_work_is_launched_in_short_dispatches() {
+    let (x, w) = (TensorType::f32([8, 16, 8, 8]), TensorType::f32([32, 16, 3, 3]));
+    let mut g = Graph::new();
+    let (x, w) = (g.input("x", x).unwrap(), g.input("w", w).unwrap());
+    let y = conv2d(&mut g, x, w, None, Conv2dSpec::square(1, 1)).unwrap();
+    let loss = sum_all(&mut g, y).unwrap();
+    for (i, grad) in gradients(&mut g, loss, &[x, w]).unwrap().into_iter().flatten().enumerate() {
+        g.output(&format!("grad{i}"), grad);
+    }
+    g.output("loss", loss);
+    let plan = Plan::new(g).unwrap();
+    // Two samples of 0.6 MFLOP each stay below it, three don't.
+    for (dispatch_flops, least) in [(1_300_000, 4), (u64::MAX, 1)] {
+        let limits = GpuLimits { dispatch_flops, ..GpuLimits::PORTABLE };
+        let Some(mut gpu) = session(GpuOptions { limits: Some(limits), ..GpuOptions::default() }) else { return };
+        let program = gpu.compile(&plan).unwrap();
+        let launches = gpu.program_info(program).launches;
+        for op in ["conv2d_forward", "conv2d_backward_input", "conv2d_backward_weight"] {
+            let of: Vec<_> = launches.iter().filter(|launch| launch.op == op && launch.cost.flops > 0).collect();
+            assert_eq!(of.len(), least, "{op}");
+            assert!(of.iter().all(|launch| launch.cost.flops <= dispatch_flops), "{op}: {of:?}");
+        }
+    }
 }
