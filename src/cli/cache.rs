@@ -59,7 +59,7 @@ impl Store for CacheFolder {
 
     fn write(&self, name: &str, bytes: &[u8]) {
         if let Err(error) = self.try_write(name, bytes) {
-            output::note(&format!("warning: kernels were measured, but that could not be kept: {error}"));
+            output::note(&format!("warning: {name} is not kept for the next time: {error}"));
         }
     }
 

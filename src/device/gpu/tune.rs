@@ -18,8 +18,9 @@ use crate::graph::plan::Step;
 use crate::kernel::{Dispatch, GpuCall, GpuLimits, Operand, Variant};
 
 /// Time for all measurements of one compilation, the largest work first. What is left over takes the built-in rule, and its turn in the
-/// next process.
+/// next process. A software adapter spends most of it in its compiler, and its kernels differ little.
 const BUDGET: Duration = Duration::from_millis(1000);
+const SOFTWARE_BUDGET: Duration = Duration::from_millis(250);
 /// Timed submissions per kernel, of which the best counts.
 const TIMINGS: usize = 3;
 /// Least seconds of a timed submission; a kernel is repeated to fill it.
@@ -48,7 +49,7 @@ impl Tuner {
 
     /// The dispatches of every step of `plan`, by the fastest kernels known or measured now.
     pub(super) fn choose(&mut self, context: &Context, pipelines: &mut Pipelines, plan: &Plan) -> Result<Vec<GpuCall>> {
-        let begun = Instant::now();
+        let (begun, budget) = (Instant::now(), if context.limits.software { SOFTWARE_BUDGET } else { BUDGET });
         let mut calls: Vec<Option<GpuCall>> = Vec::with_capacity(plan.steps.len());
         // Steps that share a key share a choice.
         let mut open: HashMap<String, Vec<usize>> = HashMap::new();
@@ -77,7 +78,7 @@ impl Tuner {
             let step = &plan.steps[steps[0]];
             let mut offers = offers(step, &context.limits)?;
             let mut chosen = 0;
-            if begun.elapsed() < BUDGET {
+            if begun.elapsed() < budget {
                 let (fastest, seconds) = self.fastest(context, pipelines, step, &offers)?;
                 self.choices.set(key.clone(), offers[fastest].variant, seconds);
                 chosen = fastest;
