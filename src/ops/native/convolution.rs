@@ -1,7 +1,9 @@
-//! Which kernel a convolution takes: the plain one, or, where the graph allows another rounding and the shapes suit it, Winograd's.
+//! Which kernel a convolution takes: the plain one, one for shapes that this serves badly, or, where the graph allows another rounding
+//! and the shapes suit it, Winograd's.
 
 use super::correlate::Correlate;
 use super::gather::{Gather, Stream};
+use super::narrow::Narrow;
 use super::winograd::{self, correlate::WinogradCorrelate, gather::WinogradGather};
 use crate::ops::conv2d::Geometry;
 use crate::ops::simd::{Level, level};
@@ -10,6 +12,7 @@ use crate::ops::simd::{Level, level};
 #[derive(Debug)]
 pub(crate) enum Convolution {
     Plain(Gather),
+    Narrow(Narrow),
     Winograd(WinogradGather),
 }
 
@@ -34,9 +37,12 @@ impl Convolution {
 
     /// [`Convolution::backward`] on one instruction set.
     pub(super) fn backward_at(g: &Geometry, streams: usize, fast: bool, level: Level) -> Convolution {
-        match fast && winograd::pays(g, level) {
-            true => Convolution::Winograd(WinogradGather::backward(g, streams, level)),
-            false => Convolution::Plain(Gather::backward(g, streams, level)),
+        if Narrow::suits(g) {
+            Convolution::Narrow(Narrow::new(g, streams, level))
+        } else if fast && winograd::pays(g, level) {
+            Convolution::Winograd(WinogradGather::backward(g, streams, level))
+        } else {
+            Convolution::Plain(Gather::backward(g, streams, level))
         }
     }
 
@@ -44,6 +50,7 @@ impl Convolution {
     pub(crate) fn scratch(&self) -> Vec<usize> {
         match self {
             Convolution::Plain(gather) => gather.scratch(),
+            Convolution::Narrow(narrow) => narrow.scratch(),
             Convolution::Winograd(gather) => gather.scratch(),
         }
     }
@@ -52,6 +59,7 @@ impl Convolution {
     pub(crate) fn run(&self, weights: &[f32], streams: &[Stream<'_>], scratch: [&mut [f32]; 2]) {
         match self {
             Convolution::Plain(gather) => gather.run(weights, streams, scratch),
+            Convolution::Narrow(narrow) => narrow.run(weights, streams, scratch),
             Convolution::Winograd(gather) => gather.run(weights, streams, scratch),
         }
     }

@@ -55,6 +55,8 @@ pub(crate) trait Simd: Copy + 'static {
             }
         }
     }
+    /// Writes 2 · LANES words: lanes of `even` and of `odd` in turn.
+    unsafe fn zip(even: Self::Vector, odd: Self::Vector, to: *mut f32);
     /// `to[j·to_step + i]` = `from[i·from_step + j]` for i, j < BLOCK.
     unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize);
     /// Asks for the cache line at `at`, which need not be valid memory.
@@ -191,6 +193,13 @@ impl Simd for Portable {
     #[inline(always)]
     unsafe fn zero_unless_positive(a: [f32; 4], m: [f32; 4]) -> [f32; 4] {
         std::array::from_fn(|i| if m[i] <= 0.0 { 0.0 } else { a[i] })
+    }
+    #[inline(always)]
+    unsafe fn zip(even: [f32; 4], odd: [f32; 4], to: *mut f32) {
+        for (i, (a, b)) in even.into_iter().zip(odd).enumerate() {
+            // SAFETY: by the contract of the trait.
+            unsafe { to.add(2 * i).cast::<[f32; 2]>().write_unaligned([a, b]) };
+        }
     }
     #[inline(always)]
     unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {

@@ -69,6 +69,13 @@ impl Simd for Neon {
         unsafe { vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(a), vclezq_f32(m))) }
     }
     #[inline(always)]
+    unsafe fn zip(even: float32x4_t, odd: float32x4_t, to: *mut f32) {
+        unsafe {
+            vst1q_f32(to, vzip1q_f32(even, odd));
+            vst1q_f32(to.add(4), vzip2q_f32(even, odd));
+        }
+    }
+    #[inline(always)]
     unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {
         unsafe {
             let r: [float32x4_t; 4] = std::array::from_fn(|i| vld1q_f32(from.add(i * from_step)));

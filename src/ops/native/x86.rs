@@ -89,6 +89,15 @@ impl Simd for Avx512 {
         }
     }
     #[inline(always)]
+    unsafe fn zip(even: __m512, odd: __m512, to: *mut f32) {
+        unsafe {
+            let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            let high = _mm512_add_epi32(low, _mm512_set1_epi32(8));
+            _mm512_storeu_ps(to, _mm512_permutex2var_ps(even, low, odd));
+            _mm512_storeu_ps(to.add(16), _mm512_permutex2var_ps(even, high, odd));
+        }
+    }
+    #[inline(always)]
     unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {
         unsafe { transpose8(from, from_step, to, to_step) }
     }
@@ -157,6 +166,14 @@ impl Simd for Avx2 {
         unsafe { _mm256_and_ps(_mm256_cmp_ps::<_CMP_NLE_UQ>(m, _mm256_setzero_ps()), a) }
     }
     #[inline(always)]
+    unsafe fn zip(even: __m256, odd: __m256, to: *mut f32) {
+        unsafe {
+            let (low, high) = (_mm256_unpacklo_ps(even, odd), _mm256_unpackhi_ps(even, odd));
+            _mm256_storeu_ps(to, _mm256_permute2f128_ps::<0x20>(low, high));
+            _mm256_storeu_ps(to.add(8), _mm256_permute2f128_ps::<0x31>(low, high));
+        }
+    }
+    #[inline(always)]
     unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {
         unsafe { transpose8(from, from_step, to, to_step) }
     }
@@ -223,6 +240,13 @@ impl Simd for Sse2 {
     #[inline(always)]
     unsafe fn zero_unless_positive(a: __m128, m: __m128) -> __m128 {
         unsafe { _mm_and_ps(_mm_cmpnle_ps(m, _mm_setzero_ps()), a) }
+    }
+    #[inline(always)]
+    unsafe fn zip(even: __m128, odd: __m128, to: *mut f32) {
+        unsafe {
+            _mm_storeu_ps(to, _mm_unpacklo_ps(even, odd));
+            _mm_storeu_ps(to.add(4), _mm_unpackhi_ps(even, odd));
+        }
     }
     #[inline(always)]
     unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {

@@ -101,6 +101,16 @@ fn cases() -> Vec<Geometry> {
         geometry(5, 19, 2, [4, 4], [4, 4], one),
         geometry(19, 3, 7, [5, 5], [3, 3], spec([4, 4], [1, 1], [1, 1])),
     ];
+    // Inputs of few channels: around the vectors of positions, the rows of a tile and the bands.
+    for (padding, extent) in (0..4).flat_map(|p| [4, 5, 9, 27, 28, 31, 33, 66].map(|e| (p, e))) {
+        let channels = 1 + (extent + padding) % 4;
+        cases.push(geometry(2, channels, 3, [extent, 35 - extent.min(30)], [4, 4], Conv2dSpec::square(2, padding)));
+        if padding < 3 {
+            cases.push(geometry(1, channels, 3, [35 - extent.min(30), extent], [3, 3], Conv2dSpec::square(1, padding)));
+        }
+    }
+    cases.push(geometry(1, 1, 130, [28, 28], [3, 3], same));
+    cases.push(geometry(1, 2, 90, [40, 30], [4, 4], Conv2dSpec::square(2, 1)));
     for width in [1, 5, 6, 7, 8, 12, 13, 14, 15, 16, 17, 29] {
         cases.push(geometry(1, 3, 9, [2, width], [1, 1], one));
     }
