@@ -168,6 +168,8 @@ pub struct NativeCall {
     pub name: &'static str,
     /// Sizes of the scratch buffers, in words.
     pub scratch: Vec<usize>,
+    /// Forms of inputs that the call reads.
+    pub prepared: Vec<Prepare>,
     /// The work. It may use all cores through rayon, and does not allocate.
     pub run: Box<dyn Fn(&NativeArgs<'_>) + Send + Sync>,
 }
@@ -175,7 +177,7 @@ pub struct NativeCall {
 impl NativeCall {
     /// A call without scratch.
     pub fn new(name: &'static str, run: impl Fn(&NativeArgs<'_>) + Send + Sync + 'static) -> Self {
-        NativeCall { name, scratch: Vec::new(), run: Box::new(run) }
+        NativeCall { name, scratch: Vec::new(), prepared: Vec::new(), run: Box::new(run) }
     }
 
     /// A call with scratch buffers of the given sizes.
@@ -184,7 +186,30 @@ impl NativeCall {
         scratch: Vec<usize>,
         run: impl Fn(&NativeArgs<'_>) + Send + Sync + 'static,
     ) -> Self {
-        NativeCall { name, scratch, run: Box::new(run) }
+        NativeCall { name, scratch, prepared: Vec::new(), run: Box::new(run) }
+    }
+}
+
+/// Another form of an input, such as packed weights. A device makes it once for all calls between two writes of that input.
+pub struct Prepare {
+    /// Name for profiles.
+    pub name: &'static str,
+    /// Which input of the call.
+    pub input: usize,
+    /// The same for forms of one input that are the same.
+    pub key: String,
+    /// Length in words.
+    pub words: usize,
+    /// Makes the form, all of it, of the input's elements.
+    pub run: Box<PrepareFn>,
+}
+
+/// From an input to a form of it.
+pub type PrepareFn = dyn Fn(&[f32], &mut [f32]) + Send + Sync;
+
+impl fmt::Debug for Prepare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepare").field("input", &self.input).field("key", &self.key).finish_non_exhaustive()
     }
 }
 
@@ -217,14 +242,27 @@ pub struct NativeArgs<'a> {
     inputs: &'a [RawSlice],
     outputs: &'a [RawSlice],
     scratch: &'a [RawSlice],
+    prepared: &'a [RawSlice],
 }
 
 impl<'a> NativeArgs<'a> {
     /// # Safety
     /// All slices point to live, 4-byte aligned memory for `'a`, nothing else reads or writes the outputs and scratch
     /// meanwhile, and outputs and scratch do not overlap each other or an input that the kernel reads.
-    pub unsafe fn new(inputs: &'a [RawSlice], outputs: &'a [RawSlice], scratch: &'a [RawSlice]) -> Self {
-        NativeArgs { inputs, outputs, scratch }
+    pub unsafe fn new(
+        inputs: &'a [RawSlice],
+        outputs: &'a [RawSlice],
+        scratch: &'a [RawSlice],
+        prepared: &'a [RawSlice],
+    ) -> Self {
+        NativeArgs { inputs, outputs, scratch, prepared }
+    }
+
+    /// Form `i` of [`NativeCall::prepared`].
+    pub fn prepared(&self, i: usize) -> &'a [f32] {
+        let s = self.prepared[i];
+        // SAFETY: as in `input`.
+        unsafe { std::slice::from_raw_parts(s.pointer.cast(), s.words) }
     }
 
     /// Input `i` as f32.

@@ -1,17 +1,20 @@
 //! Memory of the native device.
 
-use std::cell::UnsafeCell;
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::ptr::NonNull;
 
 use crate::kernel::RawSlice;
 
-/// 64 bytes: a cache line, and one AVX-512 register.
-#[repr(C, align(64))]
-#[derive(Clone, Copy)]
-struct Line([u32; 16]);
+/// Bytes of a cache line, and of one AVX-512 register.
+const LINE_BYTES: usize = 64;
+
+/// Bytes of a huge page.
+const HUGE_PAGE_BYTES: usize = 2 << 20;
 
 /// Words at a fixed, cache-line-aligned address, written through shared references while a program runs.
 pub(super) struct Buffer {
-    lines: Box<[UnsafeCell<Line>]>,
+    pointer: NonNull<u32>,
+    layout: Layout,
     words: usize,
 }
 
@@ -25,8 +28,19 @@ const POISON: u32 = 0x7fc0_dead;
 
 impl Buffer {
     fn filled(words: usize, value: u32) -> Self {
-        let lines = (0..words.div_ceil(16)).map(|_| UnsafeCell::new(Line([value; 16]))).collect();
-        Buffer { lines, words }
+        let bytes = (4 * words).next_multiple_of(LINE_BYTES).max(LINE_BYTES);
+        let huge = bytes >= HUGE_PAGE_BYTES;
+        let align = if huge { HUGE_PAGE_BYTES } else { LINE_BYTES };
+        let layout = Layout::from_size_align(bytes, align).expect("a size that a plan has counted");
+        // SAFETY: the layout is not empty.
+        let Some(pointer) = NonNull::new(unsafe { alloc(layout) }.cast::<u32>()) else { handle_alloc_error(layout) };
+        if huge {
+            advise_huge_pages(pointer, bytes);
+        }
+        // SAFETY: freshly allocated, and nobody else's.
+        unsafe { std::slice::from_raw_parts_mut(pointer.as_ptr().cast::<std::mem::MaybeUninit<u32>>(), bytes / 4) }
+            .fill(std::mem::MaybeUninit::new(value));
+        Buffer { pointer, layout, words }
     }
 
     /// Zeros.
@@ -54,7 +68,7 @@ impl Buffer {
     /// Address of the first `words` words.
     pub(super) fn slice(&self, words: usize) -> RawSlice {
         assert!(words <= self.words, "a value must fit its buffer");
-        RawSlice { pointer: self.lines.as_ptr().cast_mut().cast(), words }
+        RawSlice { pointer: self.pointer.as_ptr(), words }
     }
 
     /// Overwrites the beginning.
@@ -70,4 +84,21 @@ impl Buffer {
         // SAFETY: in bounds by `slice`, initialised at construction; the session runs no kernel meanwhile.
         unsafe { std::slice::from_raw_parts(slice.pointer, words) }.to_vec()
     }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        // SAFETY: allocated with this layout.
+        unsafe { dealloc(self.pointer.as_ptr().cast(), self.layout) }
+    }
+}
+
+/// Asks for huge pages before the memory is touched: kernels walk matrices whose rows are pages apart, and a processor keeps few
+/// addresses of small pages. Without them all is the same, but slower.
+fn advise_huge_pages(pointer: NonNull<u32>, bytes: usize) {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the range is one allocation, and the advice changes nothing that it holds.
+    let _advice_only = unsafe { libc::madvise(pointer.as_ptr().cast(), bytes, libc::MADV_HUGEPAGE) };
+    #[cfg(not(target_os = "linux"))]
+    let _ = (pointer, bytes);
 }

@@ -1,19 +1,21 @@
 //! The native device: kernels in Rust over preallocated buffers, all cores through rayon.
 
 mod buffer;
+mod forms;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use buffer::Buffer;
+use forms::Forms;
 
 use super::{
     Clock, DeviceInfo, Feed, Launch, Memory, Pending, Program, ProgramInfo, RunTrace, Session, Span, match_feed,
 };
 use crate::error::{Error, Result};
-use crate::graph::Plan;
 use crate::graph::plan::{Named, Storage};
+use crate::graph::{Cost, Plan};
 use crate::kernel::{NativeArgs, NativeCall, RawSlice};
 use crate::shape::{DType, TensorType};
 
@@ -47,6 +49,7 @@ struct Call {
     inputs: Vec<RawSlice>,
     outputs: Vec<RawSlice>,
     scratch: Vec<RawSlice>,
+    prepared: Vec<RawSlice>,
 }
 
 impl Default for CpuSession {
@@ -100,7 +103,7 @@ impl Call {
     unsafe fn run(&self) {
         // SAFETY: the slices point into buffers that the program keeps alive. The plan gives values with overlapping lifetimes
         // different slots, so outputs and scratch meet neither each other nor an input that is read.
-        let args = unsafe { NativeArgs::new(&self.inputs, &self.outputs, &self.scratch) };
+        let args = unsafe { NativeArgs::new(&self.inputs, &self.outputs, &self.scratch, &self.prepared) };
         (self.native.run)(&args);
     }
 }
@@ -141,17 +144,39 @@ impl Session for CpuSession {
             natives.push(native);
         }
         let mut calls = Vec::with_capacity(plan.steps.len());
-        for (step, native) in plan.steps.iter().zip(natives) {
+        let mut forms = Forms::default();
+        for (step, mut native) in plan.steps.iter().zip(natives) {
+            let slices = |storage: &[Storage], types: &[TensorType]| -> Vec<RawSlice> {
+                storage.iter().zip(types).map(|(s, t)| slice(s, t)).collect()
+            };
+            let inputs = slices(&step.inputs, &step.signature.inputs);
+            let outputs = slices(&step.outputs, &step.signature.outputs);
+            let mut prepared = Vec::with_capacity(native.prepared.len());
+            for prepare in std::mem::take(&mut native.prepared) {
+                let source = inputs[prepare.input];
+                let (form, is_new) = forms.of(source, &prepare);
+                if is_new {
+                    let launch = Launch::new(prepare.name, step, Cost::default());
+                    let native =
+                        NativeCall::new(prepare.name, move |args| (prepare.run)(args.input(0), args.output(0)));
+                    let (inputs, outputs) = (vec![source], vec![form]);
+                    calls.push(Call { launch, native, inputs, outputs, scratch: Vec::new(), prepared: Vec::new() });
+                }
+                prepared.push(form);
+            }
+            outputs.iter().for_each(|&output| forms.forget(output));
             calls.push(Call {
                 launch: Launch::new(native.name, step, step.op.cost(&step.signature)),
-                inputs: step.inputs.iter().zip(&step.signature.inputs).map(|(s, t)| slice(s, t)).collect(),
-                outputs: step.outputs.iter().zip(&step.signature.outputs).map(|(s, t)| slice(s, t)).collect(),
+                inputs,
+                outputs,
                 scratch: native.scratch.iter().zip(&self.scratch).map(|(&words, b)| b.slice(words)).collect(),
+                prepared,
                 native,
             });
         }
         let outputs = plan.outputs.iter().map(|(named, storage)| (named.clone(), place(storage).clone())).collect();
         let kept = state_buffers.iter().chain(&self.scratch).cloned().collect();
+        let slots = slots.into_iter().chain(forms.into_buffers()).collect();
         self.programs.push(Some(Compiled { inputs, slots, constants, outputs, calls, _kept: kept }));
         Ok(Program(self.programs.len() - 1))
     }

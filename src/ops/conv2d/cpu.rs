@@ -1,5 +1,7 @@
 //! Native kernels of the convolution, see [`crate::ops::native`].
 
+use std::sync::Arc;
+
 use super::{Conv2d, Conv2dBackwardInput, Conv2dBackwardWeight};
 use crate::error::Result;
 use crate::graph::Signature;
@@ -9,23 +11,27 @@ use crate::ops::native::convolution::{Convolution, WeightGradient};
 use crate::ops::native::gather::Stream;
 
 pub(super) fn forward(op: &Conv2d, signature: &Signature) -> Result<NativeCall> {
-    let convolution = Convolution::forward(&op.geometry(&signature.inputs)?, 1, op.fast);
+    let convolution = Arc::new(Convolution::forward(&op.geometry(&signature.inputs)?, 1, op.fast));
     let (bias, relu) = (op.bias, op.relu);
-    Ok(NativeCall::with_scratch("conv2d_forward", convolution.scratch(), move |args| {
+    let (scratch, prepared) = (vec![convolution.scratch()], convolution.prepared(1, 1));
+    let call = NativeCall::with_scratch("conv2d_forward", scratch, move |args| {
         let epilogue = Epilogue { bias: bias.then(|| args.input(2)), relu, mask: None };
         let stream = Stream::new(args.input(0), args.output(0), epilogue);
-        convolution.run(args.input(1), &[stream], [args.scratch(0), args.scratch(1)]);
-    }))
+        convolution.run(&[args.prepared(0)], &[stream], args.scratch(0));
+    });
+    Ok(NativeCall { prepared, ..call })
 }
 
 pub(super) fn backward_input(op: &Conv2dBackwardInput, signature: &Signature) -> Result<NativeCall> {
-    let convolution = Convolution::backward(&op.geometry(&signature.inputs)?, 1, op.fast);
+    let convolution = Arc::new(Convolution::backward(&op.geometry(&signature.inputs)?, 1, op.fast));
     let masked = op.masked;
-    Ok(NativeCall::with_scratch("conv2d_backward_input", convolution.scratch(), move |args| {
+    let (scratch, prepared) = (vec![convolution.scratch()], convolution.prepared(1, 1));
+    let call = NativeCall::with_scratch("conv2d_backward_input", scratch, move |args| {
         let epilogue = Epilogue { mask: masked.then(|| args.input(2)), ..Epilogue::default() };
         let stream = Stream::new(args.input(0), args.output(0), epilogue);
-        convolution.run(args.input(1), &[stream], [args.scratch(0), args.scratch(1)]);
-    }))
+        convolution.run(&[args.prepared(0)], &[stream], args.scratch(0));
+    });
+    Ok(NativeCall { prepared, ..call })
 }
 
 pub(super) fn backward_weight(op: &Conv2dBackwardWeight, signature: &Signature) -> Result<NativeCall> {

@@ -1,5 +1,7 @@
 //! Native kernels of the convolution of a box, see [`crate::ops::native`]: the centers by w and the radii by |w|.
 
+use std::sync::Arc;
+
 use super::{Conv2dInterval, Conv2dIntervalBackwardInput, Conv2dIntervalBackwardWeight};
 use crate::error::Result;
 use crate::graph::Signature;
@@ -9,25 +11,29 @@ use crate::ops::native::convolution::{Convolution, WeightGradient};
 use crate::ops::native::gather::Stream;
 
 pub(super) fn forward(op: &Conv2dInterval, signature: &Signature) -> Result<NativeCall> {
-    let convolution = Convolution::forward(&op.geometry(&signature.inputs)?, 2, op.fast);
+    let convolution = Arc::new(Convolution::forward(&op.geometry(&signature.inputs)?, 2, op.fast));
     let (bias, fast) = (op.bias, op.fast);
-    Ok(NativeCall::with_scratch("conv2d_interval_forward", convolution.scratch(), move |args| {
+    let (scratch, prepared) = (vec![convolution.scratch()], convolution.prepared(2, 2));
+    let call = NativeCall::with_scratch("conv2d_interval_forward", scratch, move |args| {
         let shifted = Epilogue { bias: bias.then(|| args.input(3)), ..Epilogue::default() };
         let center = Stream::new(args.input(0), args.output(0), shifted);
         // The plain sums of terms ≥ 0 are ≥ 0 themselves.
         let kept = Epilogue { relu: fast, ..Epilogue::default() };
         let radius = Stream::new(args.input(1), args.output(1), kept);
-        convolution.run(args.input(2), &[center, radius], [args.scratch(0), args.scratch(1)]);
-    }))
+        convolution.run(&[args.prepared(0), args.prepared(1)], &[center, radius], args.scratch(0));
+    });
+    Ok(NativeCall { prepared, ..call })
 }
 
 pub(super) fn backward_input(op: &Conv2dIntervalBackwardInput, signature: &Signature) -> Result<NativeCall> {
-    let convolution = Convolution::backward(&op.geometry(&signature.inputs)?, 2, op.fast);
-    Ok(NativeCall::with_scratch("conv2d_interval_backward_input", convolution.scratch(), move |args| {
+    let convolution = Arc::new(Convolution::backward(&op.geometry(&signature.inputs)?, 2, op.fast));
+    let (scratch, prepared) = (vec![convolution.scratch()], convolution.prepared(2, 2));
+    let call = NativeCall::with_scratch("conv2d_interval_backward_input", scratch, move |args| {
         let center = Stream::new(args.input(0), args.output(0), Epilogue::default());
         let radius = Stream::new(args.input(1), args.output(1), Epilogue::default());
-        convolution.run(args.input(2), &[center, radius], [args.scratch(0), args.scratch(1)]);
-    }))
+        convolution.run(&[args.prepared(0), args.prepared(1)], &[center, radius], args.scratch(0));
+    });
+    Ok(NativeCall { prepared, ..call })
 }
 
 pub(super) fn backward_weight(op: &Conv2dIntervalBackwardWeight, signature: &Signature) -> Result<NativeCall> {

@@ -1,6 +1,19 @@
 //! Moving and rearranging blocks of f32: copies of short rows, transposition, zeros.
 
 use super::lanes::Simd;
+use super::workers::LINE;
+
+/// Asks for the cache lines of `n` f32 from `from` on, which need not be valid memory.
+///
+/// # Safety
+/// As [`Simd`].
+#[inline(always)]
+pub(crate) unsafe fn prefetch<S: Simd>(from: *const f32, n: usize) {
+    for i in (0..n).step_by(LINE) {
+        // SAFETY: a prefetch never faults.
+        unsafe { S::prefetch(from.wrapping_add(i)) };
+    }
+}
 
 /// Copies `n` f32 from `from` to `to`.
 ///
@@ -25,9 +38,20 @@ pub(crate) unsafe fn copy<S: Simd>(from: *const f32, to: *mut f32, n: usize) {
 /// # Safety
 /// Both hold what is read and written and don't overlap.
 #[inline(always)]
-pub(crate) unsafe fn transpose<S: Simd>(
+pub(crate) unsafe fn transpose<S: Simd>(from: (*const f32, usize), to: (*mut f32, usize), rows: usize, columns: usize) {
+    // SAFETY: the caller's duty.
+    unsafe { transpose_masked::<S>(from, to, None, rows, columns) }
+}
+
+/// The same, with 0 where a mask, laid out as `to`, is ≤ 0. A NaN in the mask hides nothing.
+///
+/// # Safety
+/// As [`transpose`].
+#[inline(always)]
+pub(crate) unsafe fn transpose_masked<S: Simd>(
     (from, from_step): (*const f32, usize),
     (to, to_step): (*mut f32, usize),
+    mask: Option<*const f32>,
     rows: usize,
     columns: usize,
 ) {
@@ -36,7 +60,9 @@ pub(crate) unsafe fn transpose<S: Simd>(
         if rows < S::BLOCK || columns < S::BLOCK {
             for c in 0..columns {
                 for r in 0..rows {
-                    *to.add(c * to_step + r) = *from.add(r * from_step + c);
+                    let at = c * to_step + r;
+                    let hidden = mask.is_some_and(|mask| *mask.add(at) <= 0.0);
+                    *to.add(at) = if hidden { 0.0 } else { *from.add(r * from_step + c) };
                 }
             }
             return;
@@ -46,7 +72,9 @@ pub(crate) unsafe fn transpose<S: Simd>(
             let c = c.min(columns - S::BLOCK);
             for r in (0..rows).step_by(S::BLOCK) {
                 let r = r.min(rows - S::BLOCK);
-                S::transpose(from.add(r * from_step + c), from_step, to.add(c * to_step + r), to_step);
+                let at = c * to_step + r;
+                let mask = mask.map(|mask| mask.add(at));
+                S::transpose((from.add(r * from_step + c), from_step), (to.add(at), to_step), mask);
             }
         }
     }

@@ -1,10 +1,13 @@
 //! Which kernel a convolution takes: the plain one, one for shapes that this serves badly, or, where the graph allows another rounding
 //! and the shapes suit it, Winograd's.
 
+use std::sync::Arc;
+
 use super::correlate::Correlate;
 use super::gather::{Gather, Stream};
 use super::narrow::Narrow;
 use super::winograd::{self, correlate::WinogradCorrelate, gather::WinogradGather};
+use crate::kernel::Prepare;
 use crate::ops::conv2d::Geometry;
 use crate::ops::simd::{Level, level};
 
@@ -46,8 +49,50 @@ impl Convolution {
         }
     }
 
-    /// Sizes of the two scratch buffers.
-    pub(crate) fn scratch(&self) -> Vec<usize> {
+    /// The packed weights of the streams, of the call's input `weights`: those of w, and of |w| if there are two.
+    pub(crate) fn prepared(self: &Arc<Self>, weights: usize, streams: usize) -> Vec<Prepare> {
+        let prepare = |stream: usize| {
+            let convolution = self.clone();
+            let absolute = stream == 1;
+            Prepare {
+                name: "conv2d_pack_weight",
+                input: weights,
+                key: format!("{} {absolute}", self.packed_key()),
+                words: self.packed_words(),
+                run: Box::new(move |weights, packed| convolution.pack(weights, absolute, packed)),
+            }
+        };
+        (0..streams).map(prepare).collect()
+    }
+
+    fn packed_key(&self) -> String {
+        match self {
+            Convolution::Plain(gather) => gather.packed_key(),
+            Convolution::Narrow(narrow) => narrow.packed_key(),
+            Convolution::Winograd(gather) => gather.packed_key(),
+        }
+    }
+
+    /// Words of the packed weights.
+    pub(crate) fn packed_words(&self) -> usize {
+        match self {
+            Convolution::Plain(gather) => gather.packed_words(),
+            Convolution::Narrow(narrow) => narrow.packed_words(),
+            Convolution::Winograd(gather) => gather.packed_words(),
+        }
+    }
+
+    /// Packs w, or |w|, to a whole number of cache lines.
+    pub(crate) fn pack(&self, weights: &[f32], absolute: bool, packed: &mut [f32]) {
+        match self {
+            Convolution::Plain(gather) => gather.pack(weights, absolute, packed),
+            Convolution::Narrow(narrow) => narrow.pack(weights, absolute, packed),
+            Convolution::Winograd(gather) => gather.pack(weights, absolute, packed),
+        }
+    }
+
+    /// Size of the scratch buffer.
+    pub(crate) fn scratch(&self) -> usize {
         match self {
             Convolution::Plain(gather) => gather.scratch(),
             Convolution::Narrow(narrow) => narrow.scratch(),
@@ -55,12 +100,12 @@ impl Convolution {
         }
     }
 
-    /// Runs the streams; the second one takes |w|.
-    pub(crate) fn run(&self, weights: &[f32], streams: &[Stream<'_>], scratch: [&mut [f32]; 2]) {
+    /// Runs the streams, each with its packed weights.
+    pub(crate) fn run(&self, packed: &[&[f32]], streams: &[Stream<'_>], scratch: &mut [f32]) {
         match self {
-            Convolution::Plain(gather) => gather.run(weights, streams, scratch),
-            Convolution::Narrow(narrow) => narrow.run(weights, streams, scratch),
-            Convolution::Winograd(gather) => gather.run(weights, streams, scratch),
+            Convolution::Plain(gather) => gather.run(packed, streams, scratch),
+            Convolution::Narrow(narrow) => narrow.run(packed, streams, scratch),
+            Convolution::Winograd(gather) => gather.run(packed, streams, scratch),
         }
     }
 }

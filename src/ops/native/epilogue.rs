@@ -14,9 +14,20 @@ pub(crate) struct Epilogue<'a> {
 }
 
 impl Epilogue<'_> {
-    /// Whether sums are written as they are.
-    pub(crate) fn is_identity(&self) -> bool {
-        self.bias.is_none() && !self.relu && self.mask.is_none()
+    /// What the sums of neighbouring channels, in the lanes of a vector, go through before the mask: of `count` from `first` on.
+    ///
+    /// # Safety
+    /// As [`Simd`].
+    #[inline(always)]
+    pub(crate) unsafe fn lanes<S: Simd>(&self, first: usize, count: usize) -> LaneEpilogue<S> {
+        // SAFETY: the bias holds all channels.
+        let bias = self.bias.map(|b| unsafe { load::<S>(b[first..first + count].as_ptr(), count) });
+        LaneEpilogue { bias, relu: self.relu }
+    }
+
+    /// The mask from element `at` on.
+    pub(crate) fn mask_from(&self, at: usize) -> Option<*const f32> {
+        self.mask.map(|mask| mask[at..].as_ptr())
     }
 
     /// Writes `n` neighbouring elements of one channel, the first being element `at` of the mask.
@@ -29,6 +40,34 @@ impl Epilogue<'_> {
         unsafe {
             let bias = self.bias.map(|b| S::splat(b[channel]));
             self.each::<S>(at, sums, to, n, |_, _| bias);
+        }
+    }
+
+    /// Writes the first `n` ≤ LANES sums of a vector of neighbouring elements of one channel, the first being element `at` of the mask.
+    ///
+    /// # Safety
+    /// As [`Simd`]; `to` holds `n` elements.
+    #[inline(always)]
+    pub(crate) unsafe fn write_vector<S: Simd>(
+        &self,
+        channel: usize,
+        at: usize,
+        sums: S::Vector,
+        to: *mut f32,
+        n: usize,
+    ) {
+        // SAFETY: the caller's duty.
+        unsafe {
+            let bias = self.bias.map(|b| S::splat(b[channel]));
+            let mut y = LaneEpilogue::<S> { bias, relu: self.relu }.apply(sums);
+            if let Some(mask) = self.mask {
+                y = S::zero_unless_positive(y, load::<S>(mask[at..at + n].as_ptr(), n));
+            }
+            if n == S::LANES {
+                S::store(to, y);
+            } else {
+                S::store_first(to, y, n);
+            }
         }
     }
 
@@ -81,6 +120,33 @@ impl Epilogue<'_> {
                     S::store_first(to.add(i), y, count);
                 }
             }
+        }
+    }
+}
+
+/// Summand and ReLU of a vector whose lanes are channels.
+#[derive(Clone, Copy)]
+pub(crate) struct LaneEpilogue<S: Simd> {
+    bias: Option<S::Vector>,
+    relu: bool,
+}
+
+impl<S: Simd> LaneEpilogue<S> {
+    /// Whether sums stay as they are.
+    pub(crate) fn is_identity(&self) -> bool {
+        self.bias.is_none() && !self.relu
+    }
+
+    /// Carries it out.
+    ///
+    /// # Safety
+    /// As [`Simd`].
+    #[inline(always)]
+    pub(crate) unsafe fn apply(&self, sum: S::Vector) -> S::Vector {
+        // SAFETY: the caller's duty.
+        unsafe {
+            let sum = self.bias.map_or(sum, |bias| S::add(sum, bias));
+            if self.relu { S::relu(sum) } else { sum }
         }
     }
 }

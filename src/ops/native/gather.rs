@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use super::axis::{Axis, AxisSpec};
 use super::band::Band;
-use super::blocks::transpose;
+use super::blocks::transpose_masked;
 use super::epilogue::Epilogue;
 use super::lanes::{Simd, Width, Work, dispatch};
 use super::tile::{ChannelTile, MAX_ROWS, PixelTile, max_pixels, max_vectors, pieces};
@@ -180,9 +180,19 @@ impl Gather {
         }
     }
 
-    /// Sizes of the scratch buffers: packed weights; work space of the workers.
-    pub(crate) fn scratch(&self) -> Vec<usize> {
-        vec![scratch_words(self.streams * self.packed), scratch_words(self.slots * self.slot_words())]
+    /// Size of the scratch buffer.
+    pub(crate) fn scratch(&self) -> usize {
+        scratch_words(self.slots * self.slot_words())
+    }
+
+    /// Words of the packed weights.
+    pub(crate) fn packed_words(&self) -> usize {
+        self.packed
+    }
+
+    /// The same for kernels that read packed weights of the same layout.
+    pub(crate) fn packed_key(&self) -> String {
+        format!("gather {:?} {:?} {} {}", self.classes, self.panels, self.channels, self.weight_step)
     }
 
     fn slot_words(&self) -> usize {
@@ -219,19 +229,9 @@ impl Gather {
         self.channels.next_multiple_of(self.width.lanes)
     }
 
-    /// Runs the streams, `scratch` as declared by [`Gather::scratch`]. The second stream takes |w|.
-    pub(crate) fn run(&self, weights: &[f32], streams: &[Stream<'_>], scratch: [&mut [f32]; 2]) {
-        let [packed, slots] = scratch;
-        let packed = aligned(packed, self.streams * self.packed);
-        self.pack(weights, &mut packed[..self.packed]);
-        if self.streams == 2 {
-            let (plain, absolute) = packed.split_at_mut(self.packed);
-            for (a, &w) in absolute.iter_mut().zip(&*plain) {
-                *a = w.abs();
-            }
-        }
-        let packed = &*packed;
-        let slots = aligned(slots, self.slots * self.slot_words());
+    /// Runs the streams, each with its packed weights; `scratch` is as declared by [`Gather::scratch`].
+    pub(crate) fn run(&self, packed: &[&[f32]], streams: &[Stream<'_>], scratch: &mut [f32]) {
+        let slots = aligned(scratch, self.slots * self.slot_words());
         let tasks = self.batch * self.bands * self.streams;
         for_each_task(tasks, self.slots, slots, |task, slot| {
             let (rest, stream) = (task / self.streams, task % self.streams);
@@ -242,7 +242,7 @@ impl Gather {
             let work = BandTask {
                 gather: self,
                 input: &input[image * self.image[0]..][..self.image[0]],
-                packed: &packed[stream * self.packed..][..self.packed],
+                packed: packed[stream],
                 epilogue: Epilogue {
                     mask: epilogue.mask.map(|m| &m[image * self.image[1]..][..self.image[1]]),
                     ..epilogue
@@ -258,7 +258,9 @@ impl Gather {
         });
     }
 
-    fn pack(&self, weights: &[f32], packed: &mut [f32]) {
+    /// Packs w, or |w|.
+    pub(crate) fn pack(&self, weights: &[f32], absolute: bool, packed: &mut [f32]) {
+        let weight = |at: usize| if absolute { weights[at].abs() } else { weights[at] };
         for class in &self.classes {
             let packed = &mut packed[class.packed..];
             for &(first, width) in &self.panels {
@@ -267,7 +269,7 @@ impl Gather {
                     for (lane, w) in row.iter_mut().enumerate() {
                         let channel = first + lane;
                         *w = if channel < self.channels {
-                            weights[channel * self.weight_step + source as usize]
+                            weight(channel * self.weight_step + source as usize)
                         } else {
                             0.0
                         };
@@ -374,17 +376,24 @@ impl BandTask<'_> {
         let g = self.gather;
         let [height, width] = g.output;
         let (top, pixels) = self.pixels();
+        for first in (0..g.channels).step_by(S::LANES) {
+            // SAFETY: the buffer holds whole vectors of channels.
+            unsafe {
+                let epilogue = self.epilogue.lanes::<S>(first, S::LANES.min(g.channels - first));
+                for pixel in 0..if epilogue.is_identity() { 0 } else { pixels } {
+                    let sums = self.buffer.as_mut_ptr().add(pixel * g.wide() + first);
+                    S::store(sums, epilogue.apply(S::load(sums)));
+                }
+            }
+        }
         for first in (0..g.channels).step_by(S::BLOCK) {
             let channels = S::BLOCK.min(g.channels - first);
             // SAFETY: the band's rows of these channels belong to this task.
             unsafe {
                 let out = self.output.at(self.output_at + (first * height + top) * width);
-                transpose::<S>((self.buffer.as_ptr().add(first), g.wide()), (out, height * width), pixels, channels);
-                for channel in first..first + if self.epilogue.is_identity() { 0 } else { channels } {
-                    let at = (channel * height + top) * width;
-                    let out = self.output.at(self.output_at + at);
-                    self.epilogue.write::<S>(channel, at, out, out, pixels);
-                }
+                let mask = self.epilogue.mask_from((first * height + top) * width);
+                let sums = (self.buffer.as_ptr().add(first), g.wide());
+                transpose_masked::<S>(sums, (out, height * width), mask, pixels, channels);
             }
         }
     }
@@ -461,17 +470,17 @@ impl BandTask<'_> {
         let (top, pixels) = self.pixels();
         let (sums, buffered) = self.buffer.split_at_mut(g.tile_words());
         for p in 0..channels {
-            let sums = &sums[(p * vectors + v) * S::LANES..][..n];
+            let sums = &sums[(p * vectors + v) * S::LANES..][..S::LANES];
             if g.columns.out_step == 1 {
                 let at = ((first + p) * g.output[0] + top + row) * g.output[1] + column;
                 // SAFETY: row and column are outputs of this task's band.
                 unsafe {
                     let out = self.output.at(self.output_at + at);
-                    self.epilogue.write::<S>(first + p, at, sums.as_ptr(), out, n);
+                    self.epilogue.write_vector::<S>(first + p, at, S::load(sums.as_ptr()), out, n);
                 }
             } else {
                 let out = &mut buffered[(first + p) * pixels + row * g.output[1] + column..];
-                for (y, &sum) in out.iter_mut().step_by(g.columns.out_step).zip(sums) {
+                for (y, &sum) in out.iter_mut().step_by(g.columns.out_step).zip(&sums[..n]) {
                     *y = sum;
                 }
             }

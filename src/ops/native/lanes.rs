@@ -57,8 +57,8 @@ pub(crate) trait Simd: Copy + 'static {
     }
     /// Writes 2 · LANES words: lanes of `even` and of `odd` in turn.
     unsafe fn zip(even: Self::Vector, odd: Self::Vector, to: *mut f32);
-    /// `to[j·to_step + i]` = `from[i·from_step + j]` for i, j < BLOCK.
-    unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize);
+    /// `to[j·to_step + i]` = `from[i·from_step + j]` for i, j < BLOCK; 0 where a mask, laid out as `to`, is ≤ 0.
+    unsafe fn transpose(from: (*const f32, usize), to: (*mut f32, usize), mask: Option<*const f32>);
     /// Asks for the cache line at `at`, which need not be valid memory.
     #[inline(always)]
     unsafe fn prefetch(at: *const f32) {
@@ -202,11 +202,19 @@ impl Simd for Portable {
         }
     }
     #[inline(always)]
-    unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {
+    unsafe fn transpose(
+        (from, from_step): (*const f32, usize),
+        (to, to_step): (*mut f32, usize),
+        mask: Option<*const f32>,
+    ) {
         for i in 0..4 {
             for j in 0..4 {
+                let at = j * to_step + i;
                 // SAFETY: by the contract of the trait.
-                unsafe { *to.add(j * to_step + i) = *from.add(i * from_step + j) };
+                unsafe {
+                    *to.add(at) =
+                        if mask.is_some_and(|m| *m.add(at) <= 0.0) { 0.0 } else { *from.add(i * from_step + j) };
+                }
             }
         }
     }

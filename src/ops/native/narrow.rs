@@ -7,7 +7,6 @@
 
 use std::ops::Range;
 
-use super::blocks::copy;
 use super::gather::Stream;
 use super::lanes::{Simd, Width, Work, dispatch};
 use super::tile::pieces;
@@ -43,7 +42,7 @@ pub(crate) struct Narrow {
     /// Rows of positions in a band, and number of bands.
     band_rows: usize,
     bands: usize,
-    /// Words between rows of a band: padding, a row, and what a vector reads past it.
+    /// Words between rows of a band.
     pitch: usize,
     width: Width,
     slots: usize,
@@ -64,10 +63,14 @@ impl Narrow {
         let (stride, kernel) = (g.spec.stride[0], g.kernel[0]);
         let first = g.spec.padding.map(|padding| padding / stride);
         let positions = [0, 1].map(|axis| (g.input[axis] - 1 + g.spec.padding[axis]) / stride + 1 - first[axis]);
-        let pitch = positions[1].next_multiple_of(width.lanes) + kernel / stride - 1;
+        // A row, padding and what a vector reads or writes past it.
+        let reach = kernel / stride - 1;
+        let left = reach.saturating_sub(first[1]);
+        let pitch =
+            (positions[1].next_multiple_of(width.lanes) + reach).max(left + g.output[1].next_multiple_of(width.lanes));
         let most = most_rows(stride, width.registers);
         // As many whole tiles of rows as stay in the cache.
-        let fitting = (BAND_WORDS / (g.features * pitch)).saturating_sub(kernel / stride - 1) / most * most;
+        let fitting = (BAND_WORDS / (g.features * pitch)).saturating_sub(reach) / most * most;
         let bands = positions[0].div_ceil(fitting.max(most));
         let band_rows = positions[0].div_ceil(bands);
         let bands = positions[0].div_ceil(band_rows);
@@ -96,8 +99,8 @@ impl Narrow {
         self.kernel / self.stride
     }
 
-    /// Words of the weights, `[channel][feature][tap][pixel]`.
-    fn packed_words(&self) -> usize {
+    /// Words of the packed weights, `[channel][feature][tap][pixel]`.
+    pub(crate) fn packed_words(&self) -> usize {
         line_aligned(self.channels * self.features * self.kernel * self.kernel)
     }
 
@@ -116,23 +119,23 @@ impl Narrow {
         self.stride * self.positions[1].next_multiple_of(self.width.lanes)
     }
 
-    /// Sizes of the scratch buffers: packed weights; work space of the workers.
-    pub(crate) fn scratch(&self) -> Vec<usize> {
-        let slot: usize = self.slot_words().iter().sum();
-        vec![scratch_words(self.streams * self.packed_words()), scratch_words(self.slots * slot)]
+    /// The same for kernels that read packed weights of the same layout.
+    pub(crate) fn packed_key(&self) -> String {
+        format!("narrow {} {} {} {}", self.channels, self.features, self.kernel, self.stride)
     }
 
-    /// Runs the streams, `scratch` as declared by [`Narrow::scratch`]. The second stream takes |w|.
-    pub(crate) fn run(&self, weights: &[f32], streams: &[Stream<'_>], scratch: [&mut [f32]; 2]) {
-        let [packed, slots] = scratch;
-        let words = self.packed_words();
-        let packed = aligned(packed, self.streams * words);
-        for (stream, packed) in packed.chunks_exact_mut(words).enumerate() {
-            self.pack(weights, stream == 1, packed);
-        }
-        let packed = &*packed;
+    /// Size of the scratch buffer.
+    pub(crate) fn scratch(&self) -> usize {
+        let slot: usize = self.slot_words().iter().sum();
+        scratch_words(self.slots * slot)
+    }
+
+    /// Runs the streams, each with its packed weights; `scratch` is as declared by [`Narrow::scratch`].
+    pub(crate) fn run(&self, packed: &[&[f32]], streams: &[Stream<'_>], scratch: &mut [f32]) {
         let slot_words = self.slot_words();
-        let slots = aligned(slots, self.slots * slot_words.iter().sum::<usize>());
+        let slots = aligned(scratch, self.slots * slot_words.iter().sum::<usize>());
+        // What lies beside the rows of a band is never written again.
+        slots.fill(0.0);
         for_each_task(self.batch * self.bands * self.streams, self.slots, slots, |task, slot| {
             let (rest, stream) = (task / self.streams, task % self.streams);
             let (image, band) = (rest / self.bands, rest % self.bands);
@@ -141,7 +144,7 @@ impl Narrow {
             let work = BandTask {
                 narrow: self,
                 stream: streams[stream],
-                packed: &packed[stream * words..][..words],
+                packed: packed[stream],
                 image,
                 positions: first..(first + self.band_rows).min(self.positions[0]),
                 rows,
@@ -152,7 +155,8 @@ impl Narrow {
         });
     }
 
-    fn pack(&self, weights: &[f32], absolute: bool, packed: &mut [f32]) {
+    /// Packs w, or |w|.
+    pub(crate) fn pack(&self, weights: &[f32], absolute: bool, packed: &mut [f32]) {
         let (k, s, t) = (self.kernel, self.stride, self.taps());
         for (at, w) in packed[..self.channels * self.features * k * k].iter_mut().enumerate() {
             let (kernel, within) = (at / (k * k), at % (k * k));
@@ -210,14 +214,25 @@ impl BandTask<'_> {
         let (left, cut) = (reach.saturating_sub(n.first[1]), n.first[1].saturating_sub(reach));
         let shown = width.saturating_sub(cut).min(n.pitch - left);
         let image = &self.stream.input[self.image * n.features * height * width..];
+        let rows = self.positions.len() + reach;
         for feature in 0..n.features {
             let plane = &mut self.rows[feature * n.plane()..][..n.plane()];
-            plane.fill(0.0);
+            plane[..begin * n.pitch].fill(0.0);
             for row in begin..end {
                 let from = &image[(feature * height + row + top - reach) * width + cut..][..shown];
-                // SAFETY: left + shown ≤ pitch.
-                unsafe { copy::<S>(from.as_ptr(), plane[row * n.pitch + left..][..shown].as_mut_ptr(), shown) };
+                let to = &mut plane[row * n.pitch + left..(row + 1) * n.pitch];
+                for i in (0..shown).step_by(S::LANES) {
+                    // SAFETY: a padded row holds whole vectors from `left` on; what lies past the row is 0 in them.
+                    unsafe {
+                        let x = match shown - i {
+                            rest if rest < S::LANES => S::load_first(from.as_ptr().add(i), rest),
+                            _ => S::load(from.as_ptr().add(i)),
+                        };
+                        S::store(to.as_mut_ptr().add(i), x);
+                    }
+                }
             }
+            plane[end * n.pitch..rows * n.pitch].fill(0.0);
         }
     }
 

@@ -76,14 +76,25 @@ impl Simd for Neon {
         }
     }
     #[inline(always)]
-    unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {
+    unsafe fn transpose(
+        (from, from_step): (*const f32, usize),
+        (to, to_step): (*mut f32, usize),
+        mask: Option<*const f32>,
+    ) {
         unsafe {
             let r: [float32x4_t; 4] = std::array::from_fn(|i| vld1q_f32(from.add(i * from_step)));
             let (a, b) = (vtrnq_f32(r[0], r[1]), vtrnq_f32(r[2], r[3]));
-            vst1q_f32(to, vcombine_f32(vget_low_f32(a.0), vget_low_f32(b.0)));
-            vst1q_f32(to.add(to_step), vcombine_f32(vget_low_f32(a.1), vget_low_f32(b.1)));
-            vst1q_f32(to.add(2 * to_step), vcombine_f32(vget_high_f32(a.0), vget_high_f32(b.0)));
-            vst1q_f32(to.add(3 * to_step), vcombine_f32(vget_high_f32(a.1), vget_high_f32(b.1)));
+            let rows = [
+                vcombine_f32(vget_low_f32(a.0), vget_low_f32(b.0)),
+                vcombine_f32(vget_low_f32(a.1), vget_low_f32(b.1)),
+                vcombine_f32(vget_high_f32(a.0), vget_high_f32(b.0)),
+                vcombine_f32(vget_high_f32(a.1), vget_high_f32(b.1)),
+            ];
+            for (j, row) in rows.into_iter().enumerate() {
+                let at = j * to_step;
+                let row = mask.map_or(row, |mask| Self::zero_unless_positive(row, vld1q_f32(mask.add(at))));
+                vst1q_f32(to.add(at), row);
+            }
         }
     }
     unsafe fn enter<W: Work>(work: W) {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 
 /// f32 in a cache line: scratch areas begin at multiples of it, so that full vectors don't straddle lines.
-const LINE: usize = 16;
+pub(crate) const LINE: usize = 16;
 
 /// How many workers serve `tasks` tasks.
 pub(crate) fn slots(tasks: usize) -> usize {

@@ -98,8 +98,8 @@ impl Simd for Avx512 {
         }
     }
     #[inline(always)]
-    unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {
-        unsafe { transpose8(from, from_step, to, to_step) }
+    unsafe fn transpose(from: (*const f32, usize), to: (*mut f32, usize), mask: Option<*const f32>) {
+        unsafe { transpose8(from, to, mask) }
     }
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
     unsafe fn enter<W: Work>(work: W) {
@@ -174,8 +174,8 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
-    unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {
-        unsafe { transpose8(from, from_step, to, to_step) }
+    unsafe fn transpose(from: (*const f32, usize), to: (*mut f32, usize), mask: Option<*const f32>) {
+        unsafe { transpose8(from, to, mask) }
     }
     #[target_feature(enable = "avx2,fma")]
     unsafe fn enter<W: Work>(work: W) {
@@ -249,13 +249,19 @@ impl Simd for Sse2 {
         }
     }
     #[inline(always)]
-    unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {
+    unsafe fn transpose(
+        (from, from_step): (*const f32, usize),
+        (to, to_step): (*mut f32, usize),
+        mask: Option<*const f32>,
+    ) {
         unsafe {
             let [mut a, mut b, mut c, mut d]: [__m128; 4] =
                 std::array::from_fn(|i| _mm_loadu_ps(from.add(i * from_step)));
             _MM_TRANSPOSE4_PS(&mut a, &mut b, &mut c, &mut d);
             for (j, row) in [a, b, c, d].into_iter().enumerate() {
-                _mm_storeu_ps(to.add(j * to_step), row);
+                let at = j * to_step;
+                let row = mask.map_or(row, |mask| Self::zero_unless_positive(row, _mm_loadu_ps(mask.add(at))));
+                _mm_storeu_ps(to.add(at), row);
             }
         }
     }
@@ -266,8 +272,17 @@ impl Simd for Sse2 {
 
 /// 8×8 in three rounds: pairs, quads, halves.
 #[inline(always)]
-unsafe fn transpose8(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {
+unsafe fn transpose8(
+    (from, from_step): (*const f32, usize),
+    (to, to_step): (*mut f32, usize),
+    mask: Option<*const f32>,
+) {
     unsafe {
+        let write = |j: usize, row: __m256| {
+            let at = j * to_step;
+            let row = mask.map_or(row, |mask| Avx2::zero_unless_positive(row, _mm256_loadu_ps(mask.add(at))));
+            _mm256_storeu_ps(to.add(at), row);
+        };
         let r: [__m256; 8] = std::array::from_fn(|i| _mm256_loadu_ps(from.add(i * from_step)));
         let pairs: [__m256; 8] = std::array::from_fn(|i| {
             let (a, b) = (r[i / 2 * 2], r[i / 2 * 2 + 1]);
@@ -280,8 +295,8 @@ unsafe fn transpose8(from: *const f32, from_step: usize, to: *mut f32, to_step: 
             if c % 2 == 0 { _mm256_shuffle_ps::<0x44>(a, b) } else { _mm256_shuffle_ps::<0xEE>(a, b) }
         });
         for c in 0..4 {
-            _mm256_storeu_ps(to.add(c * to_step), _mm256_permute2f128_ps::<0x20>(quads[c], quads[4 + c]));
-            _mm256_storeu_ps(to.add((c + 4) * to_step), _mm256_permute2f128_ps::<0x31>(quads[c], quads[4 + c]));
+            write(c, _mm256_permute2f128_ps::<0x20>(quads[c], quads[4 + c]));
+            write(c + 4, _mm256_permute2f128_ps::<0x31>(quads[c], quads[4 + c]));
         }
     }
 }

@@ -159,10 +159,14 @@ fn run_gather(
     words: usize,
 ) -> Vec<Vec<f32>> {
     let mut outputs = vec![vec![f32::NAN; words]; inputs.len()];
-    let [mut a, mut b] = scratch(convolution.scratch());
+    let [mut work] = scratch(vec![convolution.scratch()]);
+    let words = convolution.packed_words();
+    let mut packed = vec![f32::NAN; inputs.len() * words];
+    packed.chunks_exact_mut(words).enumerate().for_each(|(i, packed)| convolution.pack(w, i == 1, packed));
+    let packed: Vec<&[f32]> = packed.chunks_exact(words).collect();
     let streams: Vec<Stream<'_>> =
         outputs.iter_mut().zip(inputs).zip(epilogues).map(|((y, x), &e)| Stream::new(x, y, e)).collect();
-    convolution.run(w, &streams, [&mut a, &mut b]);
+    convolution.run(&packed, &streams, &mut work);
     drop(streams);
     outputs
 }

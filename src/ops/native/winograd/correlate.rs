@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::read::Reader;
 use super::scheme::{MOST_TAPS, Scheme};
-use super::tiling::{LARGE, Tiling};
+use super::tiling::{Counts, LARGE, Tiling};
 use super::transform::{Gradient, Input, weight_rows};
 use crate::ops::conv2d::Geometry;
 use crate::ops::native::blocks::transpose;
@@ -21,7 +21,7 @@ const GROUPS: usize = 16;
 const PARTIAL_WORDS: usize = 2 << 20;
 
 /// Words that the points of a block may take.
-const BLOCK_WORDS: usize = 384 * 1024;
+const BLOCK_WORDS: usize = 256 * 1024;
 
 /// Most points of a tile along an axis, most taps of a phase there, and most lanes of any instruction set.
 const MOST_POINTS: usize = 6;
@@ -37,8 +37,6 @@ pub(crate) struct WinogradCorrelate {
     groups: usize,
     /// Rows of tiles in a block.
     units: usize,
-    /// Most points in a block.
-    points: usize,
     slots: usize,
     streams: usize,
     width: Width,
@@ -59,9 +57,8 @@ impl WinogradCorrelate {
         let groups = inputs.tiling.units().min(GROUPS.min(affordable.max(2)));
         let largest = inputs.tiling.units().div_ceil(groups);
         let units = inputs.tiling.block(largest, inputs.wide() + gradients.wide(), BLOCK_WORDS);
-        let points = inputs.tiling.most_points(units);
         let slots = slots(groups * streams);
-        WinogradCorrelate { scheme, inputs, gradients, groups, units, points, slots, streams, width }
+        WinogradCorrelate { scheme, inputs, gradients, groups, units, slots, streams, width }
     }
 
     /// Sizes of the scratch buffers: partial gradients; work space of the workers.
@@ -86,8 +83,8 @@ impl WinogradCorrelate {
     fn areas(&self) -> [usize; 3] {
         [
             self.inputs.buffer_words().max(self.gradients.buffer_words()),
-            line_aligned(self.points * self.inputs.wide()),
-            line_aligned(self.points * self.gradients.wide()),
+            self.inputs.tiling.point_words(self.units, self.inputs.wide()),
+            self.inputs.tiling.point_words(self.units, self.gradients.wide()),
         ]
     }
 
@@ -156,7 +153,7 @@ impl Work for GroupTask<'_> {
                 let of_gradients = c.gradients.buffer_words();
                 c.inputs.read::<S, Input>(self.x, units.clone(), &counts, buffer, inputs);
                 c.gradients.read::<S, Gradient>(self.grad_y, units, &counts, &mut buffer[..of_gradients], gradients);
-                accumulate::<S>(c, counts.tiles[0], inputs, gradients, self.partial, begin > first);
+                accumulate::<S>(c, &counts, inputs, gradients, self.partial, begin > first);
             }
         }
     }
@@ -165,11 +162,11 @@ impl Work for GroupTask<'_> {
 /// `partial[point][o][c]` (+)= Σ_tile `gradients[point][tile][o]` · `inputs[point][tile][c]`.
 ///
 /// # Safety
-/// As [`Simd`]; the buffers hold `tiles` tiles.
+/// As [`Simd`]; the buffers hold these tiles, large ones only.
 #[inline(always)]
 unsafe fn accumulate<S: Simd>(
     c: &WinogradCorrelate,
-    tiles: usize,
+    counts: &Counts,
     inputs: &[f32],
     gradients: &[f32],
     partial: &mut [f32],
@@ -177,23 +174,24 @@ unsafe fn accumulate<S: Simd>(
 ) {
     let (wide, step, features) = (c.inputs.wide(), c.gradients.wide(), c.gradients.channels);
     let most = max_vectors(S::REGISTERS) * S::LANES;
+    let (of_inputs, of_gradients) = (counts.places(wide).pitch[0], counts.places(step).pitch[0]);
     for point in 0..c.edge() * c.edge() {
         for first in (0..wide).step_by(most) {
             let lanes = most.min(wide - first);
             for (feature, count) in pieces(features, MAX_ROWS) {
                 let mut scalars = [std::ptr::null(); MAX_ROWS];
                 for (i, scalar) in scalars.iter_mut().enumerate().take(count) {
-                    *scalar = &raw const gradients[point * tiles * step + feature + i];
+                    *scalar = &raw const gradients[point * of_gradients + feature + i];
                 }
                 // SAFETY: features and lanes are inside the partial gradient, tiles inside both buffers.
                 unsafe {
                     StridedTile {
                         rows: 1,
-                        columns: tiles,
+                        columns: counts.tiles[0],
                         scalars: &scalars[..count],
                         row_step: 0,
                         step,
-                        vectors: inputs.as_ptr().add(point * tiles * wide + first),
+                        vectors: inputs.as_ptr().add(point * of_inputs + first),
                         vector_step: wide,
                         out: partial.as_mut_ptr().add((point * features + feature) * wide + first),
                         out_step: wide,

@@ -9,7 +9,7 @@ use super::scheme::{MOST_PHASES, Scheme};
 use super::tiling::{Counts, KINDS, Segment, Tiling, kind, points};
 use super::transform::{Grid, Input, Output, tile};
 use crate::ops::conv2d::Geometry;
-use crate::ops::native::blocks::transpose;
+use crate::ops::native::blocks::transpose_masked;
 use crate::ops::native::gather::Stream;
 use crate::ops::native::lanes::{Simd, Width, Work, dispatch};
 use crate::ops::native::tile::{MAX_ROWS, Scalars, StridedTile, pieces};
@@ -17,7 +17,7 @@ use crate::ops::native::workers::{aligned, for_each_task, line_aligned, scratch_
 use crate::ops::simd::Level;
 
 /// Words that the points of a block may take.
-const BLOCK_WORDS: usize = 384 * 1024;
+const BLOCK_WORDS: usize = 256 * 1024;
 
 /// Multiply-adds that a core does while it gets a word of packed weights, which are too many for its own cache.
 const WORD_COST: usize = 12;
@@ -36,8 +36,6 @@ pub(crate) struct WinogradGather {
     /// Rows of tiles in a block, and number of blocks.
     units: usize,
     blocks: usize,
-    /// Most points in a block.
-    points: usize,
     slots: usize,
     streams: usize,
     width: Width,
@@ -89,14 +87,29 @@ impl WinogradGather {
         let units = block(&chosen);
         let (reader, packing) = chosen;
         let all = reader.tiling.units();
-        let (points, blocks) = (reader.tiling.most_points(units), all.div_ceil(units));
+        let blocks = all.div_ceil(units);
         let slots = slots(blocks * streams);
-        WinogradGather { reader, channels, output, stride, lead, packing, units, blocks, points, slots, streams, width }
+        WinogradGather { reader, channels, output, stride, lead, packing, units, blocks, slots, streams, width }
     }
 
-    /// Sizes of the scratch buffers: packed weights; work space of the workers.
-    pub(crate) fn scratch(&self) -> Vec<usize> {
-        vec![scratch_words(self.streams * self.packing.words), scratch_words(self.slots * self.slot_words())]
+    /// Size of the scratch buffer.
+    pub(crate) fn scratch(&self) -> usize {
+        scratch_words(self.slots * self.slot_words())
+    }
+
+    /// Words of the packed weights.
+    pub(crate) fn packed_words(&self) -> usize {
+        self.packing.words
+    }
+
+    /// The same for kernels that read packed weights of the same layout.
+    pub(crate) fn packed_key(&self) -> String {
+        format!("winograd {:?}", self.packing)
+    }
+
+    /// Packs w, or |w|.
+    pub(crate) fn pack(&self, weights: &[f32], absolute: bool, packed: &mut [f32]) {
+        self.packing.run(weights, absolute, packed);
     }
 
     fn slot_words(&self) -> usize {
@@ -113,19 +126,13 @@ impl WinogradGather {
 
     /// Words of a block's points, read and written.
     fn point_words(&self) -> (usize, usize) {
-        (line_aligned(self.points * self.reader.wide()), line_aligned(self.points * self.packing.wide()))
+        let words = |wide: usize| self.reader.tiling.point_words(self.units, wide);
+        (words(self.reader.wide()), words(self.packing.wide()))
     }
 
-    /// Runs the streams, `scratch` as declared by [`WinogradGather::scratch`]. The second stream takes |w|.
-    pub(crate) fn run(&self, weights: &[f32], streams: &[Stream<'_>], scratch: [&mut [f32]; 2]) {
-        let [packed, slots] = scratch;
-        let words = self.packing.words;
-        let packed = aligned(packed, self.streams * words);
-        for (stream, packed) in packed.chunks_exact_mut(words).enumerate() {
-            self.packing.run(weights, stream == 1, packed);
-        }
-        let packed = &*packed;
-        let slots = aligned(slots, self.slots * self.slot_words());
+    /// Runs the streams, each with its packed weights; `scratch` is as declared by [`WinogradGather::scratch`].
+    pub(crate) fn run(&self, packed: &[&[f32]], streams: &[Stream<'_>], scratch: &mut [f32]) {
+        let slots = aligned(scratch, self.slots * self.slot_words());
         for_each_task(self.blocks * self.streams, self.slots, slots, |task, slot| {
             let (block, stream) = (task / self.streams, task % self.streams);
             let units = block * self.units..((block + 1) * self.units).min(self.reader.tiling.units());
@@ -134,7 +141,7 @@ impl WinogradGather {
             let work = BlockTask {
                 gather: self,
                 stream: streams[stream],
-                packed: &packed[stream * words..][..words],
+                packed: packed[stream],
                 counts: self.reader.tiling.counts(units.clone()),
                 units,
                 buffer,
@@ -179,19 +186,21 @@ impl BlockTask<'_> {
     unsafe fn multiply<S: Simd>(&mut self) {
         let g = self.gather;
         let taps = g.reader.tiling.taps;
+        let (read, written) = (self.counts.places(g.reader.wide()), self.counts.places(g.packing.wide()));
         for kind in 0..KINDS {
             let tiles = self.counts.tiles[kind];
             let extents = points(taps, kind);
             for point in 0..if tiles == 0 { 0 } else { extents[0] * extents[1] } {
                 let place = [point / extents[1], point % extents[1]];
-                let at = self.counts.points_before(kind) + point * tiles;
+                let at =
+                    (read.begin[kind] + point * read.pitch[kind], written.begin[kind] + point * written.pitch[kind]);
                 for panel in g.packing.panels() {
                     if g.packing.writes(panel, place, extents) {
                         // SAFETY: the points hold the tiles, the sums their lanes.
                         unsafe { self.panel::<S>(kind, (point, place), (at, tiles), panel) };
                     } else {
-                        for tile in at..at + tiles {
-                            self.sums[tile * g.packing.wide() + panel.0..][..panel.1].fill(0.0);
+                        for tile in 0..tiles {
+                            self.sums[at.1 + tile * g.packing.wide() + panel.0..][..panel.1].fill(0.0);
                         }
                     }
                 }
@@ -205,7 +214,7 @@ impl BlockTask<'_> {
         &mut self,
         kind: usize,
         (point, place): (usize, [usize; 2]),
-        (at, tiles): (usize, usize),
+        ((read_at, written_at), tiles): ((usize, usize), usize),
         panel: (usize, usize),
     ) {
         let g = self.gather;
@@ -230,7 +239,7 @@ impl BlockTask<'_> {
                 let weights = &weights[..phases * g.packing.terms * panel.1];
                 let mut scalars = [std::ptr::null(); MAX_ROWS];
                 for (i, scalar) in scalars.iter_mut().enumerate().take(rows) {
-                    *scalar = &raw const self.points[(at + tile + i) * read + phase * g.reader.wide_channels()];
+                    *scalar = &raw const self.points[read_at + (tile + i) * read + phase * g.reader.wide_channels()];
                 }
                 // SAFETY: the caller's duty.
                 unsafe {
@@ -242,7 +251,7 @@ impl BlockTask<'_> {
                         step: 1,
                         vectors: weights.as_ptr(),
                         vector_step: panel.1,
-                        out: &raw mut self.sums[(at + tile) * written + panel.0],
+                        out: &raw mut self.sums[written_at + tile * written + panel.0],
                         out_step: written,
                         accumulate: run > 0,
                     }
@@ -259,21 +268,25 @@ impl BlockTask<'_> {
         let (wide, taps, stride) = (g.packing.wide(), g.reader.tiling.taps, g.stride);
         let row_words = stride * g.reader.tiling.width() * S::LANES;
         let target = Grid { row: stride * row_words, column: stride * S::LANES };
+        let places = self.counts.places(wide);
         let mut done = Counts::none(taps);
         for unit in self.units.clone() {
             let (image, rows) = g.reader.tiling.unit(unit);
             let mut next = done;
             for first in (0..g.packing.wide_channels()).step_by(S::LANES) {
+                let count = S::LANES.min(g.channels - first);
+                // SAFETY: as below.
+                let epilogue = unsafe { self.stream.epilogue.lanes::<S>(first, count) };
                 for phase in 0..stride * stride {
                     let origin = phase / stride * row_words + phase % stride * S::LANES;
                     next = done;
                     for segment in &g.reader.tiling.columns {
                         let outputs = [rows.outputs, segment.outputs];
                         let kind = kind(outputs);
-                        let tiles = self.counts.tiles[kind];
+                        let pitch = places.pitch[kind];
                         let lane = phase * g.packing.wide_channels() + first;
-                        let at = (self.counts.points_before(kind) + next.tiles[kind]) * wide + lane;
-                        let source = Grid { row: (segment.outputs + taps - 1) * tiles * wide, column: tiles * wide };
+                        let at = places.begin[kind] + next.tiles[kind] * wide + lane;
+                        let source = Grid { row: (segment.outputs + taps - 1) * pitch, column: pitch };
                         // SAFETY: the sums hold the tile, the buffer its outputs.
                         unsafe {
                             tile::<S, Output>(
@@ -281,13 +294,14 @@ impl BlockTask<'_> {
                                 outputs,
                                 (self.sums.as_ptr().add(at), source),
                                 (self.buffer.as_mut_ptr().add(origin + segment.first * target.column), target),
+                                |sum| epilogue.apply(sum),
                             );
                         }
                         next.tiles[kind] += 1;
                     }
                 }
                 // SAFETY: the rows of these channels are this task's.
-                unsafe { self.show::<S>(image, (first, S::LANES.min(g.channels - first)), rows) };
+                unsafe { self.show::<S>(image, (first, count), rows) };
             }
             done = next;
         }
@@ -315,19 +329,8 @@ impl BlockTask<'_> {
                 let row = begin + run;
                 let from = self.buffer.as_ptr().add((row * columns + g.lead[1]) * S::LANES);
                 let at = ((image * g.channels + first) * height + top + row - g.lead[0]) * width;
-                transpose::<S>((from, S::LANES), (self.stream.output.at(at), height * width), n, count);
-            }
-        }
-        if self.stream.epilogue.is_identity() {
-            return;
-        }
-        // The rows of a channel follow each other: one run of them all.
-        for channel in first..first + count {
-            let at = ((image * g.channels + channel) * height + top + begin - g.lead[0]) * width;
-            // SAFETY: as above.
-            unsafe {
-                let to = self.stream.output.at(at);
-                self.stream.epilogue.write::<S>(channel, at, to, to, (end - begin) * width);
+                let to = (self.stream.output.at(at), height * width);
+                transpose_masked::<S>((from, S::LANES), to, self.stream.epilogue.mask_from(at), n, count);
             }
         }
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::scheme::Scheme;
 use super::tiling::{Counts, Segment, Tiling, kind};
 use super::transform::{Grid, Rule, tile};
-use crate::ops::native::blocks::transpose;
+use crate::ops::native::blocks::{prefetch, transpose};
 use crate::ops::native::lanes::Simd;
 use crate::ops::native::workers::line_aligned;
 
@@ -86,6 +86,7 @@ impl Reader {
         let source = Grid { row: stride * row_words, column: stride * S::LANES };
         // The padding is never written again.
         buffer.fill(0.0);
+        let places = counts.places(wide);
         let mut done = Counts::none(taps);
         for unit in units {
             let (image, rows) = self.tiling.unit(unit);
@@ -101,16 +102,16 @@ impl Reader {
                         for columns in &self.tiling.columns {
                             let outputs = [rows.outputs, columns.outputs];
                             let kind = kind(outputs);
-                            let tiles = counts.tiles[kind];
+                            let pitch = places.pitch[kind];
                             let lane = phase * wide_channels + first;
-                            let at = (counts.points_before(kind) + next.tiles[kind]) * wide + lane;
-                            let target =
-                                Grid { row: (columns.outputs + taps - 1) * tiles * wide, column: tiles * wide };
+                            let at = places.begin[kind] + next.tiles[kind] * wide + lane;
+                            let target = Grid { row: (columns.outputs + taps - 1) * pitch, column: pitch };
                             tile::<S, R>(
                                 taps,
                                 outputs,
                                 (buffer.as_ptr().add(origin + columns.first * source.column), source),
                                 (points.as_mut_ptr().add(at), target),
+                                |x| x,
                             );
                             next.tiles[kind] += 1;
                         }
@@ -126,6 +127,13 @@ impl Reader {
     unsafe fn fill<S: Simd>(&self, x: &[f32], first: usize, rows: Segment, buffer: &mut [f32]) {
         let ([height, width], row_words, stride) = (self.image, self.columns() * S::LANES, self.stride());
         let count = S::LANES.min(self.channels - first);
+        // The rows of the next channels are far from those of these.
+        let top = (stride * rows.first).saturating_sub(self.padding[0]);
+        let span = (stride * (rows.outputs + self.reach)).min(height - top.min(height)) * width;
+        for channel in first + S::LANES..(first + 2 * S::LANES).min(self.channels) {
+            // SAFETY: a prefetch is harmless anywhere.
+            unsafe { prefetch::<S>(x.as_ptr().wrapping_add((channel * height + top) * width), span) };
+        }
         if count < S::LANES {
             buffer.fill(0.0);
         }

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::ops::native::workers::{LINE, line_aligned};
+
 /// Outputs along one axis that a tile makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Segment {
@@ -31,7 +33,7 @@ pub(super) fn points(taps: usize, kind: usize) -> [usize; 2] {
     [kind / 2, kind % 2].map(|short| if short == 0 { LARGE } else { small(taps) } + taps - 1)
 }
 
-/// How many tiles of each kind there are. What is computed at their points lies `[kind][point][tile]`.
+/// How many tiles of each kind there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Counts {
     taps: usize,
@@ -44,15 +46,32 @@ impl Counts {
         Counts { taps, tiles: [0; KINDS] }
     }
 
-    /// Points of all tiles of the kinds before `kind`.
-    pub(super) fn points_before(&self, kind: usize) -> usize {
-        (0..kind).map(|kind| points(self.taps, kind).iter().product::<usize>() * self.tiles[kind]).sum()
-    }
-
     /// Points of all tiles.
     fn points(&self) -> usize {
-        self.points_before(KINDS)
+        (0..KINDS).map(|kind| points(self.taps, kind).iter().product::<usize>() * self.tiles[kind]).sum()
     }
+
+    /// Where what is computed at the points lies, at `words` for a tile.
+    pub(super) fn places(&self, words: usize) -> Places {
+        let mut places = Places { begin: [0; KINDS], pitch: [0; KINDS] };
+        let mut next = 0;
+        for kind in (0..KINDS).filter(|&kind| self.tiles[kind] > 0) {
+            // A tile writes all its points one after the other: an odd number of lines apart, they fall on different places of a cache.
+            let pitch = LINE * ((self.tiles[kind] * words).div_ceil(LINE) | 1);
+            (places.begin[kind], places.pitch[kind]) = (next, pitch);
+            next += points(self.taps, kind).iter().product::<usize>() * pitch;
+        }
+        places
+    }
+}
+
+/// The layout of a block, `[kind][point][tile]`, in words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Places {
+    /// The first point of a kind.
+    pub(super) begin: [usize; KINDS],
+    /// From a point of a kind to the next.
+    pub(super) pitch: [usize; KINDS],
 }
 
 /// The tiles of a batch. A unit is a row of tiles of one image.
@@ -134,6 +153,13 @@ impl Tiling {
         full + self.counts(0..rest).points()
     }
 
+    /// Words for the points of any range of `units` units, at `words` for a point of a tile.
+    pub(super) fn point_words(&self, units: usize, words: usize) -> usize {
+        let kinds = (0..KINDS).filter(|&kind| self.kinds()[kind]);
+        let filling: usize = kinds.map(|kind| 2 * LINE * points(self.taps, kind).iter().product::<usize>()).sum();
+        line_aligned(self.most_points(units) * words + filling)
+    }
+
     /// Units of a block whose points take up to `limit` words at `words` each: as many as fit, at least one, then as many in
     /// every block.
     pub(super) fn block(&self, units: usize, words: usize, limit: usize) -> usize {
@@ -177,6 +203,19 @@ mod tests {
             assert!(block == 1 || tiling.most_points(block) * 10 <= limit);
             let blocks = 28_usize.div_ceil(block);
             assert!(blocks == 28 || 28 - (blocks - 1) * block + blocks >= block, "{block} of 28");
+        }
+        for (units, words) in [(1, 16), (3, 48), (5, 64), (8, 100)] {
+            for first in 0..20 {
+                let counts = tiling.counts(first..first + units);
+                let places = counts.places(words);
+                let mut end = 0;
+                for kind in (0..KINDS).filter(|&kind| counts.tiles[kind] > 0) {
+                    assert_eq!(places.begin[kind], end);
+                    assert!(places.pitch[kind] >= counts.tiles[kind] * words && places.pitch[kind] / LINE % 2 == 1);
+                    end += points(3, kind).iter().product::<usize>() * places.pitch[kind];
+                }
+                assert!(end <= tiling.point_words(units, words), "{units} units from {first}");
+            }
         }
         for units in 1..9 {
             let most = (0..20).map(|first| tiling.counts(first..first + units).points()).max();

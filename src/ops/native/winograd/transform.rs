@@ -204,7 +204,7 @@ pub(super) fn weight_rows(taps: usize, outputs: usize) -> &'static [[f32; 3]] {
     }
 }
 
-/// The rule along both axes of a tile, from `from` to `to`.
+/// The rule along both axes of a tile, from `from` to `to`, where every vector goes through `finish`.
 ///
 /// # Safety
 /// As [`Simd`]; both hold what the tile's lines take and give, and don't overlap.
@@ -214,18 +214,19 @@ pub(super) unsafe fn tile<S: Simd, R: Rule>(
     outputs: [usize; 2],
     from: (*const f32, Grid),
     to: (*mut f32, Grid),
+    finish: impl Fn(S::Vector) -> S::Vector,
 ) {
     // SAFETY: the caller's duty.
     unsafe {
         match (taps, outputs) {
-            (3, [4, 4]) => sized::<S, R, 3, 4, 4>(from, to),
-            (3, [4, _]) => sized::<S, R, 3, 4, 2>(from, to),
-            (3, [_, 4]) => sized::<S, R, 3, 2, 4>(from, to),
-            (3, _) => sized::<S, R, 3, 2, 2>(from, to),
-            (_, [4, 4]) => sized::<S, R, 2, 4, 4>(from, to),
-            (_, [4, _]) => sized::<S, R, 2, 4, 3>(from, to),
-            (_, [_, 4]) => sized::<S, R, 2, 3, 4>(from, to),
-            _ => sized::<S, R, 2, 3, 3>(from, to),
+            (3, [4, 4]) => sized::<S, R, 3, 4, 4>(from, to, finish),
+            (3, [4, _]) => sized::<S, R, 3, 4, 2>(from, to, finish),
+            (3, [_, 4]) => sized::<S, R, 3, 2, 4>(from, to, finish),
+            (3, _) => sized::<S, R, 3, 2, 2>(from, to, finish),
+            (_, [4, 4]) => sized::<S, R, 2, 4, 4>(from, to, finish),
+            (_, [4, _]) => sized::<S, R, 2, 4, 3>(from, to, finish),
+            (_, [_, 4]) => sized::<S, R, 2, 3, 4>(from, to, finish),
+            _ => sized::<S, R, 2, 3, 3>(from, to, finish),
         }
     }
 }
@@ -234,6 +235,7 @@ pub(super) unsafe fn tile<S: Simd, R: Rule>(
 unsafe fn sized<S: Simd, R: Rule, const TAPS: usize, const ROWS: usize, const COLUMNS: usize>(
     (from, source): (*const f32, Grid),
     (to, target): (*mut f32, Grid),
+    finish: impl Fn(S::Vector) -> S::Vector,
 ) {
     let (rows, columns) = (Shape { taps: TAPS, outputs: ROWS }, Shape { taps: TAPS, outputs: COLUMNS });
     // SAFETY: the caller's duty.
@@ -254,7 +256,7 @@ unsafe fn sized<S: Simd, R: Rule, const TAPS: usize, const ROWS: usize, const CO
             }
             let line = R::line::<S>(columns, line);
             for (j, &x) in line.iter().enumerate().take(R::given(columns)) {
-                S::store(to.add(i * target.row + j * target.column), x);
+                S::store(to.add(i * target.row + j * target.column), finish(x));
             }
         }
     }
