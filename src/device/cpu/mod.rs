@@ -130,10 +130,18 @@ impl Session for CpuSession {
         };
         let slice = |storage: &Storage, ty: &TensorType| place(storage).slice(ty.elements());
 
+        let slices = |storage: &[Storage], types: &[TensorType]| -> Vec<RawSlice> {
+            storage.iter().zip(types).map(|(s, t)| slice(s, t)).collect()
+        };
         let mut natives = Vec::with_capacity(plan.steps.len());
         for step in &plan.steps {
-            let native = step.op.cpu(&step.signature)?;
-            for (i, &words) in native.scratch.iter().enumerate() {
+            let inputs = slices(&step.inputs, &step.signature.inputs);
+            let outputs = slices(&step.outputs, &step.signature.outputs);
+            natives.push((step.op.cpu(&step.signature)?, inputs, outputs));
+        }
+        let mut forms = Forms::new(natives.iter().map(|(native, inputs, outputs)| (native, &inputs[..], &outputs[..])));
+        for (call, (native, ..)) in natives.iter().enumerate() {
+            for (i, words) in native.scratch.iter().copied().chain(forms.scratch(call)).enumerate() {
                 if i == self.scratch.len() {
                     self.scratch.push(Arc::new(Buffer::poisoned(words)));
                 } else if self.scratch[i].words() < words {
@@ -141,38 +149,25 @@ impl Session for CpuSession {
                     self.scratch[i] = Arc::new(Buffer::poisoned(words));
                 }
             }
-            natives.push(native);
         }
         let mut calls = Vec::with_capacity(plan.steps.len());
-        let mut forms = Forms::default();
-        for (step, mut native) in plan.steps.iter().zip(natives) {
-            let slices = |storage: &[Storage], types: &[TensorType]| -> Vec<RawSlice> {
-                storage.iter().zip(types).map(|(s, t)| slice(s, t)).collect()
-            };
-            let inputs = slices(&step.inputs, &step.signature.inputs);
-            let outputs = slices(&step.outputs, &step.signature.outputs);
-            let mut prepared = Vec::with_capacity(native.prepared.len());
-            for prepare in std::mem::take(&mut native.prepared) {
-                let source = inputs[prepare.input];
-                let (form, is_new) = forms.of(source, &prepare);
-                if is_new {
-                    let launch = Launch::new(prepare.name, step, Cost::default());
-                    let native =
-                        NativeCall::new(prepare.name, move |args| (prepare.run)(args.input(0), args.output(0)));
-                    let (inputs, outputs) = (vec![source], vec![form]);
-                    calls.push(Call { launch, native, inputs, outputs, scratch: Vec::new(), prepared: Vec::new() });
-                }
-                prepared.push(form);
+        for (index, (step, (mut native, inputs, outputs))) in plan.steps.iter().zip(natives).enumerate() {
+            let words = native.scratch.iter().copied().chain(forms.scratch(index));
+            let mut scratch: Vec<RawSlice> = words.zip(&self.scratch).map(|(w, buffer)| buffer.slice(w)).collect();
+            let prepared = forms.places(index, scratch.split_off(native.scratch.len()).into_iter());
+            let makings = std::mem::take(&mut native.prepared).into_iter().zip(&prepared).zip(&forms.of_calls[index]);
+            for ((prepare, &form), _) in makings.filter(|(_, form)| form.is_new) {
+                calls.push(Call {
+                    launch: Launch::new(prepare.name, step, Cost::default()),
+                    inputs: vec![inputs[prepare.input]],
+                    outputs: vec![form],
+                    scratch: Vec::new(),
+                    prepared: Vec::new(),
+                    native: NativeCall::new(prepare.name, move |args| (prepare.run)(args.input(0), args.output(0))),
+                });
             }
-            outputs.iter().for_each(|&output| forms.forget(output));
-            calls.push(Call {
-                launch: Launch::new(native.name, step, step.op.cost(&step.signature)),
-                inputs,
-                outputs,
-                scratch: native.scratch.iter().zip(&self.scratch).map(|(&words, b)| b.slice(words)).collect(),
-                prepared,
-                native,
-            });
+            let launch = Launch::new(native.name, step, step.op.cost(&step.signature));
+            calls.push(Call { launch, native, inputs, outputs, scratch, prepared });
         }
         let outputs = plan.outputs.iter().map(|(named, storage)| (named.clone(), place(storage).clone())).collect();
         let kept = state_buffers.iter().chain(&self.scratch).cloned().collect();

@@ -1,5 +1,7 @@
 //! Native kernels of the linear layer, see [`crate::ops::native`].
 
+use std::sync::Arc;
+
 use super::{Linear, LinearBackwardInput, LinearBackwardWeight};
 use crate::error::Result;
 use crate::graph::Signature;
@@ -22,13 +24,15 @@ pub(super) fn forward(op: &Linear, signature: &Signature) -> Result<NativeCall> 
 
 pub(super) fn backward_input(op: &LinearBackwardInput, signature: &Signature) -> Result<NativeCall> {
     let extents = Extents::of_gradient("linear_backward_input", &signature.inputs[0], &signature.inputs[1])?;
-    let product = BackwardInput::new(&extents, 1, level());
+    let product = Arc::new(BackwardInput::new(&extents, 1, level()));
     let masked = op.masked;
-    Ok(NativeCall::with_scratch("linear_backward_input", product.scratch(), move |args| {
+    let (scratch, prepared) = (vec![product.scratch()], product.prepared(1));
+    let call = NativeCall::with_scratch("linear_backward_input", scratch, move |args| {
         let epilogue = Epilogue { mask: masked.then(|| args.input(2)), ..Epilogue::default() };
         let dx = Product::new(args.input(0), args.output(0), epilogue);
-        product.run(args.input(1), &[dx], args.scratch(0));
-    }))
+        product.run(args.prepared(0), &[dx], args.scratch(0));
+    });
+    Ok(NativeCall { prepared, ..call })
 }
 
 pub(super) fn backward_weight(op: &LinearBackwardWeight, signature: &Signature) -> Result<NativeCall> {

@@ -1,5 +1,7 @@
 //! Native kernels of the linear layer on a box, see [`crate::ops::native`]: the centers by w and the radii by |w|.
 
+use std::sync::Arc;
+
 use super::{LinearInterval, LinearIntervalBackwardInput, LinearIntervalBackwardWeight};
 use crate::error::Result;
 use crate::graph::Signature;
@@ -20,12 +22,14 @@ pub(super) fn forward(op: &LinearInterval, signature: &Signature) -> Result<Nati
 }
 
 pub(super) fn backward_input(op: &LinearIntervalBackwardInput, signature: &Signature) -> Result<NativeCall> {
-    let product = BackwardInput::new(&op.extents(&signature.inputs)?, 2, level());
-    Ok(NativeCall::with_scratch("linear_interval_backward_input", product.scratch(), move |args| {
+    let product = Arc::new(BackwardInput::new(&op.extents(&signature.inputs)?, 2, level()));
+    let (scratch, prepared) = (vec![product.scratch()], product.prepared(2));
+    let call = NativeCall::with_scratch("linear_interval_backward_input", scratch, move |args| {
         let center = Product::new(args.input(0), args.output(0), Epilogue::default());
         let radius = Product::new(args.input(1), args.output(1), Epilogue::default());
-        product.run(args.input(2), &[center, radius], args.scratch(0));
-    }))
+        product.run(args.prepared(0), &[center, radius], args.scratch(0));
+    });
+    Ok(NativeCall { prepared, ..call })
 }
 
 pub(super) fn backward_weight(op: &LinearIntervalBackwardWeight, signature: &Signature) -> Result<NativeCall> {

@@ -2,14 +2,18 @@
 //!
 //! Only the operand that lies along the lanes is copied, into blocks that stay in the second-level cache; the other is
 //! read where it is, one scalar at a time. For y the lanes are samples, so that the weights, by far the largest
-//! operand when N is a mini-batch, are read once and never copied; for dx and dw they are input features.
+//! operand when N is a mini-batch, are read once and never copied; for dx and dw they are input features. The weights that dx
+//! reads are packed once for all calls between two updates.
 
-use super::blocks::{copy, transpose};
+use std::sync::Arc;
+
+use super::blocks::{copy, prefetch, transpose};
 use super::correlate::sign;
 use super::epilogue::Epilogue;
 use super::lanes::{Simd, Width, Work, dispatch};
 use super::tile::{MAX_ROWS, Scalars, StridedTile, max_vectors, pieces};
-use super::workers::{Shared, aligned, for_each, for_each_task, line_aligned, scratch_words, slots};
+use super::workers::{LINE, Shared, aligned, for_each, for_each_task, line_aligned, scratch_words, slots};
+use crate::kernel::Prepare;
 use crate::ops::linear::Extents;
 use crate::ops::simd::Level;
 
@@ -19,14 +23,11 @@ const BLOCK: usize = 256;
 /// Output features of y that a task computes, in tiles of 6.
 const ROWS: usize = 24;
 
-/// Words of the lane operand that a task of dx or dw copies: 256 KiB.
+/// Words of the lane operand that a task of dw copies: 256 KiB.
 const SPAN_WORDS: usize = 64 * 1024;
 
 /// Tasks of dx or dw that there should be if there are columns enough.
 const TASKS: usize = 32;
-
-/// f32 in a cache line.
-const LINE: usize = 16;
 
 /// How many rows ahead the columns of a span are asked for.
 const ROWS_AHEAD: usize = 8;
@@ -244,13 +245,13 @@ struct Columns {
 }
 
 impl Columns {
-    fn new(columns: usize, terms: usize, width: &Width) -> Columns {
+    /// A span takes at most `limit` words.
+    fn new(columns: usize, terms: usize, width: &Width, limit: usize) -> Columns {
         let vectors = columns.div_ceil(width.lanes).min(max_vectors(width.registers));
         let panel = vectors * width.lanes;
-        // Wide spans read and write long pieces of rows; but their copy should stay in the second-level cache, and there
-        // should be enough of them for all cores.
+        // Wide spans read and write long pieces of rows; but there should be enough of them for all cores.
         let panels = columns.div_ceil(panel);
-        let wide = (SPAN_WORDS / (terms * panel)).min(panels / TASKS).max(1);
+        let wide = (limit / (terms * panel)).min(panels / TASKS).max(1);
         Columns { columns, panel, span: wide * panel, terms }
     }
 
@@ -258,9 +259,14 @@ impl Columns {
         self.columns.div_ceil(self.span)
     }
 
-    /// Words of a worker: the copied columns, and a tile.
-    fn slot_words(&self) -> usize {
-        line_aligned(self.terms * self.span + MAX_ROWS * self.panel)
+    /// Words of the copied columns from `first` on, up to `end`.
+    fn packed_words(&self, first: usize, end: usize) -> usize {
+        (end - first).next_multiple_of(self.panel) * self.terms
+    }
+
+    /// Words of a worker: `columns` copied columns, and a tile.
+    fn slot_words(&self, columns: usize) -> usize {
+        line_aligned(self.terms * columns + MAX_ROWS * self.panel)
     }
 
     /// The panels of the span that begins at column `first`: (offset in the span, columns that exist).
@@ -331,54 +337,119 @@ impl BackwardInput {
     /// Decides the blocking.
     pub(crate) fn new(e: &Extents, streams: usize, level: Level) -> BackwardInput {
         let m = Matmul::new(e, streams, level);
-        let columns = Columns::new(m.inputs, m.outputs, &m.width);
+        let columns = Columns::new(m.inputs, m.outputs, &m.width, usize::MAX);
         BackwardInput { m, columns, slots: slots(columns.tasks()) }
     }
 
     /// Size of the scratch buffer.
-    pub(crate) fn scratch(&self) -> Vec<usize> {
-        vec![scratch_words(self.slots * self.columns.slot_words())]
+    pub(crate) fn scratch(&self) -> usize {
+        scratch_words(self.slots * self.slot_words())
     }
 
-    /// Runs the products; `scratch` as declared by [`BackwardInput::scratch`].
-    pub(crate) fn run(&self, w: &[f32], products: &[Product<'_>], scratch: &mut [f32]) {
-        let slots = aligned(scratch, self.slots * self.columns.slot_words());
+    /// A tile, and a panel of |w| if there is a second stream.
+    fn slot_words(&self) -> usize {
+        self.columns.slot_words(if self.m.streams == 2 { self.columns.panel } else { 0 })
+    }
+
+    /// The packed weights, of the call's input `weights`.
+    pub(crate) fn prepared(self: &Arc<Self>, weights: usize) -> Vec<Prepare> {
+        let product = self.clone();
+        vec![Prepare {
+            name: "linear_pack_weight",
+            input: weights,
+            key: format!("linear {:?}", self.columns),
+            words: self.packed_words(),
+            run: Box::new(move |weights, packed| product.pack(weights, packed)),
+        }]
+    }
+
+    /// Words of the packed weights.
+    pub(crate) fn packed_words(&self) -> usize {
+        self.columns.packed_words(0, self.m.inputs)
+    }
+
+    /// Packs w, `[panel][term][lane]`.
+    pub(crate) fn pack(&self, w: &[f32], packed: &mut [f32]) {
+        let c = &self.columns;
+        let packed = Shared::new(packed);
+        for_each(c.tasks(), |task| {
+            let first = task * c.span;
+            let words = c.packed_words(first, self.m.inputs.min(first + c.span));
+            // SAFETY: each task packs its own columns.
+            unsafe {
+                let to = std::slice::from_raw_parts_mut(packed.at(first * c.terms), words);
+                dispatch(self.m.width.level, PackTask { columns: c, w, first, to });
+            }
+        });
+    }
+
+    /// Runs the products by packed weights; `scratch` as declared by [`BackwardInput::scratch`].
+    pub(crate) fn run(&self, packed: &[f32], products: &[Product<'_>], scratch: &mut [f32]) {
+        let slots = aligned(scratch, self.slots * self.slot_words());
         for_each_task(self.columns.tasks(), self.slots, slots, |task, slot| {
-            let (packed, tile) = slot.split_at_mut(self.columns.terms * self.columns.span);
             let first = task * self.columns.span;
             // SAFETY: tasks write disjoint columns.
-            unsafe { dispatch(self.m.width.level, InputTask { b: self, w, products, first, packed, tile }) }
+            unsafe { dispatch(self.m.width.level, InputTask { b: self, packed, products, first, slot }) }
         });
+    }
+}
+
+/// Some columns of w to pack.
+struct PackTask<'a> {
+    columns: &'a Columns,
+    w: &'a [f32],
+    first: usize,
+    to: &'a mut [f32],
+}
+
+impl Work for PackTask<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: `first` begins a span.
+        unsafe { self.columns.pack::<S>(self.w, self.first, self.to) }
     }
 }
 
 /// Some columns of dx for all samples.
 struct InputTask<'a> {
     b: &'a BackwardInput,
-    w: &'a [f32],
+    packed: &'a [f32],
     products: &'a [Product<'a>],
     first: usize,
-    packed: &'a mut [f32],
-    tile: &'a mut [f32],
+    slot: &'a mut [f32],
 }
 
 impl Work for InputTask<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let (m, c) = (&self.b.m, &self.b.columns);
-        // SAFETY: `first` begins a span; rows and columns below stay inside the operands.
-        unsafe {
-            c.pack::<S>(self.w, self.first, self.packed);
+        let (tile, absolute) = self.slot.split_at_mut(MAX_ROWS * c.panel);
+        let words = c.terms * c.panel;
+        let count = m.batch.div_ceil(MAX_ROWS);
+        for (offset, width) in c.panels(self.first) {
+            let column = self.first + offset;
+            let panel = &self.packed[column * c.terms..][..words];
+            // The weights come from memory: while this panel is worked on, the next one of this worker is asked for.
+            let next = if offset + c.panel < c.span { column + c.panel } else { self.first + self.b.slots * c.span };
+            let next = self.packed.as_ptr().wrapping_add(next * c.terms);
             for (stream, product) in self.products.iter().enumerate() {
-                if stream == 1 {
-                    self.packed.iter_mut().for_each(|w| *w = w.abs());
-                }
-                for (sample, count) in pieces(m.batch, MAX_ROWS) {
-                    let scalars = rows(product.input, m.outputs, sample, count);
-                    for (offset, width) in c.panels(self.first) {
-                        c.tile::<S>(&scalars[..count], 1, &self.packed[offset * c.terms..], self.tile);
-                        for (i, sums) in self.tile.chunks_exact(c.panel).take(count).enumerate() {
-                            let at = (sample + i) * m.inputs + self.first + offset;
+                let vectors = if stream == 1 {
+                    absolute.iter_mut().zip(panel).for_each(|(a, w)| *a = w.abs());
+                    &absolute[..words]
+                } else {
+                    panel
+                };
+                for (i, (sample, rows)) in pieces(m.batch, MAX_ROWS).enumerate() {
+                    let scalars = self::rows(product.input, m.outputs, sample, rows);
+                    // SAFETY: rows and columns are inside the operands, the columns this task's own.
+                    unsafe {
+                        if stream == 0 {
+                            let part = i * words / count..(i + 1) * words / count;
+                            prefetch::<S>(next.wrapping_add(part.start), part.len());
+                        }
+                        c.tile::<S>(&scalars[..rows], 1, vectors, tile);
+                        for (i, sums) in tile.chunks_exact(c.panel).take(rows).enumerate() {
+                            let at = (sample + i) * m.inputs + column;
                             product.epilogue.write::<S>(0, at, sums.as_ptr(), product.output.at(at), width);
                         }
                     }
@@ -410,19 +481,20 @@ impl BackwardWeight {
     /// Decides the blocking.
     pub(crate) fn new(e: &Extents, streams: usize, level: Level) -> BackwardWeight {
         let m = Matmul::new(e, streams, level);
-        let columns = Columns::new(m.inputs, m.batch, &m.width);
+        // The copy should stay in the second-level cache.
+        let columns = Columns::new(m.inputs, m.batch, &m.width, SPAN_WORDS);
         BackwardWeight { m, columns, slots: slots(columns.tasks()) }
     }
 
     /// Size of the scratch buffer.
     pub(crate) fn scratch(&self) -> Vec<usize> {
-        vec![scratch_words(self.slots * self.columns.slot_words())]
+        vec![scratch_words(self.slots * self.columns.slot_words(self.columns.span))]
     }
 
     /// dw from pairs (x, dy): the first pair's product, plus sign(w) times the second's if there are two.
     /// `scratch` is as declared by [`BackwardWeight::scratch`].
     pub(crate) fn run(&self, pairs: &[(&[f32], &[f32])], sign_of: Option<&[f32]>, dw: &mut [f32], scratch: &mut [f32]) {
-        let slots = aligned(scratch, self.slots * self.columns.slot_words());
+        let slots = aligned(scratch, self.slots * self.columns.slot_words(self.columns.span));
         let dw = Shared::new(dw);
         for_each_task(self.columns.tasks(), self.slots, slots, |task, slot| {
             let (packed, tile) = slot.split_at_mut(self.columns.terms * self.columns.span);

@@ -287,10 +287,12 @@ fn check_linear(e: &Extents, level: Level, integers: bool) -> Result<(), String>
     for streams in [2, 1] {
         let backward = BackwardInput::new(e, streams, level);
         let ([mut s], mut center, mut radius) =
-            (scratch(backward.scratch()), vec![f32::NAN; n * f], vec![f32::NAN; n * f]);
+            (scratch(vec![backward.scratch()]), vec![f32::NAN; n * f], vec![f32::NAN; n * f]);
+        let mut packed = vec![f32::NAN; backward.packed_words()];
+        backward.pack(&w, &mut packed);
         let first = Epilogue { mask: (streams == 1).then_some(&mask[..]), ..plain };
         let both = [Product::new(&gy, &mut center, first), Product::new(&gr, &mut radius, plain)];
-        backward.run(&w, &both[..streams], &mut s);
+        backward.run(&packed, &both[..streams], &mut s);
         if streams == 1 {
             masked(&mut dx, &mask);
         } else {
