@@ -4,6 +4,7 @@
 //! turns it into a schedule with buffers, and a device compiles the plan into a program.
 
 pub mod autodiff;
+mod elementwise;
 pub mod fusion;
 mod op;
 pub mod plan;
@@ -12,8 +13,9 @@ mod slots;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+pub(crate) use elementwise::MOST_REDUCTIONS;
 pub(crate) use op::traffic;
-pub use op::{Backward, Cost, Op, Signature};
+pub use op::{Backward, Cost, Elementwise, Link, Op, Part, Signature};
 pub use plan::Plan;
 
 use crate::error::{Error, Result};

@@ -68,8 +68,14 @@ pub trait Op: Debug + Send + Sync + Any {
     }
 
     /// Pairs (output, input) that share their buffer: the op updates that input, which must be a state, in place.
-    fn in_place(&self) -> &'static [(usize, usize)] {
+    fn in_place(&self) -> &[(usize, usize)] {
         &[]
+    }
+
+    /// How this op takes part in a pass that several share, where it treats every element by itself (or reduces them).
+    fn elementwise(&self, signature: &Signature) -> Option<Elementwise> {
+        let _ = signature;
+        None
     }
 
     /// Arithmetic and traffic. By default one operation per output element.
@@ -94,6 +100,50 @@ pub trait Op: Debug + Send + Sync + Any {
 
     /// The native call that does the work.
     fn cpu(&self, signature: &Signature) -> Result<NativeCall>;
+}
+
+/// What the graph needs to know of an op that treats every element by itself, so that several such ops do their work in one pass over
+/// memory.
+#[derive(Clone, Debug)]
+pub struct Elementwise {
+    /// Elements that the pass goes over.
+    pub elements: usize,
+    /// Which inputs are read one to one with the elements; the others are spread over them.
+    pub one_to_one: Vec<bool>,
+    /// The view `[outer, keep, inner]` of the elements that a reduction's output is reduced by. All other ops write their outputs one to
+    /// one.
+    pub reduces: Option<[usize; 3]>,
+    /// Whether doing the work again costs less than writing and reading its result.
+    pub light: bool,
+    /// Makes the op that does the work of all `parts`; its inputs are of the given types.
+    pub join: fn(parts: Vec<Part>, inputs: Vec<TensorType>) -> Arc<dyn Op>,
+}
+
+/// One of the ops that another does the work of, in an order in which each finds its operands.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// The op.
+    pub op: Arc<dyn Op>,
+    /// Types of its operands.
+    pub signature: Signature,
+    /// Where each of its inputs comes from.
+    pub inputs: Vec<Link>,
+    /// Which output of the whole each of its outputs is, if anyone else reads it.
+    pub outputs: Vec<Option<usize>>,
+}
+
+/// Where an input of a [`Part`] comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// An input of the whole.
+    Input(usize),
+    /// An output of an earlier part.
+    Part {
+        /// Which part.
+        part: usize,
+        /// Which output of it.
+        output: usize,
+    },
 }
 
 /// Bytes that cross memory when every operand is read or written once.

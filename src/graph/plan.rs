@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::slots::{self, Lifetime};
-use super::{Cost, Graph, Op, Origin, Signature, Value, fusion};
+use super::{Cost, Graph, Op, Origin, Signature, Value, elementwise, fusion};
 use crate::error::{Error, Result};
 use crate::shape::TensorType;
 
@@ -68,6 +68,20 @@ impl Plan {
         let mut live = live_nodes(&graph);
         fusion::fuse(&mut graph, &mut live);
         let order: Vec<usize> = (0..graph.nodes.len()).filter(|&n| live[n]).collect();
+        check_updates(&graph, &order)?;
+        let order = elementwise::fuse(&mut graph, order);
+        Plan::scheduled(&graph, &order, graph_nodes)
+    }
+
+    /// [`Plan::new`] without fusions: every node by itself. Slower, with the same results; what the fusions are held against.
+    pub fn unfused(graph: Graph) -> Result<Plan> {
+        let live = live_nodes(&graph);
+        let order: Vec<usize> = (0..graph.nodes.len()).filter(|&n| live[n]).collect();
+        Plan::scheduled(&graph, &order, graph.nodes.len())
+    }
+
+    /// Runs the nodes in `order` and finds places for their values.
+    fn scheduled(graph: &Graph, order: &[usize], graph_nodes: usize) -> Result<Plan> {
         let mut storage: Vec<Option<Storage>> = vec![None; graph.values.len()];
         let mut plan = Plan {
             inputs: Vec::new(),
@@ -78,16 +92,16 @@ impl Plan {
             outputs: Vec::new(),
             graph_nodes,
         };
-        plan.place_sources(&graph, &mut storage);
-        check_updates(&graph, &order)?;
+        plan.place_sources(graph, &mut storage);
+        check_updates(graph, order)?;
 
-        let (made, lifetimes) = lifetimes(&graph, &order);
+        let (made, lifetimes) = lifetimes(graph, order);
         let (sizes, slots) = slots::assign(&lifetimes);
         plan.slots = sizes;
         for (&v, &slot) in made.iter().zip(&slots) {
             storage[v.0 as usize] = Some(Storage::Slot(slot));
         }
-        for &n in &order {
+        for &n in order {
             let node = &graph.nodes[n];
             let find = |storage: &[Option<Storage>], v: Value| {
                 storage[graph.root(v).0 as usize].expect("operands are scheduled before their readers")

@@ -293,6 +293,11 @@ impl<'a> NativeArgs<'a> {
         unsafe { std::slice::from_raw_parts_mut(s.pointer, s.words) }
     }
 
+    /// Address of output `i`, for kernels that hand parts of it to several threads.
+    pub fn raw_output(&self, i: usize) -> RawSlice {
+        self.outputs[i]
+    }
+
     /// Scratch buffer `i`, contents undefined. Take each once per call.
     pub fn scratch(&self, i: usize) -> &'a mut [f32] {
         let s = self.scratch[i];

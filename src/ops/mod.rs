@@ -5,6 +5,7 @@
 //! A box is a pair (center, radius ≥ 0) of one shape.
 
 mod dispatch;
+mod elementwise;
 mod native;
 pub mod shaders;
 pub mod simd;

@@ -65,6 +65,8 @@ shaders! {
     CROSS_ENTROPY_BACKWARD = "cross_entropy_backward" [z: Read, labels: Read, grad: Read, out: Write],
     /// See `shaders/cross_entropy_forward.wgsl`.
     CROSS_ENTROPY_FORWARD = "cross_entropy_forward" [z: Read, labels: Read, y: Write],
+    /// See `shaders/elementwise.wgsl`.
+    ELEMENTWISE = "elementwise" [x0: Read, x1: Read, x2: Read, x3: Read, x4: Read, y0: Write, y1: Write, y2: Write],
     /// See `shaders/embed_window.wgsl`.
     EMBED_WINDOW = "embed_window" [x: Read, rows: Read, y: Write],
     /// See `shaders/expand.wgsl`.

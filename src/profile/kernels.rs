@@ -58,7 +58,7 @@ const ROWS: usize = 512;
 const BOUNDED: [usize; 3] = [32, 7, 7];
 
 /// The ops that are not layers, with the size in the name, and what the op is called in a plan.
-const OTHERS: [(&str, &str); 17] = [
+const OTHERS: [(&str, &str); 20] = [
     ("relu_forward 64x64x28x28", "relu_forward"),
     ("relu_backward 64x64x28x28", "binary"),
     ("relu_interval_forward 64x64x28x28", "relu_interval_forward"),
@@ -67,6 +67,8 @@ const OTHERS: [(&str, &str); 17] = [
     ("affine 64x64x28x28", "unary"),
     ("sum 64x64x28x28", "reduce"),
     ("sum_channels 64x64x28x28", "reduce"),
+    ("batch_norm_relu 64x64x28x28", "elementwise"),
+    ("batch_norm_backward 64x64x28x28", "elementwise"),
     ("transpose 64x64x28x28", "transpose"),
     ("uniform 256x1x28x28", "random"),
     ("normal 256x1x28x28", "random"),
@@ -74,6 +76,7 @@ const OTHERS: [(&str, &str); 17] = [
     ("cross_entropy_forward 256x10", "cross_entropy_forward"),
     ("cross_entropy_backward 256x10", "cross_entropy_backward"),
     ("adam 512x2048", "adam"),
+    ("penalised_update 512x2048", "elementwise"),
     ("relu_relaxation 512x32x7x7", "relu_relaxation"),
     ("concretize 512x32x7x7", "concretize"),
 ];
@@ -236,6 +239,14 @@ fn of_op(b: &mut Build, op: &str) -> Result<Vec<Value>> {
         "affine" => vec![ops::unary(&mut b.0, UnaryKind::Affine { scale: 2.0, shift: 1.0 }, x)?],
         "sum" => vec![ops::sum_all(&mut b.0, x)?],
         "sum_channels" => vec![ops::reduce_channels(&mut b.0, ops::ReduceKind::Sum, x)?],
+        "batch_norm_relu" => {
+            let normed = batch_norm(b, x)?.0;
+            vec![ops::relu(&mut b.0, normed)?]
+        }
+        "batch_norm_backward" => {
+            let (normed, scale, shift) = batch_norm(b, x)?;
+            gradients(&mut b.0, normed, grad, &[x, scale, shift])?
+        }
         "transpose" => vec![ops::transpose(&mut b.0, x, &[1, 0, 2, 3])?],
         "uniform" => {
             let distribution = Distribution::Uniform { lower: -1.0, upper: 1.0 };
@@ -269,11 +280,24 @@ fn of_op(b: &mut Build, op: &str) -> Result<Vec<Value>> {
         }
         _ => {
             let states = [b.f32("p", PARAMETERS)?, b.f32("m", PARAMETERS)?, b.f32("v", PARAMETERS)?];
-            let (grad, rates) = (b.f32("grad", PARAMETERS)?, b.f32("rates", [2])?);
+            let (mut grad, rates) = (b.f32("grad", PARAMETERS)?, b.f32("rates", [2])?);
+            if op == "penalised_update" {
+                let (sign, factor) = (ops::sign(&mut b.0, states[0])?, b.f32("factor", [1])?);
+                let penalty = ops::mul(&mut b.0, sign, factor)?;
+                grad = ops::add(&mut b.0, grad, penalty)?;
+            }
             ops::adam(&mut b.0, AdamSpec::default(), states, grad, rates)?;
             Vec::new()
         }
     })
+}
+
+/// x scaled and shifted by channel, the scale and the shift.
+fn batch_norm(b: &mut Build, x: Value) -> Result<(Value, Value, Value)> {
+    let of_channels = [1, ACTIVATIONS[1], 1, 1];
+    let (scale, shift) = (b.f32("scale", of_channels)?, b.f32("shift", of_channels)?);
+    let scaled = ops::mul(&mut b.0, x, scale)?;
+    Ok((ops::add(&mut b.0, scaled, shift)?, scale, shift))
 }
 
 /// A compiled case.

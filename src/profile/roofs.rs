@@ -202,7 +202,9 @@ async fn stream(session: &mut dyn Session, bytes: u64) -> Result<f64> {
     let mut g = Graph::new();
     let x = ops::fill(&mut g, 1.0, [bytes as usize / 8])?;
     let y = ops::scale(&mut g, x, 0.5)?;
-    let sum = ops::sum_all(&mut g, x)?;
+    // Of other words: two that read the same would become one pass.
+    let z = ops::fill(&mut g, 1.0, [bytes as usize / 8])?;
+    let sum = ops::sum_all(&mut g, z)?;
     g.output("y", y);
     g.output("sum", sum);
     let program = session.compile(&Plan::new(g)?)?;
@@ -216,11 +218,11 @@ async fn stream(session: &mut dyn Session, bytes: u64) -> Result<f64> {
 /// Seconds per launch of kernels over 64 words, one after the other, and by which clock.
 async fn launch(session: &mut dyn Session) -> Result<(f64, Clock)> {
     let mut g = Graph::new();
-    let mut x = g.input("x", TensorType::f32([64]))?;
-    let y = g.input("y", TensorType::f32([64]))?;
+    let mut x = g.input("x", TensorType::f32([8, 8]))?;
+    let y = g.input("y", TensorType::f32([8, 8]))?;
     for i in 0..CHAIN {
         // Two kernels in turn: neighbours differ in pipeline and bindings, and nothing fuses.
-        x = if i % 2 == 0 { ops::maximum(&mut g, x, y)? } else { ops::sub(&mut g, y, x)? };
+        x = if i % 2 == 0 { ops::maximum(&mut g, x, y)? } else { ops::transpose(&mut g, x, &[1, 0])? };
     }
     g.output("x", x);
     let program = session.compile(&Plan::new(g)?)?;

@@ -73,9 +73,14 @@ pub fn moment_names(parameter: &str) -> [String; 2] {
 
 /// The plan of one training step on batches of `config.batch` images.
 pub fn plan_step(network: &Network, config: &Config, phase: Phase) -> Result<Plan> {
+    Plan::new(step_graph(network, config, phase)?)
+}
+
+/// The graph of [`plan_step`].
+pub fn step_graph(network: &Network, config: &Config, phase: Phase) -> Result<Graph> {
     let mut graph = Graph::new();
     graph.fast(|g| build_step(g, network, config, phase))?;
-    Plan::new(graph)
+    Ok(graph)
 }
 
 fn build_step(g: &mut Graph, network: &Network, config: &Config, phase: Phase) -> Result<()> {

@@ -52,7 +52,7 @@ fn a_profile_is_a_table_by_kernel_or_by_shape() {
     for part in [
         "of roof",
         "bound by",
-        "adam",
+        "elementwise",
         "sum of rows",
         "gaps",
         "upload",
@@ -63,7 +63,7 @@ fn a_profile_is_a_table_by_kernel_or_by_shape() {
     ] {
         assert!(by_kernel.text().contains(part), "{part}: {by_kernel:?}");
     }
-    assert!(profile(&["--by", "shape"]).text().contains("adam [10, 100]"));
+    assert!(profile(&["--by", "shape"]).text().contains("elementwise [10, 100]"));
     smallbox(folder.path(), &["profile", "--steps", "0"]).assert_error(2, &["--steps", "at least 1"]);
     profile(&["--by", "colour"]).assert_error(2, &["colour", "shape"]);
     profile(&["--arch", "cnn8"]).assert_error(2, &["cnn8", "cnn3"]);

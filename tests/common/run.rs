@@ -94,6 +94,11 @@ impl Outcome {
         tensor(find(&self.outputs, name))
     }
 
+    /// Names and words of all outputs and states.
+    pub fn everything(&self) -> Vec<(&str, &[u32])> {
+        self.outputs.iter().chain(&self.states).map(|(name, _, words)| (name.as_str(), words.as_slice())).collect()
+    }
+
     /// A state after the run.
     pub fn state(&self, name: &str) -> Tensor {
         tensor(find(&self.states, name))
@@ -128,9 +133,20 @@ pub fn run(session: &mut dyn Session, build: impl FnOnce(&mut Case) -> Result<()
 /// Runs what `build` describes `times` times with the same feeds, and reads the outputs of the last run.
 #[track_caller]
 pub fn run_times(session: &mut dyn Session, times: usize, build: impl FnOnce(&mut Case) -> Result<()>) -> Outcome {
+    run_planned(session, times, Plan::new, build)
+}
+
+/// [`run_times`] with the plan that `plan` makes.
+#[track_caller]
+pub fn run_planned(
+    session: &mut dyn Session,
+    times: usize,
+    plan: fn(Graph) -> Result<Plan>,
+    build: impl FnOnce(&mut Case) -> Result<()>,
+) -> Outcome {
     let mut case = Case::default();
     build(&mut case).unwrap_or_else(|e| panic!("building the graph: {e}"));
-    let plan = Plan::new(case.graph).unwrap_or_else(|e| panic!("planning: {e}"));
+    let plan = plan(case.graph).unwrap_or_else(|e| panic!("planning: {e}"));
     let program = session.compile(&plan).unwrap_or_else(|e| panic!("compiling: {e}"));
     for (_, unique, words) in &case.states {
         write_state_f32(session, unique, bytemuck::cast_slice(words)).expect("the state has the type of its content");

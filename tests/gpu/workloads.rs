@@ -337,6 +337,52 @@ fn elementwise(all: &mut Vec<Workload>) {
     }));
 }
 
+/// Elementwise ops that are joined to passes, the last with more operands and results than one dispatch has, and an update.
+fn passes(all: &mut Vec<Workload>) {
+    all.push(workload("passes", Agreement::Exact, |b| {
+        let shape = [3, 5, 7, 9];
+        let (x, r, seed) = (b.integers(shape, 3), b.naturals(shape, 3), b.integers(shape, 2));
+        let (scale, shift, least) =
+            (b.integers([1, 5, 1, 1], 3), b.integers([1, 5, 1, 1], 3), b.integers([3, 1, 1, 1], 9));
+        let g = &mut b.graph;
+        let (scaled, magnitude) = (mul(g, x, scale)?, abs(g, scale)?);
+        let (center, radius) = (add(g, scaled, shift)?, mul(g, r, magnitude)?);
+        let (center, radius) = relu_interval(g, (center, radius))?;
+        let raised = maximum(g, center, least)?;
+        let both = add(g, raised, radius)?;
+        b.output(both);
+        b.gradients(both, seed, &[x, r, scale, shift])?;
+        let others: Vec<Value> = (0..9).map(|_| b.integers(shape, 3)).collect();
+        let mut sum = both;
+        for &other in &others {
+            sum = add(&mut b.graph, sum, other)?;
+            let product = mul(&mut b.graph, sum, other)?;
+            b.output(product);
+            let each = reduce_channels(&mut b.graph, ReduceKind::Max, product)?;
+            b.output(each);
+        }
+        Ok(())
+    }));
+    // With nothing beside it in a pass.
+    all.push(workload("relu_interval", Agreement::Exact, |b| {
+        let (center, radius, seed) = (b.integers([301], 9), b.naturals([301], 9), b.integers([301], 3));
+        let (m, r) = relu_interval(&mut b.graph, (center, radius))?;
+        b.output(m);
+        b.output(r);
+        b.gradients(m, seed, &[center, radius])
+    }));
+    all.push(workload("update of a pass", Agreement::Rounding(64.0), |b| {
+        let states = ["p", "m", "v"].map(|name| b.graph.state(name, TensorType::f32([301])).unwrap());
+        let (grad, weight) = (b.reals([301], -1.0, 1.0), b.reals([1], 0.0, 0.5));
+        let signs = sign(&mut b.graph, states[0])?;
+        let penalty = mul(&mut b.graph, signs, weight)?;
+        let sum = add(&mut b.graph, grad, penalty)?;
+        let spec = AdamSpec { weight_decay: 0.01, ..AdamSpec::default() };
+        let rates = b.feed(TensorType::f32([2]), spec.rates(1e-3, 1).map(f32::to_bits).to_vec());
+        adam(&mut b.graph, spec, states, sum, rates)
+    }));
+}
+
 fn reductions(all: &mut Vec<Workload>) {
     let shapes =
         [[1, 1, 1], [1, 1, 300], [7, 3, 5], [1, 9, 257], [300, 10, 1], [5, 1, 70_000], [1, 2, 40_000], [40, 3, 999]];
@@ -442,6 +488,7 @@ impl Build {
 pub fn all() -> Vec<Workload> {
     let mut all = Vec::new();
     elementwise(&mut all);
+    passes(&mut all);
     reductions(&mut all);
     products(&mut all);
     convolutions(&mut all);
@@ -454,6 +501,7 @@ pub fn all() -> Vec<Workload> {
 pub fn few() -> Vec<Workload> {
     let chosen = [
         "elementwise 70001",
+        "passes",
         "spread",
         "reduce [5, 1, 70000]",
         "reduce [40, 3, 999]",

@@ -11,6 +11,7 @@ mod layout;
 mod linear;
 mod loss;
 mod multiply_adds;
+mod passes;
 mod pgd_step;
 mod random;
 mod regularizer;

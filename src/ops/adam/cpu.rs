@@ -40,7 +40,18 @@ vectorised! {
 }
 
 vectorised! {
-    fn cut(least: f32, greatest: f32, p: &mut [f32]) {
+    /// p − rate · m / (√v · root + epsilon).
+    pub(crate) fn moved(epsilon: f32, rate: f32, root: f32, p: &[f32], m: &[f32], v: &[f32], y: &mut [f32]) {
+        let n = y.len();
+        let (p, m, v) = (&p[..n], &m[..n], &v[..n]);
+        for i in 0..n {
+            y[i] = p[i] - rate * m[i] / (v[i].sqrt() * root + epsilon);
+        }
+    }
+}
+
+vectorised! {
+    pub(crate) fn cut(least: f32, greatest: f32, p: &mut [f32]) {
         for p in p {
             let raised = if *p < least { least } else { *p };
             *p = if raised > greatest { greatest } else { raised };

@@ -7,9 +7,12 @@
 mod cpu;
 mod gpu;
 
+pub(super) use cpu::{cut, moved};
+
 use crate::error::Result;
-use crate::graph::{Graph, Op, Signature, Value};
+use crate::graph::{Elementwise, Graph, Op, Signature, Value};
 use crate::kernel::{GpuCall, GpuLimits, NativeCall};
+use crate::ops::elementwise::{Action, Lowering, Made, Steps, describe};
 use crate::ops::support::{expect_same, expect_types};
 use crate::shape::{DType, TensorType};
 
@@ -69,7 +72,7 @@ impl AdamSpec {
 }
 
 #[derive(Debug)]
-struct Adam {
+pub(super) struct Adam {
     spec: AdamSpec,
     /// The new parameter is cut to this range.
     range: Option<[f32; 2]>,
@@ -126,11 +129,31 @@ impl Op for Adam {
         &[(0, 0), (1, 1), (2, 2)]
     }
 
+    fn elementwise(&self, signature: &Signature) -> Option<Elementwise> {
+        describe(signature.outputs[0].elements(), vec![true, true, true, true, false], false)
+    }
+
     fn gpu(&self, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
         gpu::call(self, signature, limits)
     }
 
     fn cpu(&self, _signature: &Signature) -> Result<NativeCall> {
         cpu::call(self)
+    }
+}
+
+impl Steps for Adam {
+    fn steps(&self, at: &mut Lowering<'_>) -> Vec<Made> {
+        let [p, m, v, grad] = [0, 1, 2, 3].map(|i| at.each(i));
+        let [rate, root] = [at.one(4, 0), at.one(4, 1)];
+        let ([kept1, kept2], [added1, added2]) = (self.spec.kept(), self.spec.added());
+        let decayed = at.step(Action::AddScaled { factor: self.spec.weight_decay }, &[grad, p]);
+        let m = at.step(Action::Mix { kept: kept1, added: added1 }, &[m, decayed]);
+        let v = at.step(Action::MixSquare { kept: kept2, added: added2 }, &[v, decayed]);
+        let mut p = at.step(Action::AdamStep { epsilon: self.spec.epsilon }, &[p, m, v, rate, root]);
+        if let Some([least, greatest]) = self.range {
+            p = at.step(Action::Cut { least, greatest }, &[p]);
+        }
+        [p, m, v].map(Made::Each).into()
     }
 }

@@ -48,7 +48,8 @@ fn operand(data: &[f32], spread: Spread, at: usize, run: usize, elements: usize)
 }
 
 vectorised! {
-    fn apply(kind: BinaryKind, a: &[f32], b: &[f32], y: &mut [f32]) {
+    /// `kind` of every element; an operand of another length than y has one element that stands for all.
+    pub(crate) fn apply(kind: BinaryKind, a: &[f32], b: &[f32], y: &mut [f32]) {
         #[inline(always)]
         fn map(a: &[f32], b: &[f32], y: &mut [f32], f: impl Fn(f32, f32) -> f32) {
             match (a.len() == y.len(), b.len() == y.len()) {

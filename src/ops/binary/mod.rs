@@ -3,11 +3,14 @@
 mod cpu;
 mod gpu;
 
+pub(super) use cpu::apply;
+
 use std::any::Any;
 
 use crate::error::Result;
-use crate::graph::{Backward, Graph, Op, Signature, Value};
+use crate::graph::{Backward, Elementwise, Graph, Op, Signature, Value};
 use crate::kernel::{GpuCall, GpuLimits, NativeCall};
+use crate::ops::elementwise::{Action, Lowering, Made, Steps, describe};
 use crate::ops::support::{Spread, expect_types, unspread, wider};
 use crate::shape::{DType, TensorType};
 
@@ -34,7 +37,7 @@ pub enum BinaryKind {
 }
 
 #[derive(Debug)]
-struct Binary {
+pub(super) struct Binary {
     kind: BinaryKind,
 }
 
@@ -130,11 +133,26 @@ impl Op for Binary {
         Ok(summed)
     }
 
+    fn elementwise(&self, signature: &Signature) -> Option<Elementwise> {
+        let elements = signature.outputs[0].elements();
+        let (a, b) = spreads(signature).ok()?;
+        let full = vec![a.is_full(elements), b.is_full(elements)];
+        describe(elements, full, self.kind != BinaryKind::Div)
+    }
+
     fn gpu(&self, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
         gpu::call(self, signature, limits)
     }
 
     fn cpu(&self, signature: &Signature) -> Result<NativeCall> {
         cpu::call(self, signature)
+    }
+}
+
+impl Steps for Binary {
+    fn steps(&self, at: &mut Lowering<'_>) -> Vec<Made> {
+        let (a, b) = spreads(at.signature).expect("the shapes fitted when the op was made");
+        let args = [at.spread(0, a, 0), at.spread(1, b, 0)];
+        vec![Made::Each(at.step(Action::Binary(self.kind), &args))]
     }
 }

@@ -6,14 +6,15 @@ mod cpu;
 mod gpu;
 
 use crate::error::{Error, Result};
-use crate::graph::{Backward, Graph, Op, Signature, Value};
+use crate::graph::{Backward, Elementwise, Graph, Op, Signature, Value};
 use crate::kernel::{GpuCall, GpuLimits, NativeCall};
-use crate::ops::support::expect_types;
+use crate::ops::elementwise::{Lowering, Made, Steps, describe};
+use crate::ops::support::{Spread, expect_types};
 use crate::ops::{ReduceKind, reduce};
 use crate::shape::{DType, TensorType};
 
 #[derive(Debug)]
-struct Expand {
+pub(super) struct Expand {
     outer: usize,
     inner: usize,
 }
@@ -42,11 +43,22 @@ impl Op for Expand {
         Ok(vec![Some(reduce(g, ReduceKind::Sum, grad)?)])
     }
 
+    fn elementwise(&self, signature: &Signature) -> Option<Elementwise> {
+        describe(signature.outputs[0].elements(), vec![self.outer * self.inner == 1], true)
+    }
+
     fn gpu(&self, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
         gpu::call(signature, limits)
     }
 
     fn cpu(&self, signature: &Signature) -> Result<NativeCall> {
         cpu::call(signature)
+    }
+}
+
+impl Steps for Expand {
+    fn steps(&self, at: &mut Lowering<'_>) -> Vec<Made> {
+        let spread = Spread { inner: self.inner, len: at.signature.inputs[0].elements() };
+        vec![Made::Each(at.spread(0, spread, 0))]
     }
 }

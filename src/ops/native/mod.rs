@@ -26,7 +26,7 @@ pub(crate) mod peak;
 mod tests;
 mod tile;
 pub(crate) mod winograd;
-mod workers;
+pub(crate) mod workers;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 

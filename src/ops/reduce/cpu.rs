@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::fold::{Folding, combine, combine_each};
 use super::{Reduce, ReduceKind};
 use crate::error::Result;
 use crate::graph::Signature;
@@ -22,10 +23,10 @@ pub(super) fn call(op: &Reduce, signature: &Signature) -> Result<NativeCall> {
                 let (k, piece) = (i / pieces, i % pieces);
                 let from = k * run + piece * CHUNK;
                 let to = (from + CHUNK).min((k + 1) * run);
-                *partial = fold(kind, &x[from..to]);
+                *partial = Folding::of(kind, &x[from..to]);
             });
             for (y, partial) in y.iter_mut().zip(partial.chunks(pieces)) {
-                *y = fold(kind, partial);
+                *y = Folding::of(kind, partial);
             }
         }));
     }
@@ -39,76 +40,24 @@ pub(super) fn call(op: &Reduce, signature: &Signature) -> Result<NativeCall> {
         });
         y.copy_from_slice(&partial[..keep]);
         for partial in partial.chunks(keep).skip(1) {
-            for (y, &p) in y.iter_mut().zip(partial) {
-                *y = combine(kind, *y, p);
-            }
+            combine_each(kind, partial, y);
         }
     }))
-}
-
-#[inline(always)]
-fn combine(kind: ReduceKind, a: f32, b: f32) -> f32 {
-    // A NaN on either side stays: `a` unless `b` is strictly better or not comparable.
-    match kind {
-        ReduceKind::Sum => a + b,
-        ReduceKind::Min => if b < a || b.is_nan() { b } else { a },
-        ReduceKind::Max => if b > a || b.is_nan() { b } else { a },
-    }
-}
-
-/// Independent accumulators of a run, so that the loop vectorises in one fixed order.
-const LANES: usize = 32;
-
-vectorised! {
-    fn fold(kind: ReduceKind, x: &[f32]) -> f32 {
-        if x.len() < LANES {
-            let mut acc = x[0];
-            for &v in &x[1..] {
-                acc = combine(kind, acc, v);
-            }
-            return acc;
-        }
-        let mut lanes = [0.0f32; LANES];
-        lanes.copy_from_slice(&x[..LANES]);
-        let rest = &x[LANES..];
-        let chunks = rest.chunks_exact(LANES);
-        let tail = chunks.remainder();
-        for chunk in chunks {
-            for (acc, &v) in lanes.iter_mut().zip(chunk) {
-                *acc = combine(kind, *acc, v);
-            }
-        }
-        for (acc, &v) in lanes.iter_mut().zip(tail) {
-            *acc = combine(kind, *acc, v);
-        }
-        let mut width = LANES / 2;
-        while width > 0 {
-            for i in 0..width {
-                lanes[i] = combine(kind, lanes[i], lanes[i + width]);
-            }
-            width /= 2;
-        }
-        lanes[0]
-    }
 }
 
 vectorised! {
     fn group(kind: ReduceKind, inner: usize, x: &[f32], partial: &mut [f32]) {
         let keep = partial.len();
         for (row, x) in x.chunks(keep * inner).enumerate() {
-            if inner == 1 {
-                if row == 0 {
-                    partial.copy_from_slice(x);
-                } else {
-                    for (acc, &v) in partial.iter_mut().zip(x) {
-                        *acc = combine(kind, *acc, v);
-                    }
-                }
-            } else {
+            if inner > 1 {
                 for (acc, x) in partial.iter_mut().zip(x.chunks(inner)) {
-                    let folded = fold(kind, x);
+                    let folded = Folding::of(kind, x);
                     *acc = if row == 0 { folded } else { combine(kind, *acc, folded) };
                 }
+            } else if row == 0 {
+                partial.copy_from_slice(x);
+            } else {
+                combine_each(kind, x, partial);
             }
         }
     }

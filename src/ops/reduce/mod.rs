@@ -5,11 +5,13 @@
 //! Numerics: a fixed tree, so the result never depends on threads or timing; f32.
 
 mod cpu;
+pub(super) mod fold;
 mod gpu;
 
 use crate::error::{Error, Result};
-use crate::graph::{Backward, Graph, Op, Signature, Value};
+use crate::graph::{Backward, Elementwise, Graph, Op, Signature, Value};
 use crate::kernel::{GpuCall, GpuLimits, NativeCall};
+use crate::ops::elementwise::{Lowering, Made, Steps, describe};
 use crate::ops::support::expect_types;
 use crate::ops::{expand, scale};
 use crate::shape::{DType, TensorType};
@@ -27,7 +29,7 @@ pub enum ReduceKind {
 }
 
 #[derive(Debug)]
-struct Reduce {
+pub(super) struct Reduce {
     kind: ReduceKind,
 }
 
@@ -92,11 +94,27 @@ impl Op for Reduce {
         Ok(vec![Some(expand(g, grad, shape[0], shape[2])?)])
     }
 
+    fn elementwise(&self, signature: &Signature) -> Option<Elementwise> {
+        let shape = &signature.inputs[0].shape;
+        let view = [shape[0], shape[1], shape[2]];
+        // With nothing to reduce by, the output would have as many elements as the pass.
+        (view[0] * view[2] > 1).then_some(())?;
+        Some(Elementwise { reduces: Some(view), ..describe(shape.elements(), vec![true], false)? })
+    }
+
     fn gpu(&self, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
         gpu::call(self, signature, limits)
     }
 
     fn cpu(&self, signature: &Signature) -> Result<NativeCall> {
         cpu::call(self, signature)
+    }
+}
+
+impl Steps for Reduce {
+    fn steps(&self, at: &mut Lowering<'_>) -> Vec<Made> {
+        let shape = &at.signature.inputs[0].shape;
+        let view = [shape[0], shape[1], shape[2]];
+        vec![Made::Reduced { value: at.each(0), kind: self.kind, view }]
     }
 }

@@ -5,9 +5,12 @@
 mod cpu;
 mod gpu;
 
+pub(super) use cpu::forward;
+
 use crate::error::Result;
-use crate::graph::{Backward, Graph, Op, Signature, Value};
+use crate::graph::{Backward, Elementwise, Graph, Op, Signature, Value};
 use crate::kernel::{GpuCall, GpuLimits, NativeCall};
+use crate::ops::elementwise::{Action, Lowering, Made, Steps, describe};
 use crate::ops::mask;
 use crate::ops::support::expect_types;
 use crate::shape::{DType, TensorType};
@@ -36,11 +39,22 @@ impl Op for Relu {
         Ok(vec![Some(mask(g, grad, at.outputs[0])?)])
     }
 
+    fn elementwise(&self, signature: &Signature) -> Option<Elementwise> {
+        describe(signature.outputs[0].elements(), vec![true], true)
+    }
+
     fn gpu(&self, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
         gpu::call(signature, limits)
     }
 
     fn cpu(&self, _signature: &Signature) -> Result<NativeCall> {
         cpu::call()
+    }
+}
+
+impl Steps for Relu {
+    fn steps(&self, at: &mut Lowering<'_>) -> Vec<Made> {
+        let x = at.each(0);
+        vec![Made::Each(at.step(Action::Relu, &[x]))]
     }
 }

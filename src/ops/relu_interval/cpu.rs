@@ -27,17 +27,31 @@ pub(super) fn backward() -> Result<NativeCall> {
     }))
 }
 
+/// Center and radius behind a ReLU.
+#[inline(always)]
+fn behind(m: f32, r: f32) -> (f32, f32) {
+    let (l, u) = (m - r, m + r);
+    // A NaN passes: it must not look like an inactive neuron.
+    let l = if l < 0.0 { 0.0 } else { l };
+    let u = if u < 0.0 { 0.0 } else { u };
+    (0.5 * (u + l), 0.5 * (u - l))
+}
+
+/// Gradients for center and radius before it.
+#[inline(always)]
+fn before(m: f32, r: f32, grad_m: f32, grad_r: f32) -> (f32, f32) {
+    let (l, u) = (m - r, m + r);
+    let grad_u = if u > 0.0 { 0.5 * (grad_m + grad_r) } else { 0.0 };
+    let grad_l = if l > 0.0 { 0.5 * (grad_m - grad_r) } else { 0.0 };
+    (grad_u + grad_l, grad_u - grad_l)
+}
+
 vectorised! {
     fn apply(m: &[f32], r: &[f32], out_m: &mut [f32], out_r: &mut [f32]) {
         let n = out_m.len();
         let (m, r, out_r) = (&m[..n], &r[..n], &mut out_r[..n]);
         for i in 0..n {
-            let (l, u) = (m[i] - r[i], m[i] + r[i]);
-            // A NaN passes: it must not look like an inactive neuron.
-            let l = if l < 0.0 { 0.0 } else { l };
-            let u = if u < 0.0 { 0.0 } else { u };
-            out_m[i] = 0.5 * (u + l);
-            out_r[i] = 0.5 * (u - l);
+            (out_m[i], out_r[i]) = behind(m[i], r[i]);
         }
     }
 }
@@ -47,11 +61,47 @@ vectorised! {
         let n = out_m.len();
         let (m, r, grad_m, grad_r, out_r) = (&m[..n], &r[..n], &grad_m[..n], &grad_r[..n], &mut out_r[..n]);
         for i in 0..n {
-            let (l, u) = (m[i] - r[i], m[i] + r[i]);
-            let grad_u = if u > 0.0 { 0.5 * (grad_m[i] + grad_r[i]) } else { 0.0 };
-            let grad_l = if l > 0.0 { 0.5 * (grad_m[i] - grad_r[i]) } else { 0.0 };
-            out_m[i] = grad_u + grad_l;
-            out_r[i] = grad_u - grad_l;
+            (out_m[i], out_r[i]) = before(m[i], r[i], grad_m[i], grad_r[i]);
+        }
+    }
+}
+
+vectorised! {
+    pub(crate) fn center(m: &[f32], r: &[f32], y: &mut [f32]) {
+        let n = y.len();
+        let (m, r) = (&m[..n], &r[..n]);
+        for i in 0..n {
+            y[i] = behind(m[i], r[i]).0;
+        }
+    }
+}
+
+vectorised! {
+    pub(crate) fn radius(m: &[f32], r: &[f32], y: &mut [f32]) {
+        let n = y.len();
+        let (m, r) = (&m[..n], &r[..n]);
+        for i in 0..n {
+            y[i] = behind(m[i], r[i]).1;
+        }
+    }
+}
+
+vectorised! {
+    pub(crate) fn slope_center(m: &[f32], r: &[f32], grad_m: &[f32], grad_r: &[f32], y: &mut [f32]) {
+        let n = y.len();
+        let (m, r, grad_m, grad_r) = (&m[..n], &r[..n], &grad_m[..n], &grad_r[..n]);
+        for i in 0..n {
+            y[i] = before(m[i], r[i], grad_m[i], grad_r[i]).0;
+        }
+    }
+}
+
+vectorised! {
+    pub(crate) fn slope_radius(m: &[f32], r: &[f32], grad_m: &[f32], grad_r: &[f32], y: &mut [f32]) {
+        let n = y.len();
+        let (m, r, grad_m, grad_r) = (&m[..n], &r[..n], &grad_m[..n], &grad_r[..n]);
+        for i in 0..n {
+            y[i] = before(m[i], r[i], grad_m[i], grad_r[i]).1;
         }
     }
 }

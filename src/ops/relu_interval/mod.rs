@@ -7,20 +7,23 @@
 mod cpu;
 mod gpu;
 
+pub(super) use cpu::{center, radius, slope_center, slope_radius};
+
 use super::conv2d_interval::box_gradients;
 use crate::error::Result;
-use crate::graph::{Backward, Graph, Op, Signature, Value};
+use crate::graph::{Backward, Elementwise, Graph, Op, Signature, Value};
 use crate::kernel::{GpuCall, GpuLimits, NativeCall};
+use crate::ops::elementwise::{Action, Lowering, Made, Steps, describe};
 use crate::ops::support::{expect_same, expect_types};
 use crate::shape::{DType, TensorType};
 
 /// Forward. Inputs m, r; outputs m', r'.
 #[derive(Debug)]
-struct ReluInterval;
+pub(super) struct ReluInterval;
 
 /// Gradient. Inputs m, r (before the ReLU), g_m, g_r; outputs d/dm, d/dr.
 #[derive(Debug)]
-struct ReluIntervalBackward;
+pub(super) struct ReluIntervalBackward;
 
 /// ReLU of the box (center, radius), of any shape.
 pub fn relu_interval(graph: &mut Graph, (center, radius): (Value, Value)) -> Result<(Value, Value)> {
@@ -45,6 +48,10 @@ impl Op for ReluInterval {
         Ok(vec![Some(grads[0]), Some(grads[1])])
     }
 
+    fn elementwise(&self, signature: &Signature) -> Option<Elementwise> {
+        describe(signature.outputs[0].elements(), vec![true; 2], false)
+    }
+
     fn gpu(&self, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
         gpu::forward(signature, limits)
     }
@@ -67,11 +74,29 @@ impl Op for ReluIntervalBackward {
         Ok(vec![inputs[0].clone(); 2])
     }
 
+    fn elementwise(&self, signature: &Signature) -> Option<Elementwise> {
+        describe(signature.outputs[0].elements(), vec![true; 4], false)
+    }
+
     fn gpu(&self, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
         gpu::backward(signature, limits)
     }
 
     fn cpu(&self, _signature: &Signature) -> Result<NativeCall> {
         cpu::backward()
+    }
+}
+
+impl Steps for ReluInterval {
+    fn steps(&self, at: &mut Lowering<'_>) -> Vec<Made> {
+        let args = [at.each(0), at.each(1)];
+        [Action::ReluCenter, Action::ReluRadius].map(|action| Made::Each(at.step(action, &args))).into()
+    }
+}
+
+impl Steps for ReluIntervalBackward {
+    fn steps(&self, at: &mut Lowering<'_>) -> Vec<Made> {
+        let args = [0, 1, 2, 3].map(|i| at.each(i));
+        [Action::SlopeCenter, Action::SlopeRadius].map(|action| Made::Each(at.step(action, &args))).into()
     }
 }

@@ -4,14 +4,15 @@ mod cpu;
 mod gpu;
 
 use crate::error::Result;
-use crate::graph::{Backward, Graph, Op, Signature, Value};
+use crate::graph::{Backward, Elementwise, Graph, Op, Signature, Value};
 use crate::kernel::{GpuCall, GpuLimits, NativeCall};
+use crate::ops::elementwise::{Action, Lowering, Made, Steps, describe};
 use crate::ops::support::{Spread, expect_same, expect_types};
 use crate::ops::{affine, mul};
 use crate::shape::{DType, TensorType};
 
 #[derive(Debug)]
-struct Select;
+pub(super) struct Select;
 
 /// a where cond > 0, else b. a and b have one shape; cond may be spread over it (`[N,1,1,1]` for one choice per sample).
 /// No gradient flows to cond.
@@ -50,11 +51,25 @@ impl Op for Select {
         Ok(grads)
     }
 
+    fn elementwise(&self, signature: &Signature) -> Option<Elementwise> {
+        let elements = signature.outputs[0].elements();
+        let cond = spread(signature).ok()?;
+        describe(elements, vec![cond.is_full(elements), true, true], true)
+    }
+
     fn gpu(&self, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
         gpu::call(signature, limits)
     }
 
     fn cpu(&self, signature: &Signature) -> Result<NativeCall> {
         cpu::call(signature)
+    }
+}
+
+impl Steps for Select {
+    fn steps(&self, at: &mut Lowering<'_>) -> Vec<Made> {
+        let cond = spread(at.signature).expect("the shapes fitted when the op was made");
+        let args = [at.spread(0, cond, 0), at.each(1), at.each(2)];
+        vec![Made::Each(at.step(Action::Select, &args))]
     }
 }

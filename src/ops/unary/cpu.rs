@@ -17,7 +17,7 @@ pub(super) fn call(op: &Unary, _signature: &Signature) -> Result<NativeCall> {
 }
 
 vectorised! {
-    fn apply(kind: UnaryKind, x: &[f32], y: &mut [f32]) {
+    pub(crate) fn apply(kind: UnaryKind, x: &[f32], y: &mut [f32]) {
         #[inline(always)]
         fn map(x: &[f32], y: &mut [f32], f: impl Fn(f32) -> f32) {
             for (y, &x) in y.iter_mut().zip(x) {

@@ -1,6 +1,6 @@
 //! Dispatch of the elementwise functions.
 
-use super::{Unary, UnaryKind};
+use super::Unary;
 use crate::error::Result;
 use crate::graph::Signature;
 use crate::kernel::Operand::{Input, Output};
@@ -9,11 +9,7 @@ use crate::ops::dispatch::{each, elementwise};
 use crate::ops::shaders::UNARY;
 
 pub(super) fn call(op: &Unary, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
-    let (mut a, mut b) = op.kind.attributes();
-    if let UnaryKind::Clamp { .. } = op.kind {
-        // WGSL has no infinite constants; for finite elements the greatest number does the same.
-        (a, b) = (a.clamp(-f32::MAX, f32::MAX), b.clamp(-f32::MAX, f32::MAX));
-    }
+    let (a, b) = op.kind.finite_attributes();
     let overrides = [("KIND", f64::from(op.kind.code())), ("A", a.into()), ("B", b.into())];
     elementwise(&UNARY, signature.outputs[0].elements(), &[each(Input(0)), each(Output(0))], &overrides, limits)
 }

@@ -3,9 +3,12 @@
 mod cpu;
 mod gpu;
 
+pub(super) use cpu::apply;
+
 use crate::error::Result;
-use crate::graph::{Backward, Graph, Op, Signature, Value};
+use crate::graph::{Backward, Elementwise, Graph, Op, Signature, Value};
 use crate::kernel::{GpuCall, GpuLimits, NativeCall};
+use crate::ops::elementwise::{Action, Lowering, Made, Steps, describe};
 use crate::ops::support::expect_types;
 use crate::shape::{DType, TensorType};
 
@@ -69,10 +72,20 @@ impl UnaryKind {
             _ => (0.0, 0.0),
         }
     }
+
+    /// [`UnaryKind::attributes`] as a shader takes them: WGSL has no infinite constants; for finite elements the greatest number does
+    /// the same.
+    pub(crate) fn finite_attributes(self) -> (f32, f32) {
+        let (a, b) = self.attributes();
+        match self {
+            UnaryKind::Clamp { .. } => (a.clamp(-f32::MAX, f32::MAX), b.clamp(-f32::MAX, f32::MAX)),
+            _ => (a, b),
+        }
+    }
 }
 
 #[derive(Debug)]
-struct Unary {
+pub(super) struct Unary {
     kind: UnaryKind,
 }
 
@@ -151,11 +164,24 @@ impl Op for Unary {
         Ok(vec![Some(super::mul(g, grad, slope)?)])
     }
 
+    fn elementwise(&self, signature: &Signature) -> Option<Elementwise> {
+        use UnaryKind::{Exp, Log, Reciprocal, Sqrt};
+        let light = !matches!(self.kind, Exp | Log | Reciprocal | Sqrt);
+        describe(signature.outputs[0].elements(), vec![true], light)
+    }
+
     fn gpu(&self, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
         gpu::call(self, signature, limits)
     }
 
     fn cpu(&self, signature: &Signature) -> Result<NativeCall> {
         cpu::call(self, signature)
+    }
+}
+
+impl Steps for Unary {
+    fn steps(&self, at: &mut Lowering<'_>) -> Vec<Made> {
+        let x = at.each(0);
+        vec![Made::Each(at.step(Action::Unary(self.kind), &[x]))]
     }
 }

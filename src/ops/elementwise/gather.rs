@@ -1,0 +1,145 @@
+//! How a pass is cut into tasks, and its reductions: the same pieces, in the same order, as a reduction by itself.
+
+use crate::ops::ReduceKind;
+use crate::ops::reduce::fold::{Folding, combine, combine_each};
+use crate::ops::simd::CHUNK;
+
+/// How a pass is cut.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Cut {
+    /// Nothing is reduced: anywhere.
+    Anywhere,
+    /// Each kept element has one run of memory of `run` elements, which is cut into `pieces`.
+    Pieces { run: usize, pieces: usize },
+    /// Each kept element has one short run; a task has `runs` of them.
+    Runs { run: usize, runs: usize },
+    /// A task has `rows` rows of `keep` runs of `inner` elements.
+    Rows { rows: usize, keep: usize, inner: usize },
+}
+
+impl Cut {
+    /// For a pass that reduces by `view`.
+    pub(super) fn new(view: Option<[usize; 3]>) -> Cut {
+        let Some([outer, keep, inner]) = view else { return Cut::Anywhere };
+        if keep == 1 || outer == 1 {
+            let run = if keep == 1 { outer * inner } else { inner };
+            let pieces = run.div_ceil(CHUNK);
+            return if pieces > 1 {
+                Cut::Pieces { run, pieces }
+            } else {
+                Cut::Runs { run, runs: (CHUNK / run).max(1) }
+            };
+        }
+        Cut::Rows { rows: (CHUNK / (keep * inner)).clamp(1, outer), keep, inner }
+    }
+
+    /// Number of tasks of a pass over `elements`.
+    pub(super) fn tasks(self, elements: usize) -> usize {
+        match self {
+            Cut::Anywhere => elements.div_ceil(CHUNK),
+            Cut::Pieces { run, pieces } => elements / run * pieces,
+            Cut::Runs { run, runs } => elements.div_ceil(run * runs),
+            Cut::Rows { rows, keep, inner } => elements.div_ceil(rows * keep * inner),
+        }
+    }
+
+    /// First element of a task and the one behind its last.
+    pub(super) fn range(self, task: usize, elements: usize) -> (usize, usize) {
+        let of = |size: usize| (task * size, ((task + 1) * size).min(elements));
+        match self {
+            Cut::Anywhere => of(CHUNK),
+            Cut::Pieces { run, pieces } => {
+                let (first, piece) = (task / pieces * run, task % pieces);
+                (first + piece * CHUNK, first + ((piece + 1) * CHUNK).min(run))
+            }
+            Cut::Runs { run, runs } => of(run * runs),
+            Cut::Rows { rows, keep, inner } => of(rows * keep * inner),
+        }
+    }
+
+    /// Partial results of one reduction in the whole pass.
+    pub(super) fn partials(self, elements: usize) -> usize {
+        match self {
+            Cut::Anywhere => 0,
+            Cut::Pieces { .. } => self.tasks(elements),
+            Cut::Runs { run, .. } => elements / run,
+            Cut::Rows { keep, .. } => self.tasks(elements) * keep,
+        }
+    }
+
+    /// Where the partial results of a task are, among all.
+    pub(super) fn partials_of(self, task: usize, elements: usize) -> (usize, usize) {
+        match self {
+            Cut::Anywhere => (0, 0),
+            Cut::Pieces { .. } => (task, 1),
+            Cut::Runs { run, runs } => (task * runs, runs.min(elements / run - task * runs)),
+            Cut::Rows { keep, .. } => (task * keep, keep),
+        }
+    }
+
+    /// The next elements of a task, the first being element `at` of the task; `partial` are the task's.
+    pub(super) fn add(self, kind: ReduceKind, at: usize, x: &[f32], folding: &mut Folding, partial: &mut [f32]) {
+        let (run, keep) = match self {
+            Cut::Anywhere => return,
+            Cut::Pieces { .. } => return folding.add(kind, x),
+            Cut::Runs { run, .. } => (run, partial.len()),
+            Cut::Rows { keep, inner: 1, .. } => return rows(kind, at, keep, x, partial),
+            Cut::Rows { keep, inner, .. } => (inner, keep),
+        };
+        let (mut at, mut x) = (at, x);
+        while !x.is_empty() {
+            let (of_run, rest) = x.split_at((run - at % run).min(x.len()));
+            folding.add(kind, of_run);
+            at += of_run.len();
+            x = rest;
+            if at.is_multiple_of(run) {
+                let folded = std::mem::replace(folding, Folding::EMPTY).finish(kind);
+                let index = at / run - 1;
+                let sum = &mut partial[index % keep];
+                *sum = if index < keep { folded } else { combine(kind, *sum, folded) };
+            }
+        }
+    }
+
+    /// The end of a task.
+    pub(super) fn finish_task(self, kind: ReduceKind, folding: Folding, partial: &mut [f32]) {
+        if let Cut::Pieces { .. } = self {
+            partial[0] = folding.finish(kind);
+        }
+    }
+
+    /// The end of the pass: all partial results to the output.
+    pub(super) fn finish(self, kind: ReduceKind, partial: &[f32], y: &mut [f32]) {
+        match self {
+            Cut::Anywhere => {}
+            Cut::Pieces { pieces, .. } => {
+                for (y, partial) in y.iter_mut().zip(partial.chunks(pieces)) {
+                    *y = Folding::of(kind, partial);
+                }
+            }
+            Cut::Runs { .. } => y.copy_from_slice(partial),
+            Cut::Rows { keep, .. } => {
+                let (first, rest) = partial.split_at(keep);
+                y.copy_from_slice(first);
+                rest.chunks(keep).for_each(|partial| combine_each(kind, partial, y));
+            }
+        }
+    }
+}
+
+/// Rows of `keep` elements, each of which is kept.
+fn rows(kind: ReduceKind, at: usize, keep: usize, x: &[f32], partial: &mut [f32]) {
+    let (mut at, mut x) = (at, x);
+    while !x.is_empty() {
+        let place = at % keep;
+        let (of_row, rest) = x.split_at((keep - place).min(x.len()));
+        let into = &mut partial[place..place + of_row.len()];
+        if at < keep {
+            into.copy_from_slice(of_row);
+        } else {
+            combine_each(kind, of_row, into);
+        }
+        at += of_row.len();
+        x = rest;
+    }
+}
