@@ -33,7 +33,10 @@ fn an_attack_is_timed_alone() {
     assert!(attack["rows"][0]["median_ms"].as_f64().is_some_and(|ms| ms > 0.0), "{attack}");
     assert!(flops(&attack) < flops(&chosen) && flops(&chosen) < flops(&step), "{attack} {chosen} {step}");
     // A forward pass and the gradient of the input for each step.
-    assert!(flops(&bench("attack", &["--attack-steps", "4"])) * 3 / 2 < flops(&attack), "{attack}");
+    let short = bench("attack", &["--attack-steps", "4"]);
+    assert!(flops(&short) * 3 / 2 < flops(&attack), "{attack}");
+    let launches = |result: &serde_json::Value| result["launches"].as_u64().unwrap_or_else(|| panic!("{result}"));
+    assert!(launches(&short) < launches(&attack) && launches(&attack) < launches(&step), "{short} {attack} {step}");
 }
 
 #[test]

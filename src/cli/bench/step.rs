@@ -96,6 +96,7 @@ pub struct Measured {
     median: f64,
     best: f64,
     cost: Cost,
+    launches: usize,
     peak: usize,
 }
 
@@ -118,10 +119,10 @@ pub fn measure(
         }
     }
     let (median, best) = median_and_best(&mut seconds);
-    let peak = session.memory().total();
+    let (peak, launches) = (session.memory().total(), session.program_info(bench.program()).launches.len());
     session.release(bench.program());
     let name = row_name(config, work);
-    Ok(Measured { name, batch: config.batch, median, best, cost: bench.cost(), peak })
+    Ok(Measured { name, batch: config.batch, median, best, cost: bench.cost(), launches, peak })
 }
 
 impl Measured {
@@ -167,13 +168,13 @@ pub fn time(timing: &Timing, config: &Config, work: Work) -> Result<()> {
         // An attack is the same for every method that has one.
         "method": (work == Work::Step).then_some(config.method.name()),
         "steps": timing.steps, "warmup": timing.warmup, "threads": rayon::current_num_threads(),
-        "flops": measured.cost.flops, "bytes": measured.cost.bytes,
+        "flops": measured.cost.flops, "bytes": measured.cost.bytes, "launches": measured.launches,
         "peak_bytes": measured.peak, "peak_rss_bytes": peak_rss,
     });
     let rss = peak_rss.map_or_else(String::new, |rss| format!(", process {}", bytes(rss)));
     let text = format!(
         "{} on {} ({})\nmedian {:.2} ms, best {:.2} ms of {} runs; {:.1} GFLOP/s, {} samples/s\n\
-         peak device memory {}{rss}\n",
+         {} launches a run; peak device memory {}{rss}\n",
         measured.name,
         device.id,
         device.name,
@@ -182,6 +183,7 @@ pub fn time(timing: &Timing, config: &Config, work: Work) -> Result<()> {
         timing.steps,
         measured.gflops(),
         count(measured.samples_per_second().round() as u64),
+        count(measured.launches as u64),
         bytes(measured.peak as u64)
     );
     timing.gate.finish(document, &text, baseline.as_ref(), true)
