@@ -92,6 +92,48 @@ impl Band {
             }
         }
     }
+
+    /// Row `row` of channel `channel` of a whole image, out of its padded rows; 0 where there are none. `line` holds two vectors
+    /// more than a row.
+    ///
+    /// # Safety
+    /// As [`Simd`]; `padded` holds a vector more than [`Band::words`].
+    #[inline(always)]
+    pub(crate) unsafe fn row_of_image<S: Simd>(&self, padded: &[f32], channel: usize, row: usize, line: &mut [f32]) {
+        let width = self.input[1];
+        let r = row as isize - self.lowest[0];
+        assert!(self.lowest[1] <= 0 && line.len() >= width + 2 * S::LANES);
+        if !(0..self.rows as isize).contains(&r) {
+            return line[..width].fill(0.0);
+        }
+        let from = &padded[channel * self.plane() + r as usize * self.row()..];
+        let left = -self.lowest[1] as usize;
+        let shown = width.min(self.columns.saturating_sub(left));
+        // SAFETY: the padded row holds the columns, and reading past it stays in `padded`; the line holds two vectors more.
+        unsafe {
+            match self.phases {
+                1 => copy::<S>(from.as_ptr().add(left), line.as_mut_ptr(), shown),
+                2 => {
+                    // Column `left` lies in phase left mod 2, the next one in the other.
+                    let (even, odd) = match left.is_multiple_of(2) {
+                        true => (left / 2, self.pitch + left / 2),
+                        false => (self.pitch + left / 2, left / 2 + 1),
+                    };
+                    for i in (0..shown.div_ceil(2)).step_by(S::LANES) {
+                        let [even, odd] = [even, odd].map(|at| S::load(from.as_ptr().add(at + i)));
+                        S::zip(even, odd, line.as_mut_ptr().add(2 * i));
+                    }
+                }
+                phases => {
+                    for (i, x) in line[..shown].iter_mut().enumerate() {
+                        let column = left + i;
+                        *x = from[column % phases * self.pitch + column / phases];
+                    }
+                }
+            }
+        }
+        line[shown..width].fill(0.0);
+    }
 }
 
 /// Writes `n` columns, the first being padded column `left`, each to its phase.

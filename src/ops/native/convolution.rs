@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::columns::{self, backward::ColumnsBackward, correlate::ColumnsCorrelate, forward::ColumnsForward};
 use super::correlate::Correlate;
 use super::gather::{Gather, Stream};
 use super::narrow::Narrow;
@@ -15,6 +16,8 @@ use crate::ops::simd::{Level, level};
 #[derive(Debug)]
 pub(crate) enum Convolution {
     Plain(Gather),
+    Columns(ColumnsForward),
+    ColumnsBackward(ColumnsBackward),
     Narrow(Narrow),
     Winograd(WinogradGather),
 }
@@ -32,15 +35,20 @@ impl Convolution {
 
     /// [`Convolution::forward`] on one instruction set.
     pub(super) fn forward_at(g: &Geometry, streams: usize, fast: bool, level: Level) -> Convolution {
-        match fast && winograd::pays(g, level) {
-            true => Convolution::Winograd(WinogradGather::forward(g, streams, level)),
-            false => Convolution::Plain(Gather::forward(g, streams, level)),
+        if columns::suits(g) {
+            Convolution::Columns(ColumnsForward::new(g, streams, level))
+        } else if fast && winograd::pays(g, level) {
+            Convolution::Winograd(WinogradGather::forward(g, streams, level))
+        } else {
+            Convolution::Plain(Gather::forward(g, streams, level))
         }
     }
 
     /// [`Convolution::backward`] on one instruction set.
     pub(super) fn backward_at(g: &Geometry, streams: usize, fast: bool, level: Level) -> Convolution {
-        if Narrow::suits(g) {
+        if columns::suits(g) {
+            Convolution::ColumnsBackward(ColumnsBackward::new(g, streams, level))
+        } else if Narrow::suits(g) {
             Convolution::Narrow(Narrow::new(g, streams, level))
         } else if fast && winograd::pays(g, level) {
             Convolution::Winograd(WinogradGather::backward(g, streams, level))
@@ -68,6 +76,8 @@ impl Convolution {
     fn packed_key(&self) -> String {
         match self {
             Convolution::Plain(gather) => gather.packed_key(),
+            Convolution::Columns(columns) => columns.packed_key(),
+            Convolution::ColumnsBackward(columns) => columns.packed_key(),
             Convolution::Narrow(narrow) => narrow.packed_key(),
             Convolution::Winograd(gather) => gather.packed_key(),
         }
@@ -77,6 +87,8 @@ impl Convolution {
     pub(crate) fn packed_words(&self) -> usize {
         match self {
             Convolution::Plain(gather) => gather.packed_words(),
+            Convolution::Columns(columns) => columns.packed_words(),
+            Convolution::ColumnsBackward(columns) => columns.packed_words(),
             Convolution::Narrow(narrow) => narrow.packed_words(),
             Convolution::Winograd(gather) => gather.packed_words(),
         }
@@ -86,6 +98,8 @@ impl Convolution {
     pub(crate) fn pack(&self, weights: &[f32], absolute: bool, packed: &mut [f32]) {
         match self {
             Convolution::Plain(gather) => gather.pack(weights, absolute, packed),
+            Convolution::Columns(columns) => columns.pack(weights, absolute, packed),
+            Convolution::ColumnsBackward(columns) => columns.pack(weights, absolute, packed),
             Convolution::Narrow(narrow) => narrow.pack(weights, absolute, packed),
             Convolution::Winograd(gather) => gather.pack(weights, absolute, packed),
         }
@@ -95,6 +109,8 @@ impl Convolution {
     pub(crate) fn scratch(&self) -> usize {
         match self {
             Convolution::Plain(gather) => gather.scratch(),
+            Convolution::Columns(columns) => columns.scratch(),
+            Convolution::ColumnsBackward(columns) => columns.scratch(),
             Convolution::Narrow(narrow) => narrow.scratch(),
             Convolution::Winograd(gather) => gather.scratch(),
         }
@@ -104,6 +120,8 @@ impl Convolution {
     pub(crate) fn run(&self, packed: &[&[f32]], streams: &[Stream<'_>], scratch: &mut [f32]) {
         match self {
             Convolution::Plain(gather) => gather.run(packed, streams, scratch),
+            Convolution::Columns(columns) => columns.run(packed, streams, scratch),
+            Convolution::ColumnsBackward(columns) => columns.run(packed, streams, scratch),
             Convolution::Narrow(narrow) => narrow.run(packed, streams, scratch),
             Convolution::Winograd(gather) => gather.run(packed, streams, scratch),
         }
@@ -114,6 +132,7 @@ impl Convolution {
 #[derive(Debug)]
 pub(crate) enum WeightGradient {
     Plain(Correlate),
+    Columns(ColumnsCorrelate),
     Winograd(WinogradCorrelate),
 }
 
@@ -126,9 +145,12 @@ impl WeightGradient {
 
     /// [`WeightGradient::new`] on one instruction set.
     pub(super) fn new_at(g: &Geometry, streams: usize, fast: bool, level: Level) -> WeightGradient {
-        match fast && winograd::pays(g, level) {
-            true => WeightGradient::Winograd(WinogradCorrelate::new(g, streams, level)),
-            false => WeightGradient::Plain(Correlate::new(g, streams, level)),
+        if columns::suits(g) {
+            WeightGradient::Columns(ColumnsCorrelate::new(g, streams, level))
+        } else if fast && winograd::pays(g, level) {
+            WeightGradient::Winograd(WinogradCorrelate::new(g, streams, level))
+        } else {
+            WeightGradient::Plain(Correlate::new(g, streams, level))
         }
     }
 
@@ -136,6 +158,7 @@ impl WeightGradient {
     pub(crate) fn scratch(&self) -> Vec<usize> {
         match self {
             WeightGradient::Plain(correlate) => correlate.scratch(),
+            WeightGradient::Columns(correlate) => correlate.scratch(),
             WeightGradient::Winograd(correlate) => correlate.scratch(),
         }
     }
@@ -150,6 +173,7 @@ impl WeightGradient {
     ) {
         match self {
             WeightGradient::Plain(correlate) => correlate.run(pairs, sign_of, dw, scratch),
+            WeightGradient::Columns(correlate) => correlate.run(pairs, sign_of, dw, scratch),
             WeightGradient::Winograd(correlate) => correlate.run(pairs, sign_of, dw, scratch),
         }
     }

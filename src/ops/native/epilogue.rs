@@ -59,6 +59,25 @@ impl Epilogue<'_> {
         // SAFETY: the caller's duty.
         unsafe {
             let bias = self.bias.map(|b| S::splat(b[channel]));
+            self.store::<S>(bias, at, sums, to, n);
+        }
+    }
+
+    /// The same with the summand at hand.
+    ///
+    /// # Safety
+    /// As [`Epilogue::write_vector`].
+    #[inline(always)]
+    pub(crate) unsafe fn store<S: Simd>(
+        &self,
+        bias: Option<S::Vector>,
+        at: usize,
+        sums: S::Vector,
+        to: *mut f32,
+        n: usize,
+    ) {
+        // SAFETY: the caller's duty.
+        unsafe {
             let mut y = LaneEpilogue::<S> { bias, relu: self.relu }.apply(sums);
             if let Some(mask) = self.mask {
                 y = S::zero_unless_positive(y, load::<S>(mask[at..at + n].as_ptr(), n));

@@ -12,6 +12,7 @@
 mod axis;
 mod band;
 mod blocks;
+mod columns;
 pub(crate) mod convolution;
 pub(crate) mod correlate;
 mod epilogue;

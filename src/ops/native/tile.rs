@@ -4,6 +4,7 @@
 //! [`ChannelTile`] and [`PixelTile`] walk the taps of a convolution through a table of offsets (an implicit GEMM: no
 //! im2col matrix in memory), [`StridedTile`] walks strided operands.
 
+use super::epilogue::Epilogue;
 use super::lanes::{Simd, Work};
 
 /// f32 in a cache line.
@@ -81,6 +82,40 @@ pub(crate) struct StridedTile<'a> {
     pub(crate) out_step: usize,
     /// Add to `out` instead of overwriting it.
     pub(crate) accumulate: bool,
+}
+
+/// Lanes are neighbouring pixels of a matrix of columns: `out[p·out_step + pixel]` = Σ_k `weights[k][p]` · `columns[k·pitch + pixel]`, and
+/// the epilogue.
+#[derive(Clone, Copy)]
+pub(crate) struct ColumnTile<'a> {
+    /// Terms k.
+    pub(crate) terms: usize,
+    /// `[terms][P]`.
+    pub(crate) weights: *const f32,
+    pub(crate) columns: *const f32,
+    pub(crate) pitch: usize,
+    /// Its summands are those of the P rows.
+    pub(crate) epilogue: Epilogue<'a>,
+    /// Place of the first output in the epilogue's mask.
+    pub(crate) at: usize,
+    pub(crate) out: *mut f32,
+    pub(crate) out_step: usize,
+    /// Pixels to read and to write, at most V · LANES, more than (V − 1) · LANES.
+    pub(crate) pixels: usize,
+}
+
+/// Lanes are neighbouring pixels: `out[v·out_step + p·LANES + lane]` += Σ_i `columns[v·plane + i]` · `rows[p·pitch + i]` over the i of
+/// the lane.
+#[derive(Clone, Copy)]
+pub(crate) struct DotTile {
+    /// Extent of the reduction. The rows hold numbers up to a whole vector.
+    pub(crate) pixels: usize,
+    pub(crate) rows: *const f32,
+    pub(crate) pitch: usize,
+    pub(crate) columns: *const f32,
+    pub(crate) plane: usize,
+    pub(crate) out: *mut f32,
+    pub(crate) out_step: usize,
 }
 
 /// How a [`StridedTile`] reads its scalars.
@@ -182,6 +217,110 @@ impl<const P: usize, const V: usize> Work for Sized<PixelTile<'_>, P, V> {
                 for (v, &sum) in row.iter().enumerate() {
                     S::store(t.out.add((p * V + v) * S::LANES), sum);
                 }
+            }
+        }
+    }
+}
+
+impl<const P: usize, const V: usize> Work for Sized<ColumnTile<'_>, P, V> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let t = self.0;
+        let last = t.pixels - (V - 1) * S::LANES;
+        // SAFETY: the caller's duty; see `ColumnTile`.
+        unsafe {
+            let sums = match last == S::LANES {
+                true => columns::<S, P, V>(t, |from| S::load(from)),
+                false => columns::<S, P, V>(t, |from| S::load_first(from, last)),
+            };
+            for (p, row) in sums.into_iter().enumerate() {
+                let bias = t.epilogue.bias.map(|bias| S::splat(bias[p]));
+                let out = t.out.add(p * t.out_step);
+                for (v, sum) in row.into_iter().enumerate() {
+                    let count = if v + 1 < V { S::LANES } else { last };
+                    let at = t.at + p * t.out_step + v * S::LANES;
+                    t.epilogue.store::<S>(bias, at, sum, out.add(v * S::LANES), count);
+                }
+            }
+        }
+    }
+}
+
+/// Sums of a [`ColumnTile`], of which `last` reads the last vector of each term.
+///
+/// # Safety
+/// See [`ColumnTile`].
+#[inline(always)]
+unsafe fn columns<S: Simd, const P: usize, const V: usize>(
+    t: ColumnTile<'_>,
+    last: impl Fn(*const f32) -> S::Vector,
+) -> [[S::Vector; V]; P] {
+    // SAFETY: the caller's duty.
+    unsafe {
+        let mut sums = [[S::splat(0.0); V]; P];
+        let (mut columns, mut weights) = (t.columns, t.weights);
+        for _ in 0..t.terms {
+            let vectors: [S::Vector; V] = std::array::from_fn(|v| {
+                let from = columns.add(v * S::LANES);
+                if v + 1 < V { S::load(from) } else { last(from) }
+            });
+            for (p, row) in sums.iter_mut().enumerate() {
+                let w = S::splat(*weights.add(p));
+                for (sum, &x) in row.iter_mut().zip(&vectors) {
+                    *sum = S::mul_add(w, x, *sum);
+                }
+            }
+            weights = weights.add(P);
+            columns = columns.wrapping_add(t.pitch);
+        }
+        sums
+    }
+}
+
+impl<const P: usize, const V: usize> Work for Sized<DotTile, P, V> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let t = self.0;
+        // SAFETY: the caller's duty; see `DotTile`.
+        unsafe {
+            let out = |p: usize, v: usize| t.out.add(v * t.out_step + p * S::LANES);
+            let mut sums: [[S::Vector; V]; P] = std::array::from_fn(|p| std::array::from_fn(|v| S::load(out(p, v))));
+            let whole = t.pixels / S::LANES * S::LANES;
+            for i in (0..whole).step_by(S::LANES) {
+                let vectors: [S::Vector; V] = std::array::from_fn(|v| S::load(t.columns.add(v * t.plane + i)));
+                add_products::<S, P, V>(t, i, vectors, &mut sums);
+            }
+            if whole < t.pixels {
+                let rest = t.pixels - whole;
+                let vectors = std::array::from_fn(|v| S::load_first(t.columns.add(v * t.plane + whole), rest));
+                add_products::<S, P, V>(t, whole, vectors, &mut sums);
+            }
+            for (p, row) in sums.into_iter().enumerate() {
+                for (v, sum) in row.into_iter().enumerate() {
+                    S::store(out(p, v), sum);
+                }
+            }
+        }
+    }
+}
+
+/// Adds the products of a [`DotTile`]'s `vectors` with what its rows hold from `i` on.
+///
+/// # Safety
+/// See [`DotTile`].
+#[inline(always)]
+unsafe fn add_products<S: Simd, const P: usize, const V: usize>(
+    t: DotTile,
+    i: usize,
+    vectors: [S::Vector; V],
+    sums: &mut [[S::Vector; V]; P],
+) {
+    for (p, row) in sums.iter_mut().enumerate() {
+        // SAFETY: the caller's duty.
+        unsafe {
+            let x = S::load(t.rows.add(p * t.pitch + i));
+            for (sum, &y) in row.iter_mut().zip(&vectors) {
+                *sum = S::mul_add(x, y, *sum);
             }
         }
     }
@@ -333,5 +472,29 @@ impl StridedTile<'_> {
                 Scalars::StreamedAbs => choose!(MATRIX(S, StreamedAbs, self), size),
             }
         }
+    }
+}
+
+impl ColumnTile<'_> {
+    /// Runs the tile with P = `rows` ≤ [`MAX_ROWS`] and V = `vectors` ≤ [`max_vectors`].
+    ///
+    /// # Safety
+    /// The pointers hold what the equation reads and writes.
+    #[inline(always)]
+    pub(crate) unsafe fn run<S: Simd>(self, rows: usize, vectors: usize) {
+        // SAFETY: the caller's duty.
+        unsafe { choose!(MATRIX(S, Sized, self), (rows, vectors)) }
+    }
+}
+
+impl DotTile {
+    /// Runs the tile with P = `rows` ≤ [`MAX_ROWS`] and V = `columns` ≤ [`max_vectors`].
+    ///
+    /// # Safety
+    /// The pointers hold what the equation reads and writes.
+    #[inline(always)]
+    pub(crate) unsafe fn run<S: Simd>(self, rows: usize, columns: usize) {
+        // SAFETY: the caller's duty.
+        unsafe { choose!(MATRIX(S, Sized, self), (rows, columns)) }
     }
 }
