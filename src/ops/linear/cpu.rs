@@ -38,6 +38,6 @@ pub(super) fn backward_input(op: &LinearBackwardInput, signature: &Signature) ->
 pub(super) fn backward_weight(op: &LinearBackwardWeight, signature: &Signature) -> Result<NativeCall> {
     let product = BackwardWeight::new(&op.extents(&signature.inputs)?, 1, level());
     Ok(NativeCall::with_scratch("linear_backward_weight", product.scratch(), move |args| {
-        product.run(&[(args.input(0), args.input(1))], None, args.output(0), args.scratch(0));
+        product.run(&[(args.input(0), args.input(1))], None, args.output(0), [args.scratch(0), args.scratch(1)]);
     }))
 }

@@ -36,6 +36,6 @@ pub(super) fn backward_weight(op: &LinearIntervalBackwardWeight, signature: &Sig
     let product = BackwardWeight::new(&op.extents(&signature.inputs)?, 2, level());
     Ok(NativeCall::with_scratch("linear_interval_backward_weight", product.scratch(), move |args| {
         let pairs = [(args.input(0), args.input(2)), (args.input(1), args.input(3))];
-        product.run(&pairs, Some(args.input(4)), args.output(0), args.scratch(0));
+        product.run(&pairs, Some(args.input(4)), args.output(0), [args.scratch(0), args.scratch(1)]);
     }))
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::columns::{self, backward::ColumnsBackward, correlate::ColumnsCorrelate, forward::ColumnsForward};
 use super::correlate::Correlate;
 use super::gather::{Gather, Stream};
-use super::narrow::Narrow;
 use super::winograd::{self, correlate::WinogradCorrelate, gather::WinogradGather};
 use crate::kernel::Prepare;
 use crate::ops::conv2d::Geometry;
@@ -18,7 +17,6 @@ pub(crate) enum Convolution {
     Plain(Gather),
     Columns(ColumnsForward),
     ColumnsBackward(ColumnsBackward),
-    Narrow(Narrow),
     Winograd(WinogradGather),
 }
 
@@ -48,8 +46,6 @@ impl Convolution {
     pub(super) fn backward_at(g: &Geometry, streams: usize, fast: bool, level: Level) -> Convolution {
         if columns::suits(g) {
             Convolution::ColumnsBackward(ColumnsBackward::new(g, streams, level))
-        } else if Narrow::suits(g) {
-            Convolution::Narrow(Narrow::new(g, streams, level))
         } else if fast && winograd::pays(g, level) {
             Convolution::Winograd(WinogradGather::backward(g, streams, level))
         } else {
@@ -78,7 +74,6 @@ impl Convolution {
             Convolution::Plain(gather) => gather.packed_key(),
             Convolution::Columns(columns) => columns.packed_key(),
             Convolution::ColumnsBackward(columns) => columns.packed_key(),
-            Convolution::Narrow(narrow) => narrow.packed_key(),
             Convolution::Winograd(gather) => gather.packed_key(),
         }
     }
@@ -89,7 +84,6 @@ impl Convolution {
             Convolution::Plain(gather) => gather.packed_words(),
             Convolution::Columns(columns) => columns.packed_words(),
             Convolution::ColumnsBackward(columns) => columns.packed_words(),
-            Convolution::Narrow(narrow) => narrow.packed_words(),
             Convolution::Winograd(gather) => gather.packed_words(),
         }
     }
@@ -100,7 +94,6 @@ impl Convolution {
             Convolution::Plain(gather) => gather.pack(weights, absolute, packed),
             Convolution::Columns(columns) => columns.pack(weights, absolute, packed),
             Convolution::ColumnsBackward(columns) => columns.pack(weights, absolute, packed),
-            Convolution::Narrow(narrow) => narrow.pack(weights, absolute, packed),
             Convolution::Winograd(gather) => gather.pack(weights, absolute, packed),
         }
     }
@@ -111,7 +104,6 @@ impl Convolution {
             Convolution::Plain(gather) => gather.scratch(),
             Convolution::Columns(columns) => columns.scratch(),
             Convolution::ColumnsBackward(columns) => columns.scratch(),
-            Convolution::Narrow(narrow) => narrow.scratch(),
             Convolution::Winograd(gather) => gather.scratch(),
         }
     }
@@ -122,7 +114,6 @@ impl Convolution {
             Convolution::Plain(gather) => gather.run(packed, streams, scratch),
             Convolution::Columns(columns) => columns.run(packed, streams, scratch),
             Convolution::ColumnsBackward(columns) => columns.run(packed, streams, scratch),
-            Convolution::Narrow(narrow) => narrow.run(packed, streams, scratch),
             Convolution::Winograd(gather) => gather.run(packed, streams, scratch),
         }
     }

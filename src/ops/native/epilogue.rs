@@ -25,6 +25,11 @@ impl Epilogue<'_> {
         LaneEpilogue { bias, relu: self.relu }
     }
 
+    /// Whether sums stay as they are.
+    pub(crate) fn is_identity(&self) -> bool {
+        self.bias.is_none() && !self.relu && self.mask.is_none()
+    }
+
     /// The mask from element `at` on.
     pub(crate) fn mask_from(&self, at: usize) -> Option<*const f32> {
         self.mask.map(|mask| mask[at..].as_ptr())
@@ -59,25 +64,6 @@ impl Epilogue<'_> {
         // SAFETY: the caller's duty.
         unsafe {
             let bias = self.bias.map(|b| S::splat(b[channel]));
-            self.store::<S>(bias, at, sums, to, n);
-        }
-    }
-
-    /// The same with the summand at hand.
-    ///
-    /// # Safety
-    /// As [`Epilogue::write_vector`].
-    #[inline(always)]
-    pub(crate) unsafe fn store<S: Simd>(
-        &self,
-        bias: Option<S::Vector>,
-        at: usize,
-        sums: S::Vector,
-        to: *mut f32,
-        n: usize,
-    ) {
-        // SAFETY: the caller's duty.
-        unsafe {
             let mut y = LaneEpilogue::<S> { bias, relu: self.relu }.apply(sums);
             if let Some(mask) = self.mask {
                 y = S::zero_unless_positive(y, load::<S>(mask[at..at + n].as_ptr(), n));

@@ -36,8 +36,15 @@ pub(crate) trait Simd: Copy + 'static {
     unsafe fn sub(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// a · b + c, fused where the instruction set has it.
     unsafe fn mul_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
-    /// |a|.
-    unsafe fn abs(a: Self::Vector) -> Self::Vector;
+    /// Bits of a that are set in b, too.
+    unsafe fn and(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// All bits but the sign, for absolute values by [`Simd::and`]. The compiler doesn't know what they are: of a number that is spread
+    /// over the lanes it would take the absolute value before, on its way through an integer register.
+    #[inline(always)]
+    unsafe fn all_but_sign() -> Self::Vector {
+        // SAFETY: by the contract of the trait.
+        std::hint::black_box(unsafe { Self::splat(f32::from_bits(0x7fff_ffff)) })
+    }
     /// max(a, 0), NaN for NaN.
     unsafe fn relu(a: Self::Vector) -> Self::Vector;
     /// a where m > 0 or m is NaN, else 0.
@@ -183,8 +190,8 @@ impl Simd for Portable {
         std::array::from_fn(|i| a[i] * b[i] + c[i])
     }
     #[inline(always)]
-    unsafe fn abs(a: [f32; 4]) -> [f32; 4] {
-        a.map(f32::abs)
+    unsafe fn and(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|i| f32::from_bits(a[i].to_bits() & b[i].to_bits()))
     }
     #[inline(always)]
     unsafe fn relu(a: [f32; 4]) -> [f32; 4] {

@@ -11,7 +11,7 @@ use super::blocks::{copy, prefetch, transpose};
 use super::correlate::sign;
 use super::epilogue::Epilogue;
 use super::lanes::{Simd, Width, Work, dispatch};
-use super::tile::{MAX_ROWS, Scalars, StridedTile, max_vectors, pieces};
+use super::tile::{ColumnTile, MAX_ROWS, Scalars, StridedTile, max_vectors, pieces};
 use super::workers::{LINE, Shared, aligned, for_each, for_each_task, line_aligned, scratch_words, slots};
 use crate::kernel::Prepare;
 use crate::ops::linear::Extents;
@@ -299,25 +299,25 @@ impl Columns {
         }
     }
 
-    /// One tile: sums over the terms of `scalars[p][term · step]` · `panel[term][lane]` → tile `[P][panel]`.
+    /// One tile: `out[p][lane]` = Σ over the terms of `scalars[p][term]` · `panel[term][lane]`. `out`: address, distance of its rows.
     ///
     /// # Safety
-    /// The scalars hold what is read.
+    /// The scalars hold what is read, `out` what is written.
     #[inline(always)]
-    unsafe fn tile<S: Simd>(&self, scalars: &[*const f32], step: usize, panel: &[f32], tile: &mut [f32]) {
-        debug_assert!(panel.len() >= self.terms * self.panel && tile.len() >= scalars.len() * self.panel);
-        // SAFETY: the lengths above; the scalars are the caller's duty.
+    unsafe fn tile<S: Simd>(&self, scalars: &[*const f32], panel: &[f32], out: (*mut f32, usize)) {
+        debug_assert!(panel.len() >= self.terms * self.panel);
+        // SAFETY: the length above; the rest is the caller's duty.
         unsafe {
             StridedTile {
                 rows: 1,
                 columns: self.terms,
                 scalars,
                 row_step: 0,
-                step,
+                step: 1,
                 vectors: panel.as_ptr(),
                 vector_step: self.panel,
-                out: tile.as_mut_ptr(),
-                out_step: self.panel,
+                out: out.0,
+                out_step: out.1,
                 accumulate: false,
             }
             .run::<S>(self.panel / S::LANES, Scalars::Near);
@@ -447,10 +447,19 @@ impl Work for InputTask<'_> {
                             let part = i * words / count..(i + 1) * words / count;
                             prefetch::<S>(next.wrapping_add(part.start), part.len());
                         }
-                        c.tile::<S>(&scalars[..rows], 1, vectors, tile);
-                        for (i, sums) in tile.chunks_exact(c.panel).take(rows).enumerate() {
-                            let at = (sample + i) * m.inputs + column;
-                            product.epilogue.write::<S>(0, at, sums.as_ptr(), product.output.at(at), width);
+                        let at = sample * m.inputs + column;
+                        let output = product.output.at(at);
+                        if width == c.panel {
+                            c.tile::<S>(&scalars[..rows], vectors, (output, m.inputs));
+                        } else {
+                            c.tile::<S>(&scalars[..rows], vectors, (tile.as_mut_ptr(), c.panel));
+                        }
+                        if width < c.panel || !product.epilogue.is_identity() {
+                            for row in 0..rows {
+                                let to = output.add(row * m.inputs);
+                                let sums = if width < c.panel { tile.as_ptr().add(row * c.panel) } else { to };
+                                product.epilogue.write::<S>(0, at + row * m.inputs, sums, to, width);
+                            }
                         }
                     }
                 }
@@ -486,21 +495,61 @@ impl BackwardWeight {
         BackwardWeight { m, columns, slots: slots(columns.tasks()) }
     }
 
-    /// Size of the scratch buffer.
+    /// Sizes of the scratch buffers: packed output gradients; work space of the workers.
     pub(crate) fn scratch(&self) -> Vec<usize> {
-        vec![scratch_words(self.slots * self.columns.slot_words(self.columns.span))]
+        vec![scratch_words(self.m.streams * self.packed_words()), scratch_words(self.slots * self.slot_words())]
+    }
+
+    /// Words of a packed dy: for each piece of its columns `[sample][column]`.
+    fn packed_words(&self) -> usize {
+        self.m.batch * self.m.outputs
+    }
+
+    fn slot_words(&self) -> usize {
+        self.columns.slot_words(self.columns.span)
     }
 
     /// dw from pairs (x, dy): the first pair's product, plus sign(w) times the second's if there are two.
     /// `scratch` is as declared by [`BackwardWeight::scratch`].
-    pub(crate) fn run(&self, pairs: &[(&[f32], &[f32])], sign_of: Option<&[f32]>, dw: &mut [f32], scratch: &mut [f32]) {
-        let slots = aligned(scratch, self.slots * self.columns.slot_words(self.columns.span));
+    pub(crate) fn run(
+        &self,
+        pairs: &[(&[f32], &[f32])],
+        sign_of: Option<&[f32]>,
+        dw: &mut [f32],
+        scratch: [&mut [f32]; 2],
+    ) {
+        let [packed, slots] = scratch;
+        let packed = aligned(packed, self.m.streams * self.packed_words());
+        for (&(_, dy), packed) in pairs.iter().zip(packed.chunks_exact_mut(self.packed_words())) {
+            self.pack(dy, packed);
+        }
+        let gradients = &*packed;
+        let slots = aligned(slots, self.slots * self.slot_words());
         let dw = Shared::new(dw);
         for_each_task(self.columns.tasks(), self.slots, slots, |task, slot| {
             let (packed, tile) = slot.split_at_mut(self.columns.terms * self.columns.span);
             let first = task * self.columns.span;
             // SAFETY: tasks write disjoint columns.
-            unsafe { dispatch(self.m.width.level, WeightTask { b: self, pairs, sign_of, dw, first, packed, tile }) }
+            unsafe {
+                dispatch(
+                    self.m.width.level,
+                    WeightTask { b: self, pairs, gradients, sign_of, dw, first, packed, tile },
+                );
+            }
+        });
+    }
+
+    /// Packs dy, so that a tile reads one stream of scalars.
+    fn pack(&self, dy: &[f32], packed: &mut [f32]) {
+        let (batch, outputs) = (self.m.batch, self.m.outputs);
+        let packed = Shared::new(packed);
+        for_each(pieces(outputs, MAX_ROWS).count(), |task| {
+            let (first, count) = pieces(outputs, MAX_ROWS).nth(task).expect("as many tasks as pieces");
+            // SAFETY: each piece has its own words.
+            let piece = unsafe { std::slice::from_raw_parts_mut(packed.at(first * batch), count * batch) };
+            for (to, row) in piece.chunks_exact_mut(count).zip(dy.chunks_exact(outputs)) {
+                to.copy_from_slice(&row[first..first + count]);
+            }
         });
     }
 }
@@ -509,6 +558,8 @@ impl BackwardWeight {
 struct WeightTask<'a> {
     b: &'a BackwardWeight,
     pairs: &'a [(&'a [f32], &'a [f32])],
+    /// The packed output gradients of all pairs.
+    gradients: &'a [f32],
     sign_of: Option<&'a [f32]>,
     dw: Shared,
     first: usize,
@@ -522,21 +573,35 @@ impl Work for WeightTask<'_> {
         let (m, c) = (&self.b.m, &self.b.columns);
         // SAFETY: `first` begins a span; rows and columns below stay inside the operands.
         unsafe {
-            for (stream, &(x, dy)) in self.pairs.iter().enumerate() {
+            for (stream, &(x, _)) in self.pairs.iter().enumerate() {
                 c.pack::<S>(x, self.first, self.packed);
+                let gradient = &self.gradients[stream * self.b.packed_words()..][..self.b.packed_words()];
+                let sign_of = self.sign_of.filter(|_| stream == 1);
                 for (feature, count) in pieces(m.outputs, MAX_ROWS) {
-                    let scalars = rows(dy, 1, feature, count);
                     for (offset, width) in c.panels(self.first) {
-                        c.tile::<S>(&scalars[..count], m.outputs, &self.packed[offset * c.terms..], self.tile);
-                        for (i, sums) in self.tile.chunks_exact(c.panel).take(count).enumerate() {
-                            let at = (feature + i) * m.inputs + self.first + offset;
-                            match self.sign_of.filter(|_| stream == 1) {
-                                None => copy::<S>(sums.as_ptr(), self.dw.at(at), width),
-                                Some(w) => {
-                                    let dw = std::slice::from_raw_parts_mut(self.dw.at(at), width);
-                                    for ((d, &sum), &w) in dw.iter_mut().zip(sums).zip(&w[at..]) {
-                                        *d += sign(w) * sum;
-                                    }
+                        let at = feature * m.inputs + self.first + offset;
+                        let (out, out_step) = match sign_of {
+                            None => (self.dw.at(at), m.inputs),
+                            Some(_) => (self.tile.as_mut_ptr(), c.panel),
+                        };
+                        ColumnTile {
+                            terms: m.batch,
+                            weights: gradient[feature * m.batch..].as_ptr(),
+                            columns: self.packed[offset * c.terms..].as_ptr(),
+                            pitch: c.panel,
+                            epilogue: Epilogue::default(),
+                            at: 0,
+                            out,
+                            out_step,
+                            pixels: width,
+                        }
+                        .run::<S>(count, width.div_ceil(S::LANES));
+                        if let Some(w) = sign_of {
+                            for (i, sums) in self.tile.chunks_exact(c.panel).take(count).enumerate() {
+                                let at = at + i * m.inputs;
+                                let dw = std::slice::from_raw_parts_mut(self.dw.at(at), width);
+                                for ((d, &sum), &w) in dw.iter_mut().zip(sums).zip(&w[at..]) {
+                                    *d += sign(w) * sum;
                                 }
                             }
                         }

@@ -2,7 +2,8 @@
 //!
 //! From the ground: [`lanes`] (vectors of one instruction set; [`x86`], [`neon`]) → [`tile`] (micro-kernels over a
 //! register tile) and [`blocks`] (copies, transposition) → [`gather`] (convolution and its input gradient),
-//! [`narrow`] (that gradient where the input has few channels), [`correlate`] (the weight gradient) and [`matmul`] (the three products of a linear layer), each over [`workers`].
+//! [`correlate`] (the weight gradient), [`columns`] (all three where sums have few terms) and [`matmul`] (the three products of a linear
+//! layer), each over [`workers`].
 //! [`axis`] and [`band`] describe which input a convolution reads. [`winograd`] does with fewer multiplications what another
 //! rounding is allowed for, and [`convolution`] chooses.
 //!
@@ -19,7 +20,6 @@ mod epilogue;
 pub(crate) mod gather;
 mod lanes;
 pub(crate) mod matmul;
-mod narrow;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 pub(crate) mod peak;

@@ -229,17 +229,40 @@ impl<const P: usize, const V: usize> Work for Sized<ColumnTile<'_>, P, V> {
         let last = t.pixels - (V - 1) * S::LANES;
         // SAFETY: the caller's duty; see `ColumnTile`.
         unsafe {
-            let sums = match last == S::LANES {
+            let mut sums = match last == S::LANES {
                 true => columns::<S, P, V>(t, |from| S::load(from)),
                 false => columns::<S, P, V>(t, |from| S::load_first(from, last)),
             };
+            let zero = S::splat(0.0);
+            let mut biases = [zero; P];
+            if let Some(bias) = t.epilogue.bias {
+                for (p, vector) in biases.iter_mut().enumerate() {
+                    *vector = S::splat(bias[p]);
+                }
+            }
+            // Sums stay in registers where every step below is unrolled: one pass of a step over all of them.
+            if t.epilogue.bias.is_some() {
+                for (row, &bias) in sums.iter_mut().zip(&biases) {
+                    row.iter_mut().for_each(|sum| *sum = S::add(*sum, bias));
+                }
+            }
+            if t.epilogue.relu {
+                sums.iter_mut().flatten().for_each(|sum| *sum = S::relu(*sum));
+            }
+            if t.epilogue.mask.is_none() && last == S::LANES {
+                for (p, row) in sums.iter().enumerate() {
+                    for (v, &sum) in row.iter().enumerate() {
+                        S::store(t.out.add(p * t.out_step + v * S::LANES), sum);
+                    }
+                }
+                return;
+            }
+            let masked = Epilogue { mask: t.epilogue.mask, ..Epilogue::default() };
             for (p, row) in sums.into_iter().enumerate() {
-                let bias = t.epilogue.bias.map(|bias| S::splat(bias[p]));
-                let out = t.out.add(p * t.out_step);
                 for (v, sum) in row.into_iter().enumerate() {
                     let count = if v + 1 < V { S::LANES } else { last };
-                    let at = t.at + p * t.out_step + v * S::LANES;
-                    t.epilogue.store::<S>(bias, at, sum, out.add(v * S::LANES), count);
+                    let place = p * t.out_step + v * S::LANES;
+                    masked.write_vector::<S>(p, t.at + place, sum, t.out.add(place), count);
                 }
             }
         }
@@ -337,6 +360,7 @@ unsafe fn strided<S: Simd, const P: usize, const V: usize, const STREAM: bool, c
         let scalars: [*const f32; P] = std::array::from_fn(|p| t.scalars[p]);
         let mut sums = [[S::splat(0.0); V]; P];
         let mut lanes = t.vectors;
+        let bits = if ABS { S::all_but_sign() } else { S::splat(0.0) };
         for i in 0..t.rows {
             let mut at = i * t.row_step;
             for j in 0..t.columns {
@@ -349,7 +373,7 @@ unsafe fn strided<S: Simd, const P: usize, const V: usize, const STREAM: bool, c
                 for (row, scalar) in sums.iter_mut().zip(&scalars) {
                     let mut x = S::splat(*scalar.add(at));
                     if ABS {
-                        x = S::abs(x);
+                        x = S::and(x, bits);
                     }
                     for (sum, &y) in row.iter_mut().zip(&vectors) {
                         *sum = S::mul_add(x, y, *sum);

@@ -59,8 +59,8 @@ impl Simd for Avx512 {
         unsafe { _mm512_fmadd_ps(a, b, c) }
     }
     #[inline(always)]
-    unsafe fn abs(a: __m512) -> __m512 {
-        unsafe { _mm512_abs_ps(a) }
+    unsafe fn and(a: __m512, b: __m512) -> __m512 {
+        unsafe { _mm512_and_ps(a, b) }
     }
     #[inline(always)]
     unsafe fn relu(a: __m512) -> __m512 {
@@ -154,8 +154,8 @@ impl Simd for Avx2 {
         unsafe { _mm256_fmadd_ps(a, b, c) }
     }
     #[inline(always)]
-    unsafe fn abs(a: __m256) -> __m256 {
-        unsafe { _mm256_andnot_ps(_mm256_set1_ps(-0.0), a) }
+    unsafe fn and(a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_and_ps(a, b) }
     }
     #[inline(always)]
     unsafe fn relu(a: __m256) -> __m256 {
@@ -164,6 +164,31 @@ impl Simd for Avx2 {
     #[inline(always)]
     unsafe fn zero_unless_positive(a: __m256, m: __m256) -> __m256 {
         unsafe { _mm256_and_ps(_mm256_cmp_ps::<_CMP_NLE_UQ>(m, _mm256_setzero_ps()), a) }
+    }
+    #[inline(always)]
+    unsafe fn unzip(from: *const f32, n: usize, even: *mut f32, odd: *mut f32) {
+        unsafe {
+            for i in (0..n).step_by(16) {
+                let count = (n - i).min(16);
+                let part = |skip: usize| match count.saturating_sub(skip) {
+                    0 => _mm256_setzero_ps(),
+                    rest if rest < 8 => Self::load_first(from.add(i + skip), rest),
+                    _ => Self::load(from.add(i + skip)),
+                };
+                let (low, high) = (part(0), part(8));
+                // Halves of the lanes are shuffled each by itself: words 0, 2, 8, 10 and 4, 6, 12, 14.
+                let order = |v: __m256| _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(_mm256_castps_pd(v)));
+                let evens = order(_mm256_shuffle_ps::<0b10_00_10_00>(low, high));
+                let odds = order(_mm256_shuffle_ps::<0b11_01_11_01>(low, high));
+                if count == 16 {
+                    Self::store(even.add(i / 2), evens);
+                    Self::store(odd.wrapping_add(i / 2), odds);
+                } else {
+                    Self::store_first(even.add(i / 2), evens, count.div_ceil(2));
+                    Self::store_first(odd.wrapping_add(i / 2), odds, count / 2);
+                }
+            }
+        }
     }
     #[inline(always)]
     unsafe fn zip(even: __m256, odd: __m256, to: *mut f32) {
@@ -230,8 +255,8 @@ impl Simd for Sse2 {
         unsafe { _mm_add_ps(_mm_mul_ps(a, b), c) }
     }
     #[inline(always)]
-    unsafe fn abs(a: __m128) -> __m128 {
-        unsafe { _mm_andnot_ps(_mm_set1_ps(-0.0), a) }
+    unsafe fn and(a: __m128, b: __m128) -> __m128 {
+        unsafe { _mm_and_ps(a, b) }
     }
     #[inline(always)]
     unsafe fn relu(a: __m128) -> __m128 {

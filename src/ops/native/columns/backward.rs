@@ -113,8 +113,9 @@ impl ImageTask<'_> {
         let (top, rows) = l.rows(band);
         let pixels = rows * l.output[1];
         let gradient = &self.stream.input[self.image * l.image_out()..][..l.image_out()];
-        for (vector, group) in pieces(pixels.div_ceil(S::LANES), max_vectors(S::REGISTERS)) {
-            let pixel = vector * S::LANES;
+        let (vectors, most) = (pixels.div_ceil(S::LANES), max_vectors(S::REGISTERS));
+        for vector in (0..vectors).step_by(most) {
+            let (group, pixel) = (most.min(vectors - vector), vector * S::LANES);
             for (first, count) in pieces(l.terms(), MAX_ROWS) {
                 // SAFETY: the pixels lie in the band's rows of grad_y; a row of the matrix holds them.
                 unsafe {

@@ -92,22 +92,24 @@ impl Work for BandTask<'_> {
         let Stream { input, output, epilogue } = self.stream;
         let (top, rows) = l.rows(self.band);
         let image = &input[self.image * l.image()..][..l.image()];
-        let vectors = (rows * l.output[1]).div_ceil(S::LANES);
+        let (vectors, most) = ((rows * l.output[1]).div_ceil(S::LANES), max_vectors(S::REGISTERS));
         // SAFETY: the image is whole; the band's rows of y belong to this task.
         unsafe {
             l.band.fill::<S>(image.as_ptr(), top * l.row_step, self.padded);
             l.spread::<S>(self.padded, rows, self.matrix);
             for (first, count) in pieces(l.features, MAX_ROWS) {
                 let weights = &self.packed[first * l.terms()..][..count * l.terms()];
-                for (vector, group) in pieces(vectors, max_vectors(S::REGISTERS)) {
-                    let pixel = vector * S::LANES;
-                    let at = self.image * l.image_out() + first * l.plane() + top * l.output[1] + pixel;
+                let epilogue = Epilogue { bias: epilogue.bias.map(|b| &b[first..first + count]), ..epilogue };
+                let from = self.image * l.image_out() + first * l.plane() + top * l.output[1];
+                for vector in (0..vectors).step_by(most) {
+                    let (group, pixel) = (most.min(vectors - vector), vector * S::LANES);
+                    let at = from + pixel;
                     ColumnTile {
                         terms: l.terms(),
                         weights: weights.as_ptr(),
                         columns: self.matrix.as_ptr().add(pixel),
                         pitch: l.pitch,
-                        epilogue: Epilogue { bias: epilogue.bias.map(|b| &b[first..first + count]), ..epilogue },
+                        epilogue,
                         at,
                         out: output.at(at),
                         out_step: l.plane(),

@@ -303,8 +303,8 @@ fn check_linear(e: &Extents, level: Level, integers: bool) -> Result<(), String>
     let pairs: [(&[f32], &[f32]); 2] = [(&x, &gy), (&r, &gr)];
     for (streams, sign_of, expected) in [(1, None, &dw), (2, Some(&w[..]), &dwi)] {
         let backward = BackwardWeight::new(e, streams, level);
-        let ([mut s], mut got) = (scratch(backward.scratch()), vec![f32::NAN; g * f]);
-        backward.run(&pairs[..streams], sign_of, &mut got, &mut s);
+        let ([mut s, mut t], mut got) = (scratch(backward.scratch()), vec![f32::NAN; g * f]);
+        backward.run(&pairs[..streams], sign_of, &mut got, [&mut s, &mut t]);
         compare(&got, expected, integers).map_err(|e| format!("weight gradient of {streams}: {e}"))?;
     }
     Ok(())

@@ -129,6 +129,8 @@ impl Work for VectorTask<'_> {
         let (written, channel) = (self.first / p.wide_channels(), self.first % p.wide_channels());
         let count = S::LANES.min(p.channels - channel);
         let taps = p.scheme.taps();
+        // SAFETY: as `Simd`.
+        let bits = unsafe { S::all_but_sign() };
         // Lanes past the last channel stay 0.
         let mut kernel = [0.0; MOST_TAPS * MOST_LANES];
         for term in 0..p.terms {
@@ -147,7 +149,7 @@ impl Work for VectorTask<'_> {
                             if let Some(tap) = p.scheme.tap(phase, tap) {
                                 *w = S::load(kernel.as_ptr().add(tap * S::LANES));
                                 if self.absolute {
-                                    *w = S::abs(*w);
+                                    *w = S::and(*w, bits);
                                 }
                             }
                         }
