@@ -138,7 +138,7 @@ impl WeightGradient {
     pub(super) fn new_at(g: &Geometry, streams: usize, fast: bool, level: Level) -> WeightGradient {
         if columns::suits(g) {
             WeightGradient::Columns(ColumnsCorrelate::new(g, streams, level))
-        } else if fast && winograd::pays(g, level) {
+        } else if fast && winograd::pays_for_weights(g, level) {
             WeightGradient::Winograd(WinogradCorrelate::new(g, streams, level))
         } else {
             WeightGradient::Plain(Correlate::new(g, streams, level))

@@ -16,7 +16,7 @@ use crate::ops::native::tile::{MAX_ROWS, Scalars, StridedTile, max_vectors, piec
 use crate::ops::native::workers::{Shared, aligned, for_each, for_each_task, line_aligned, scratch_words, slots};
 use crate::ops::simd::Level;
 
-/// Most groups, and most words that their partial gradients may take unless there are only two.
+/// Most groups of all streams, and most words that their partial gradients may take unless there are only two.
 const GROUPS: usize = 16;
 const PARTIAL_WORDS: usize = 2 << 20;
 
@@ -54,7 +54,7 @@ impl WinogradCorrelate {
         let edge = LARGE + scheme.taps() - 1;
         let partial = edge * edge * g.features * inputs.wide();
         let affordable = PARTIAL_WORDS / (streams * partial);
-        let groups = inputs.tiling.units().min(GROUPS.min(affordable.max(2)));
+        let groups = inputs.tiling.units().min((GROUPS / streams).min(affordable.max(2)));
         let largest = inputs.tiling.units().div_ceil(groups);
         let units = inputs.tiling.block(largest, inputs.wide() + gradients.wide(), BLOCK_WORDS);
         let slots = slots(groups * streams);

@@ -31,3 +31,14 @@ pub(crate) fn pays(g: &Geometry, level: Level) -> bool {
     // With few channels the transforms cost more than the products save.
     large && scheme::Scheme::of(g).is_some() && g.channels.min(g.features) >= Width::of(level).lanes.max(16)
 }
+
+/// The same for the gradient with respect to the weights, whose tiles are all large: where they reach far beyond the outputs, or have
+/// points of taps that the kernel lacks, too few multiplications are saved to pay for the transforms.
+pub(crate) fn pays_for_weights(g: &Geometry, level: Level) -> bool {
+    pays(g, level)
+        && scheme::Scheme::of(g).is_some_and(|scheme| {
+            let tiles: usize = g.output.iter().map(|n| n.div_ceil(tiling::LARGE)).product();
+            let points = tiles * scheme.phases() * (tiling::LARGE + scheme.taps() - 1).pow(2);
+            3 * points <= 2 * g.output[0] * g.output[1] * scheme.kernel_taps()
+        })
+}
