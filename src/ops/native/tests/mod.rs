@@ -3,9 +3,9 @@
 mod fast;
 
 use super::convolution::{Convolution, WeightGradient};
-use super::correlate::sign;
+use super::correlate::{Correlate, sign};
 use super::epilogue::Epilogue;
-use super::gather::Stream;
+use super::gather::{Gather, Stream};
 use super::matmul::{BackwardInput, BackwardWeight, Forward, Product};
 use crate::ops::conv2d::{Conv2dSpec, Geometry};
 use crate::ops::linear::Extents;
@@ -101,7 +101,10 @@ fn cases() -> Vec<Geometry> {
         geometry(5, 19, 2, [4, 4], [4, 4], one),
         geometry(19, 3, 7, [5, 5], [3, 3], spec([4, 4], [1, 1], [1, 1])),
     ];
-    // Inputs of few channels: around the vectors of positions, the rows of a tile and the bands.
+    // Sums of the most terms that columns are made for, and of more; more images than groups of them.
+    cases.push(geometry(35, 4, 16, [9, 9], [4, 4], spec([1, 1], [1, 1], [1, 1])));
+    cases.push(geometry(17, 5, 13, [6, 7], [13, 1], spec([1, 2], [6, 0], [1, 1])));
+    // Inputs of few channels: around the vectors of pixels, the rows of a tile and the bands.
     for (padding, extent) in (0..4).flat_map(|p| [4, 5, 9, 27, 28, 31, 33, 66].map(|e| (p, e))) {
         let channels = 1 + (extent + padding) % 4;
         cases.push(geometry(2, channels, 3, [extent, 35 - extent.min(30)], [4, 4], Conv2dSpec::square(2, padding)));
@@ -182,10 +185,12 @@ fn masked(sums: &mut [Sum], mask: &[f32]) {
 /// What a convolution is tried on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Way {
-    /// The plain kernels on small integers, whose sums are exact.
+    /// The kernels that the shapes ask for, on small integers, whose sums are exact.
     Integers,
-    /// The plain kernels on numbers in −1..1.
+    /// The same on numbers in −1..1.
     Random,
+    /// The plain kernels on small integers, whatever the shapes.
+    Plain,
     /// Winograd's kernels on numbers whose every sum is exact: G w Gᵀ has denominators of at most 24², which the factor of the
     /// weights takes away; in Gᵀ m G they are those of the gradients' factor.
     Lattice,
@@ -199,6 +204,14 @@ fn check_convolution(g: &Geometry, level: Level, way: Way) -> Result<(), String>
     let (nx, nw, ny) = (g.x_shape().elements(), g.w_shape().elements(), g.y_shape().elements());
     let mut numbers = Numbers(nx as u64 * 31 + nw as u64);
     let (integers, fast) = (way != Way::Random, way == Way::Lattice);
+    let forward = |streams| match way {
+        Way::Plain => Convolution::Plain(Gather::forward(g, streams, level)),
+        _ => Convolution::forward_at(g, streams, fast, level),
+    };
+    let backward = |streams| match way {
+        Way::Plain => Convolution::Plain(Gather::backward(g, streams, level)),
+        _ => Convolution::backward_at(g, streams, fast, level),
+    };
     let [x, r, w, b, gy, gr, mask] = match way {
         Way::Lattice => [(nx, 1.0), (nx, 1.0), (nw, WHOLE), (g.features, 1.0), (ny, 1.0), (ny, 1.0), (nx, 1.0)]
             .map(|(n, factor)| numbers.signs(n, factor)),
@@ -225,23 +238,25 @@ fn check_convolution(g: &Geometry, level: Level, way: Way) -> Result<(), String>
     y.iter_mut().enumerate().for_each(|(i, s)| s.add(b[i / plane % g.features], 1.0));
     let bias = Epilogue { bias: Some(&b), ..Epilogue::default() };
     let plain = Epilogue::default();
-    let interval = run_gather(&Convolution::forward_at(g, 2, fast, level), &w, &[&x, &r], &[bias, plain], ny);
+    let interval = run_gather(&forward(2), &w, &[&x, &r], &[bias, plain], ny);
     compare(&interval[0], &y, integers).map_err(|e| format!("interval center: {e}"))?;
     compare(&interval[1], &yr, integers).map_err(|e| format!("interval radius: {e}"))?;
-    let forward =
-        run_gather(&Convolution::forward_at(g, 1, fast, level), &w, &[&x], &[Epilogue { relu: true, ..bias }], ny);
+    let forward = run_gather(&forward(1), &w, &[&x], &[Epilogue { relu: true, ..bias }], ny);
     relu(&mut y);
     compare(&forward[0], &y, integers).map_err(|e| format!("forward: {e}"))?;
-    let both = run_gather(&Convolution::backward_at(g, 2, fast, level), &w, &[&gy, &gr], &[plain, plain], nx);
+    let both = run_gather(&backward(2), &w, &[&gy, &gr], &[plain, plain], nx);
     compare(&both[0], &dx, integers).map_err(|e| format!("interval input gradient, center: {e}"))?;
     compare(&both[1], &dxr, integers).map_err(|e| format!("interval input gradient, radius: {e}"))?;
     let cut = Epilogue { mask: Some(&mask), ..plain };
-    let backward = run_gather(&Convolution::backward_at(g, 1, fast, level), &w, &[&gy], &[cut], nx);
+    let gradient = run_gather(&backward(1), &w, &[&gy], &[cut], nx);
     masked(&mut dx, &mask);
-    compare(&backward[0], &dx, integers).map_err(|e| format!("input gradient: {e}"))?;
+    compare(&gradient[0], &dx, integers).map_err(|e| format!("input gradient: {e}"))?;
     let pairs: [(&[f32], &[f32]); 2] = [(&x, &hy), (&r, &hr)];
     for (streams, sign_of, expected) in [(1, None, &dw), (2, Some(&w[..]), &dwi)] {
-        let gradient = WeightGradient::new_at(g, streams, fast, level);
+        let gradient = match way {
+            Way::Plain => WeightGradient::Plain(Correlate::new(g, streams, level)),
+            _ => WeightGradient::new_at(g, streams, fast, level),
+        };
         let ([mut s, mut t], mut got) = (scratch(gradient.scratch()), vec![f32::NAN; nw]);
         gradient.run(&pairs[..streams], sign_of, &mut got, [&mut s, &mut t]);
         compare(&got, expected, integers).map_err(|e| format!("weight gradient of {streams}: {e}"))?;
@@ -314,7 +329,7 @@ fn check_linear(e: &Extents, level: Level, integers: bool) -> Result<(), String>
 fn convolutions_match_f64_loops() {
     for level in levels() {
         for g in cases() {
-            for way in [Way::Integers, Way::Random] {
+            for way in [Way::Integers, Way::Random, Way::Plain] {
                 check_convolution(&g, level, way).unwrap_or_else(|e| panic!("{level:?} {g:?}: {e}"));
             }
         }
@@ -382,30 +397,33 @@ fn nan_passes_relu_and_masks() {
 
 #[test]
 fn results_do_not_depend_on_the_number_of_threads() {
-    let g = geometry(37, 5, 20, [12, 11], [3, 3], Conv2dSpec::square(2, 1));
+    // One for columns, one for the plain way, one for Winograd's.
+    let few = geometry(37, 5, 20, [12, 11], [3, 3], Conv2dSpec::square(2, 1));
+    let many = geometry(37, 9, 20, [12, 11], [3, 3], Conv2dSpec::square(2, 1));
     let f = geometry(37, 16, 20, [12, 11], [3, 3], Conv2dSpec::square(1, 1));
     let e = Extents { batch: 37, inputs: 300, outputs: 50 };
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool of threads");
         pool.install(|| {
             let mut numbers = Numbers(5);
-            let (x, w) = (numbers.take(g.x_shape().elements(), false), numbers.take(g.w_shape().elements(), false));
-            let convolution = Convolution::forward_at(&g, 1, false, level());
-            let y = run_gather(&convolution, &w, &[&x], &[Epilogue::default()], g.y_shape().elements()).remove(0);
-            let gradient = WeightGradient::new_at(&g, 1, false, level());
-            let ([mut s, mut t], mut dw) = (scratch(gradient.scratch()), vec![0.0; w.len()]);
-            gradient.run(&[(&x, &y)], None, &mut dw, [&mut s, &mut t]);
-            let (x, w) = (numbers.take(f.x_shape().elements(), false), numbers.take(f.w_shape().elements(), false));
-            let fast = Convolution::forward_at(&f, 1, true, level());
-            let v = run_gather(&fast, &w, &[&x], &[Epilogue::default()], f.y_shape().elements()).remove(0);
-            let gradient = WeightGradient::new_at(&f, 1, true, level());
-            let ([mut s, mut t], mut dv) = (scratch(gradient.scratch()), vec![0.0; w.len()]);
-            gradient.run(&[(&x, &v)], None, &mut dv, [&mut s, &mut t]);
+            let mut all = Vec::new();
+            for (g, fast) in [(&few, false), (&many, false), (&f, true)] {
+                let (x, w) = (numbers.take(g.x_shape().elements(), false), numbers.take(g.w_shape().elements(), false));
+                let forward = Convolution::forward_at(g, 1, fast, level());
+                let y = run_gather(&forward, &w, &[&x], &[Epilogue::default()], g.y_shape().elements()).remove(0);
+                let backward = Convolution::backward_at(g, 1, fast, level());
+                let dx = run_gather(&backward, &w, &[&y], &[Epilogue::default()], x.len()).remove(0);
+                let gradient = WeightGradient::new_at(g, 1, fast, level());
+                let ([mut s, mut t], mut dw) = (scratch(gradient.scratch()), vec![0.0; w.len()]);
+                gradient.run(&[(&x, &y)], None, &mut dw, [&mut s, &mut t]);
+                all.extend([y, dx, dw].concat());
+            }
             let (x, w) = (numbers.take(37 * 300, false), numbers.take(50 * 300, false));
             let forward = Forward::new(&e, 1, level());
             let ([mut s, mut t], mut z) = (scratch(forward.scratch()), vec![0.0; 37 * 50]);
             forward.run(&w, &[Product::new(&x, &mut z, Epilogue::default())], [&mut s, &mut t]);
-            [y, dw, v, dv, z].concat().into_iter().map(f32::to_bits).collect::<Vec<u32>>()
+            all.extend(z);
+            all.into_iter().map(f32::to_bits).collect::<Vec<u32>>()
         })
     };
     let one = run(1);
