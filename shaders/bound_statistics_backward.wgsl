@@ -3,8 +3,10 @@
 // c, r, out_c, out_r [COUNT], s, g [8]. One invocation computes one element of both outputs;
 // grid: ceil(COUNT / 256) groups, folded into x and y.
 
-override ELEMENTS: f32;
-override COUNT: u32;
+struct Params {
+    ELEMENTS: f32,
+    COUNT: u32,
+}
 
 @group(0) @binding(0) var<storage, read> c: array<f32>;
 @group(0) @binding(1) var<storage, read> r: array<f32>;
@@ -12,6 +14,7 @@ override COUNT: u32;
 @group(0) @binding(3) var<storage, read> g: array<f32>;
 @group(0) @binding(4) var<storage, read_write> out_c: array<f32>;
 @group(0) @binding(5) var<storage, read_write> out_r: array<f32>;
+@group(0) @binding(6) var<storage, read> params: Params;
 
 @compute @workgroup_size(256)
 fn main(
@@ -20,12 +23,12 @@ fn main(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = (group.y * groups.x + group.x) * 256u + local;
-    if i >= COUNT {
+    if i >= params.COUNT {
         return;
     }
     let d = c[i] - s[5];
-    let on = select(0.0, g[1] / ELEMENTS + 2.0 * g[3] * d, c[i] - r[i] > 0.0);
-    let off = select(0.0, g[2] / ELEMENTS + 2.0 * g[4] * d, c[i] + r[i] < 0.0);
-    out_c[i] = on + off - 2.0 / ELEMENTS * (g[3] * s[6] + g[4] * s[7]);
-    out_r[i] = g[0] / ELEMENTS;
+    let on = select(0.0, g[1] / params.ELEMENTS + 2.0 * g[3] * d, c[i] - r[i] > 0.0);
+    let off = select(0.0, g[2] / params.ELEMENTS + 2.0 * g[4] * d, c[i] + r[i] < 0.0);
+    out_c[i] = on + off - 2.0 / params.ELEMENTS * (g[3] * s[6] + g[4] * s[7]);
+    out_r[i] = g[0] / params.ELEMENTS;
 }

@@ -5,55 +5,45 @@
 // For adapters that are CPUs: a large register tile per invocation and no workgroup memory, since there a load costs some
 // hundred multiply-adds and a barrier saves none.
 // x [BATCH,C,H,W], g [BATCH,O,OH,OW], out [parts,O,C,KH,KW].
-// One invocation computes 8 output channels × 16 weights of each; grid: ceil(PARTS·ceil(O/8)·ceil(C·KH·KW/16) / GROUP) groups, folded
+// Drivers compile it once for all shapes. Since a look-up between the many stores at the end takes them long, signs are taken in a loop of
+// their own.
+// One invocation computes 8 output channels × 12 weights of each; grid: ceil(PARTS·ceil(O/8)·ceil(C·KH·KW/12) / GROUP) groups, folded
 // into x and y.
 
-override BATCH: u32;
-override O: u32;
-override C: u32;
-override KH: u32;
-override KW: u32;
-override H: u32;
-override W: u32;
-override OH: u32;
-override OW: u32;
-override STRIDE_H: u32;
-override STRIDE_W: u32;
-override PADDING_H: u32;
-override PADDING_W: u32;
-override DILATION_H: u32;
-override DILATION_W: u32;
-override PARTS: u32;
-override PART_ROWS: u32;
-override FIRST_PART: u32;
-override PART_STEP: u32;
-override SIGNED: bool;
 override GROUP: u32;
-// Weights of one output channel, and the rows (n,i) of grad_y.
-override COLUMNS: u32 = C * KH * KW;
-override ROWS: u32 = BATCH * OH;
+
+struct Params {
+    BATCH: u32,
+    O: u32,
+    C: u32,
+    KH: u32,
+    KW: u32,
+    H: u32,
+    W: u32,
+    OH: u32,
+    OW: u32,
+    STRIDE_H: u32,
+    STRIDE_W: u32,
+    PADDING_H: u32,
+    PADDING_W: u32,
+    DILATION_H: u32,
+    DILATION_W: u32,
+    PARTS: u32,
+    PART_ROWS: u32,
+    FIRST_PART: u32,
+    PART_STEP: u32,
+    SIGNED: u32,
+}
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> g: array<f32>;
 @group(0) @binding(2) var<storage, read> w: array<f32>;
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
+@group(0) @binding(4) var<storage, read> params: Params;
 
 const CHANNELS = 8u;
 // Vectors of four weights.
-const VECTORS = 4u;
-
-fn store(part: u32, o: u32, column: u32, sum: f32) {
-    if o >= O || column >= COLUMNS {
-        return;
-    }
-    let at = o * COLUMNS + column;
-    var v = sum;
-    if SIGNED {
-        let s = w[at];
-        v *= f32(s > 0.0) - f32(s < 0.0);
-    }
-    out[(FIRST_PART + part * PART_STEP) * (O * COLUMNS) + at] = v;
-}
+const VECTORS = 3u;
 
 @compute @workgroup_size(GROUP)
 fn main(
@@ -61,11 +51,14 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let o_tiles = (O + CHANNELS - 1u) / CHANNELS;
-    let column_tiles = (COLUMNS + 4u * VECTORS - 1u) / (4u * VECTORS);
+    // Weights of one output channel, and the rows (n,i) of g.
+    let weights = params.C * params.KH * params.KW;
+    let rows = params.BATCH * params.OH;
+    let o_tiles = (params.O + CHANNELS - 1u) / CHANNELS;
+    let column_tiles = (weights + 4u * VECTORS - 1u) / (4u * VECTORS);
     let tile = (group.y * groups.x + group.x) * GROUP + local;
     let part = tile / (o_tiles * column_tiles);
-    if part >= PARTS {
+    if part >= params.PARTS {
         return;
     }
     let o0 = tile / column_tiles % o_tiles * CHANNELS;
@@ -73,35 +66,35 @@ fn main(
     // Channels and weights past the end read the last one; their sums are not stored.
     var g_at: array<u32, CHANNELS>;
     for (var c = 0u; c < CHANNELS; c++) {
-        g_at[c] = min(o0 + c, O - 1u) * (OH * OW);
+        g_at[c] = min(o0 + c, params.O - 1u) * (params.OH * params.OW);
     }
     var plane: array<vec4<u32>, VECTORS>;
     var h0: array<vec4<u32>, VECTORS>;
     var v0: array<vec4<u32>, VECTORS>;
     for (var k = 0u; k < VECTORS; k++) {
-        let column = min(vec4<u32>(column0 + 4u * k) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(COLUMNS - 1u));
-        plane[k] = column / (KH * KW) * (H * W);
-        h0[k] = column / KW % KH * DILATION_H - PADDING_H;
-        v0[k] = column % KW * DILATION_W - PADDING_W;
+        let column = min(vec4<u32>(column0 + 4u * k) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(weights - 1u));
+        plane[k] = column / (params.KH * params.KW) * (params.H * params.W);
+        h0[k] = column / params.KW % params.KH * params.DILATION_H - params.PADDING_H;
+        v0[k] = column % params.KW * params.DILATION_W - params.PADDING_W;
     }
     var acc: array<array<vec4<f32>, VECTORS>, CHANNELS>;
-    for (var row = part * PART_ROWS; row < min((part + 1u) * PART_ROWS, ROWS); row++) {
-        let n = row / OH;
-        let i = row % OH;
-        let g_row = n * (O * OH * OW) + i * OW;
+    for (var row = part * params.PART_ROWS; row < min((part + 1u) * params.PART_ROWS, rows); row++) {
+        let n = row / params.OH;
+        let i = row % params.OH;
+        let g_row = n * (params.O * params.OH * params.OW) + i * params.OW;
         var x_row: array<vec4<u32>, VECTORS>;
         var row_inside: array<vec4<bool>, VECTORS>;
         for (var k = 0u; k < VECTORS; k++) {
             // A negative coordinate wraps to a large one.
-            let h = h0[k] + i * STRIDE_H;
-            row_inside[k] = h < vec4<u32>(H);
-            x_row[k] = n * (C * H * W) + plane[k] + h * W;
+            let h = h0[k] + i * params.STRIDE_H;
+            row_inside[k] = h < vec4<u32>(params.H);
+            x_row[k] = n * (params.C * params.H * params.W) + plane[k] + h * params.W;
         }
-        for (var j = 0u; j < OW; j++) {
+        for (var j = 0u; j < params.OW; j++) {
             var q: array<vec4<f32>, VECTORS>;
             for (var k = 0u; k < VECTORS; k++) {
-                let v = v0[k] + j * STRIDE_W;
-                let inside = row_inside[k] & (v < vec4<u32>(W));
+                let v = v0[k] + j * params.STRIDE_W;
+                let inside = row_inside[k] & (v < vec4<u32>(params.W));
                 let at = select(vec4<u32>(0u), x_row[k] + v, inside);
                 q[k] = select(vec4<f32>(), vec4<f32>(x[at.x], x[at.y], x[at.z], x[at.w]), inside);
             }
@@ -113,11 +106,24 @@ fn main(
             }
         }
     }
+    let first = (params.FIRST_PART + part * params.PART_STEP) * (params.O * weights);
     for (var c = 0u; c < CHANNELS; c++) {
         for (var k = 0u; k < VECTORS; k++) {
             for (var e = 0u; e < 4u; e++) {
-                store(part, o0 + c, column0 + 4u * k + e, acc[c][k][e]);
+                let column = column0 + 4u * k + e;
+                if o0 + c < params.O && column < weights {
+                    out[first + (o0 + c) * weights + column] = acc[c][k][e];
+                }
             }
+        }
+    }
+    if params.SIGNED == 0u {
+        return;
+    }
+    for (var o = o0; o < min(o0 + CHANNELS, params.O); o++) {
+        for (var at = o * weights + column0; at < o * weights + min(column0 + 4u * VECTORS, weights); at++) {
+            let s = w[at];
+            out[first + at] *= f32(s > 0.0) - f32(s < 0.0);
         }
     }
 }

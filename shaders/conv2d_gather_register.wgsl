@@ -8,55 +8,61 @@
 // Then: BIAS adds extra[m], RELU cuts at 0, MASKED zeroes where extra at y's place is ≤ 0. With none of these `extra` is not read.
 // ABS_W takes |w|.
 // x [BATCH,R,IN_H,IN_W], y [BATCH,M,OUT_H,OUT_W].
-// One invocation computes 8 channels × 16 points, those from its own on in steps of GROUP; a workgroup 8 channels × 16·GROUP points.
-// Grid: x and y hold ceil(M/8)·ceil(points/(16·GROUP)) groups for the points of the largest phase, z the phases.
+// One invocation computes CHANNELS channels × 12 points, those from its own on in steps of GROUP; a workgroup CHANNELS channels ×
+// 12·GROUP points. Grid: x and y hold ceil(M/CHANNELS)·ceil(points/(12·GROUP)) groups for the points of the largest phase, z the phases.
+// Drivers compile it once for all shapes: with extents as constants they unroll the sum, which takes them seconds and makes it slower.
+// For the same reason nothing is looked up or decided between the many stores at the end.
 
-override BACKWARD: bool;
-override BATCH: u32;
-override M: u32;
-override R: u32;
-override KH: u32;
-override KW: u32;
-override W_M: u32;
-override W_R: u32;
-override IN_H: u32;
-override IN_W: u32;
-override OUT_H: u32;
-override OUT_W: u32;
-override STRIDE_H: u32;
-override STRIDE_W: u32;
-override PADDING_H: i32;
-override PADDING_W: i32;
-override DILATION_H: i32;
-override DILATION_W: i32;
-// From one tap of a phase to the next; 1 forward.
-override PERIOD_H: u32;
-override PERIOD_W: u32;
-// Phases along W; 1 forward.
-override PHASES_W: u32;
-// From one point to the next in x, from one tap to the next in x, from one point to the next in y.
-override MOVE_H: i32;
-override MOVE_W: i32;
-override TAP_H: i32;
-override TAP_W: i32;
-override STEP_H: u32;
-override STEP_W: u32;
-override ABS_W: bool;
-override BIAS: bool;
-override RELU: bool;
-override MASKED: bool;
 override GROUP: u32;
-override IN_AREA: u32 = IN_H * IN_W;
-override OUT_AREA: u32 = OUT_H * OUT_W;
+// At most MOST_CHANNELS.
+override CHANNELS: u32;
+
+struct Params {
+    BACKWARD: u32,
+    BATCH: u32,
+    M: u32,
+    R: u32,
+    KH: u32,
+    KW: u32,
+    W_M: u32,
+    W_R: u32,
+    IN_H: u32,
+    IN_W: u32,
+    OUT_H: u32,
+    OUT_W: u32,
+    STRIDE_H: u32,
+    STRIDE_W: u32,
+    PADDING_H: i32,
+    PADDING_W: i32,
+    DILATION_H: i32,
+    DILATION_W: i32,
+    // From one tap of a phase to the next; 1 forward.
+    PERIOD_H: u32,
+    PERIOD_W: u32,
+    // Phases along W; 1 forward.
+    PHASES_W: u32,
+    // From one point to the next in x, from one tap to the next in x, from one point to the next in y.
+    MOVE_H: i32,
+    MOVE_W: i32,
+    TAP_H: i32,
+    TAP_W: i32,
+    STEP_H: u32,
+    STEP_W: u32,
+    ABS_W: u32,
+    BIAS: u32,
+    RELU: u32,
+    MASKED: u32,
+}
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> w: array<f32>;
 @group(0) @binding(2) var<storage, read> extra: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read> params: Params;
 
-const CHANNELS = 8u;
+const MOST_CHANNELS = 8u;
 // Vectors of four points.
-const VECTORS = 4u;
+const VECTORS = 3u;
 
 // One axis of a phase: output pixel phase + i·step sums, over taps t, input pixel first + i·move + t·tap times weight tap
 // w_first + t·PERIOD.
@@ -69,7 +75,7 @@ struct Axis {
 
 // Tap u reaches output pixel `phase` where STRIDE divides phase + PADDING − u·DILATION. No tap may.
 fn axis(phase: u32, extent: u32, taps: u32, stride: u32, padding: i32, dilation: i32, period: u32) -> Axis {
-    if !BACKWARD {
+    if params.BACKWARD == 0u {
         return Axis(extent, taps, -padding, 0u);
     }
     let points = (extent - phase + stride - 1u) / stride;
@@ -82,55 +88,49 @@ fn axis(phase: u32, extent: u32, taps: u32, stride: u32, padding: i32, dilation:
     return Axis(points, 0u, 0, 0u);
 }
 
-// Writes channel m at a point whose place in y, without the channel, is `at`.
-fn store(m: u32, at: u32, sum: f32) {
-    let to = m * OUT_AREA + at;
-    var v = sum;
-    if BIAS {
-        v += extra[m];
-    }
-    if RELU {
-        v = select(v, 0.0, v < 0.0);
-    }
-    if MASKED {
-        v = select(0.0, v, extra[to] > 0.0);
-    }
-    y[to] = v;
-}
-
 @compute @workgroup_size(GROUP)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let phase_h = group.z / PHASES_W;
-    let phase_w = group.z % PHASES_W;
-    let rows = axis(phase_h, OUT_H, KH, STRIDE_H, PADDING_H, DILATION_H, PERIOD_H);
-    let columns = axis(phase_w, OUT_W, KW, STRIDE_W, PADDING_W, DILATION_W, PERIOD_W);
-    let points = BATCH * rows.points * columns.points;
-    let m_tiles = (M + CHANNELS - 1u) / CHANNELS;
+    let phase_h = group.z / params.PHASES_W;
+    let phase_w = group.z % params.PHASES_W;
+    let rows = axis(phase_h, params.OUT_H, params.KH, params.STRIDE_H, params.PADDING_H, params.DILATION_H, params.PERIOD_H);
+    let columns = axis(phase_w, params.OUT_W, params.KW, params.STRIDE_W, params.PADDING_W, params.DILATION_W, params.PERIOD_W);
+    let points = params.BATCH * rows.points * columns.points;
+    let m_tiles = (params.M + CHANNELS - 1u) / CHANNELS;
     let tile = group.y * groups.x + group.x;
     let m0 = tile % m_tiles * CHANNELS;
     let p0 = tile / m_tiles * (4u * VECTORS * GROUP) + local;
     if p0 >= points {
         return;
     }
+    let in_area = params.IN_H * params.IN_W;
+    let out_area = params.OUT_H * params.OUT_W;
+    let abs_w = params.ABS_W != 0u;
     // Channels and points past the end read the last one; their sums are not stored.
-    var w_at: array<u32, CHANNELS>;
+    var w_at: array<u32, MOST_CHANNELS>;
     for (var c = 0u; c < CHANNELS; c++) {
-        w_at[c] = min(m0 + c, M - 1u) * W_M;
+        w_at[c] = min(m0 + c, params.M - 1u) * params.W_M;
     }
     var h0: array<vec4<i32>, VECTORS>;
     var v0: array<vec4<i32>, VECTORS>;
     var image: array<vec4<u32>, VECTORS>;
+    // Places in y, without the channel.
+    var place: array<vec4<u32>, VECTORS>;
     for (var i = 0u; i < VECTORS; i++) {
         let p = min(p0 + (4u * i + vec4<u32>(0u, 1u, 2u, 3u)) * GROUP, vec4<u32>(points - 1u));
-        h0[i] = vec4<i32>(p / columns.points % rows.points) * MOVE_H + rows.first;
-        v0[i] = vec4<i32>(p % columns.points) * MOVE_W + columns.first;
-        image[i] = p / (rows.points * columns.points) * (R * IN_AREA);
+        let line = p / columns.points;
+        let column = p % columns.points;
+        let n = line / rows.points;
+        let row = line % rows.points;
+        h0[i] = vec4<i32>(row) * params.MOVE_H + rows.first;
+        v0[i] = vec4<i32>(column) * params.MOVE_W + columns.first;
+        image[i] = n * (params.R * in_area);
+        place[i] = n * (params.M * out_area) + (phase_h + row * params.STEP_H) * params.OUT_W + phase_w + column * params.STEP_W;
     }
-    var acc: array<array<vec4<f32>, VECTORS>, CHANNELS>;
+    var acc: array<array<vec4<f32>, VECTORS>, MOST_CHANNELS>;
     // Taps outside, channels inside: where a tap falls is worked out once for all channels.
     for (var t = 0u; t < rows.taps; t++) {
         for (var s = 0u; s < columns.taps; s++) {
@@ -138,21 +138,21 @@ fn main(
             var inside: array<vec4<bool>, VECTORS>;
             for (var i = 0u; i < VECTORS; i++) {
                 // A negative coordinate wraps to a large one.
-                let h = vec4<u32>(h0[i] + i32(t) * TAP_H);
-                let v = vec4<u32>(v0[i] + i32(s) * TAP_W);
-                inside[i] = (h < vec4<u32>(IN_H)) & (v < vec4<u32>(IN_W));
-                x_at[i] = select(vec4<u32>(0u), image[i] + h * IN_W + v, inside[i]);
+                let h = vec4<u32>(h0[i] + i32(t) * params.TAP_H);
+                let v = vec4<u32>(v0[i] + i32(s) * params.TAP_W);
+                inside[i] = (h < vec4<u32>(params.IN_H)) & (v < vec4<u32>(params.IN_W));
+                x_at[i] = select(vec4<u32>(0u), image[i] + h * params.IN_W + v, inside[i]);
             }
-            let tap = (rows.w_first + t * PERIOD_H) * KW + columns.w_first + s * PERIOD_W;
-            for (var r = 0u; r < R; r++) {
+            let tap = (rows.w_first + t * params.PERIOD_H) * params.KW + columns.w_first + s * params.PERIOD_W;
+            for (var r = 0u; r < params.R; r++) {
                 var q: array<vec4<f32>, VECTORS>;
                 for (var i = 0u; i < VECTORS; i++) {
-                    let at = x_at[i] + r * IN_AREA;
+                    let at = x_at[i] + r * in_area;
                     q[i] = select(vec4<f32>(), vec4<f32>(x[at.x], x[at.y], x[at.z], x[at.w]), inside[i]);
                 }
                 for (var c = 0u; c < CHANNELS; c++) {
-                    let v = w[w_at[c] + r * W_R + tap];
-                    let p = select(v, abs(v), ABS_W);
+                    let v = w[w_at[c] + r * params.W_R + tap];
+                    let p = select(v, abs(v), abs_w);
                     for (var i = 0u; i < VECTORS; i++) {
                         acc[c][i] += p * q[i];
                     }
@@ -160,17 +160,30 @@ fn main(
             }
         }
     }
-    for (var i = 0u; i < VECTORS; i++) {
-        for (var e = 0u; e < 4u; e++) {
-            let p = p0 + (4u * i + e) * GROUP;
-            if p < points {
-                let row = phase_h + p / columns.points % rows.points * STEP_H;
-                let at = p / (rows.points * columns.points) * (M * OUT_AREA) + row * OUT_W + phase_w + p % columns.points * STEP_W;
-                for (var c = 0u; c < CHANNELS; c++) {
-                    if m0 + c < M {
-                        store(m0 + c, at, acc[c][i][e]);
-                    }
+    for (var c = 0u; c < CHANNELS; c++) {
+        let m = min(m0 + c, params.M - 1u);
+        let bias = extra[select(0u, m, params.BIAS != 0u)];
+        for (var i = 0u; i < VECTORS; i++) {
+            let sum = select(acc[c][i], acc[c][i] + bias, params.BIAS != 0u);
+            let v = select(sum, vec4<f32>(), (sum < vec4<f32>()) & vec4<bool>(params.RELU != 0u));
+            for (var e = 0u; e < 4u; e++) {
+                if p0 + (4u * i + e) * GROUP < points && m0 + c < params.M {
+                    y[m * out_area + place[i][e]] = v[e];
                 }
+            }
+        }
+    }
+    if params.MASKED == 0u {
+        return;
+    }
+    for (var p = p0; p < min(p0 + 4u * VECTORS * GROUP, points); p += GROUP) {
+        let line = p / columns.points;
+        let row = phase_h + line % rows.points * params.STEP_H;
+        let at = line / rows.points * (params.M * out_area) + row * params.OUT_W + phase_w + p % columns.points * params.STEP_W;
+        for (var m = m0; m < min(m0 + CHANNELS, params.M); m++) {
+            let to = m * out_area + at;
+            if !(extra[to] > 0.0) {
+                y[to] = 0.0;
             }
         }
     }

@@ -2,13 +2,16 @@
 // z, out [COUNT,CLASSES], labels u32 [COUNT], grad [COUNT]. One invocation computes one row;
 // grid: ceil(COUNT / 64) groups, folded into x and y.
 
-override CLASSES: u32;
-override COUNT: u32;
+struct Params {
+    CLASSES: u32,
+    COUNT: u32,
+}
 
 @group(0) @binding(0) var<storage, read> z: array<f32>;
 @group(0) @binding(1) var<storage, read> labels: array<u32>;
 @group(0) @binding(2) var<storage, read> grad: array<f32>;
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
+@group(0) @binding(4) var<storage, read> params: Params;
 
 @compute @workgroup_size(64)
 fn main(
@@ -17,20 +20,20 @@ fn main(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = (group.y * groups.x + group.x) * 64u + local;
-    if i >= COUNT {
+    if i >= params.COUNT {
         return;
     }
-    let row = i * CLASSES;
+    let row = i * params.CLASSES;
     var top = z[row];
-    for (var k = 1u; k < CLASSES; k++) {
+    for (var k = 1u; k < params.CLASSES; k++) {
         top = max(top, z[row + k]);
     }
     var sum = 0.0;
-    for (var k = 0u; k < CLASSES; k++) {
+    for (var k = 0u; k < params.CLASSES; k++) {
         sum += exp(z[row + k] - top);
     }
     let label = labels[i];
-    for (var k = 0u; k < CLASSES; k++) {
+    for (var k = 0u; k < params.CLASSES; k++) {
         out[row + k] = (exp(z[row + k] - top) / sum - f32(k == label)) * grad[i];
     }
 }

@@ -1,44 +1,26 @@
 // elementwise: a short program of elementwise steps, computed for each element without a step's result ever reaching memory.
-// Value k < 8 is operand k: element FIRST_k + (OFFSET + i) / INNER_k % LEN_k of the buffer SOURCE_k (0 … 4: x0 … x4, 5 … 7: y0 … y2 before
-// they are written), or element i where LEN_k is 0. Value 8 + k is the result of step k: ACTION_k (`Action::code`) of the values whose numbers
-// are in ARGS_k, 5 bits each, and of the constants P_k and Q_k. yk[i] becomes value RESULT_k, if there is one (31: none).
-// All buffers that are read at i, and the outputs [COUNT], begin at element OFFSET of the whole. One invocation computes one element;
-// grid: ceil(COUNT / 256) groups, folded into x and y.
+// Value k < 8 is operand k of the buffer SOURCE_k (0 … 4: x0 … x4, 5 … 7: y0 … y2 before they are written): element i where SPREAD_k is 0,
+// element FIRST_k where it is 1, else element FIRST_k + (OFFSET + i) / INNER_k % LEN_k. Value 8 + k is the result of step k: ACTION_k
+// (`Action::code`) of the values whose numbers are in ARGS_k, 5 bits each, and of the constants P_k and Q_k. yk[i] becomes value RESULT_k, if
+// there is one (31: none). All buffers that are read at i, and the outputs [COUNT], begin at element OFFSET of the whole. One invocation
+// computes one element; grid: ceil(COUNT / 256) groups, folded into x and y.
 
-override COUNT: u32;
-override OFFSET: u32;
 override SOURCE_0: u32 = 8u;
-override FIRST_0: u32 = 0u;
-override INNER_0: u32 = 1u;
-override LEN_0: u32 = 0u;
+override SPREAD_0: u32 = 0u;
 override SOURCE_1: u32 = 8u;
-override FIRST_1: u32 = 0u;
-override INNER_1: u32 = 1u;
-override LEN_1: u32 = 0u;
+override SPREAD_1: u32 = 0u;
 override SOURCE_2: u32 = 8u;
-override FIRST_2: u32 = 0u;
-override INNER_2: u32 = 1u;
-override LEN_2: u32 = 0u;
+override SPREAD_2: u32 = 0u;
 override SOURCE_3: u32 = 8u;
-override FIRST_3: u32 = 0u;
-override INNER_3: u32 = 1u;
-override LEN_3: u32 = 0u;
+override SPREAD_3: u32 = 0u;
 override SOURCE_4: u32 = 8u;
-override FIRST_4: u32 = 0u;
-override INNER_4: u32 = 1u;
-override LEN_4: u32 = 0u;
+override SPREAD_4: u32 = 0u;
 override SOURCE_5: u32 = 8u;
-override FIRST_5: u32 = 0u;
-override INNER_5: u32 = 1u;
-override LEN_5: u32 = 0u;
+override SPREAD_5: u32 = 0u;
 override SOURCE_6: u32 = 8u;
-override FIRST_6: u32 = 0u;
-override INNER_6: u32 = 1u;
-override LEN_6: u32 = 0u;
+override SPREAD_6: u32 = 0u;
 override SOURCE_7: u32 = 8u;
-override FIRST_7: u32 = 0u;
-override INNER_7: u32 = 1u;
-override LEN_7: u32 = 0u;
+override SPREAD_7: u32 = 0u;
 override STEPS: u32;
 override ACTION_0: u32 = 0u;
 override ARGS_0: u32 = 0u;
@@ -108,6 +90,35 @@ override RESULT_0: u32 = 31u;
 override RESULT_1: u32 = 31u;
 override RESULT_2: u32 = 31u;
 
+struct Params {
+    COUNT: u32,
+    OFFSET: u32,
+    FIRST_0: u32,
+    INNER_0: u32,
+    LEN_0: u32,
+    FIRST_1: u32,
+    INNER_1: u32,
+    LEN_1: u32,
+    FIRST_2: u32,
+    INNER_2: u32,
+    LEN_2: u32,
+    FIRST_3: u32,
+    INNER_3: u32,
+    LEN_3: u32,
+    FIRST_4: u32,
+    INNER_4: u32,
+    LEN_4: u32,
+    FIRST_5: u32,
+    INNER_5: u32,
+    LEN_5: u32,
+    FIRST_6: u32,
+    INNER_6: u32,
+    LEN_6: u32,
+    FIRST_7: u32,
+    INNER_7: u32,
+    LEN_7: u32,
+}
+
 @group(0) @binding(0) var<storage, read> x0: array<f32>;
 @group(0) @binding(1) var<storage, read> x1: array<f32>;
 @group(0) @binding(2) var<storage, read> x2: array<f32>;
@@ -116,6 +127,7 @@ override RESULT_2: u32 = 31u;
 @group(0) @binding(5) var<storage, read_write> y0: array<f32>;
 @group(0) @binding(6) var<storage, read_write> y1: array<f32>;
 @group(0) @binding(7) var<storage, read_write> y2: array<f32>;
+@group(0) @binding(8) var<uniform> params: Params;
 
 fn load(source: u32, at: u32) -> f32 {
     switch source {
@@ -131,11 +143,12 @@ fn load(source: u32, at: u32) -> f32 {
     }
 }
 
-fn operand(source: u32, first: u32, inner: u32, len: u32, i: u32) -> f32 {
-    if len == 0u {
-        return load(source, i);
+fn operand(source: u32, spread: u32, first: u32, inner: u32, len: u32, i: u32) -> f32 {
+    switch spread {
+        case 0u: { return load(source, i); }
+        case 1u: { return load(source, first); }
+        default: { return load(source, first + (params.OFFSET + i) / inner % len); }
     }
-    return load(source, first + (OFFSET + i) / inner % len);
 }
 
 fn apply(action: u32, a: f32, b: f32, c: f32, d: f32, e: f32, p: f32, q: f32) -> f32 {
@@ -192,18 +205,18 @@ fn main(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = (group.y * groups.x + group.x) * 256u + local;
-    if i >= COUNT {
+    if i >= params.COUNT {
         return;
     }
     var v: array<f32, 32>;
-    v[0] = operand(SOURCE_0, FIRST_0, INNER_0, LEN_0, i);
-    v[1] = operand(SOURCE_1, FIRST_1, INNER_1, LEN_1, i);
-    v[2] = operand(SOURCE_2, FIRST_2, INNER_2, LEN_2, i);
-    v[3] = operand(SOURCE_3, FIRST_3, INNER_3, LEN_3, i);
-    v[4] = operand(SOURCE_4, FIRST_4, INNER_4, LEN_4, i);
-    v[5] = operand(SOURCE_5, FIRST_5, INNER_5, LEN_5, i);
-    v[6] = operand(SOURCE_6, FIRST_6, INNER_6, LEN_6, i);
-    v[7] = operand(SOURCE_7, FIRST_7, INNER_7, LEN_7, i);
+    v[0] = operand(SOURCE_0, SPREAD_0, params.FIRST_0, params.INNER_0, params.LEN_0, i);
+    v[1] = operand(SOURCE_1, SPREAD_1, params.FIRST_1, params.INNER_1, params.LEN_1, i);
+    v[2] = operand(SOURCE_2, SPREAD_2, params.FIRST_2, params.INNER_2, params.LEN_2, i);
+    v[3] = operand(SOURCE_3, SPREAD_3, params.FIRST_3, params.INNER_3, params.LEN_3, i);
+    v[4] = operand(SOURCE_4, SPREAD_4, params.FIRST_4, params.INNER_4, params.LEN_4, i);
+    v[5] = operand(SOURCE_5, SPREAD_5, params.FIRST_5, params.INNER_5, params.LEN_5, i);
+    v[6] = operand(SOURCE_6, SPREAD_6, params.FIRST_6, params.INNER_6, params.LEN_6, i);
+    v[7] = operand(SOURCE_7, SPREAD_7, params.FIRST_7, params.INNER_7, params.LEN_7, i);
     if STEPS > 0u {
         v[8] = apply(ACTION_0, v[ARGS_0 & 31u], v[(ARGS_0 >> 5u) & 31u], v[(ARGS_0 >> 10u) & 31u], v[(ARGS_0 >> 15u) & 31u], v[(ARGS_0 >> 20u) & 31u], P_0, Q_0);
     }

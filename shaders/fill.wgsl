@@ -1,10 +1,13 @@
 // fill: y[i] = VALUE. y [COUNT]. One invocation computes one element;
 // grid: ceil(COUNT / 256) groups, folded into x and y.
 
-override VALUE: f32;
-override COUNT: u32;
+struct Params {
+    VALUE: f32,
+    COUNT: u32,
+}
 
 @group(0) @binding(0) var<storage, read_write> y: array<f32>;
+@group(0) @binding(1) var<storage, read> params: Params;
 
 @compute @workgroup_size(256)
 fn main(
@@ -13,8 +16,8 @@ fn main(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = (group.y * groups.x + group.x) * 256u + local;
-    if i >= COUNT {
+    if i >= params.COUNT {
         return;
     }
-    y[i] = VALUE;
+    y[i] = params.VALUE;
 }

@@ -2,13 +2,17 @@
 // z, y [COUNT,CLASSES], labels u32 [COUNT]. One invocation computes one row;
 // grid: ceil(COUNT / 64) groups, folded into x and y.
 
-override CLASSES: u32;
 override TRANSPOSED: bool;
-override COUNT: u32;
+
+struct Params {
+    CLASSES: u32,
+    COUNT: u32,
+}
 
 @group(0) @binding(0) var<storage, read> z: array<f32>;
 @group(0) @binding(1) var<storage, read> labels: array<u32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<storage, read> params: Params;
 
 @compute @workgroup_size(64)
 fn main(
@@ -17,14 +21,14 @@ fn main(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = (group.y * groups.x + group.x) * 64u + local;
-    if i >= COUNT {
+    if i >= params.COUNT {
         return;
     }
-    let row = i * CLASSES;
-    let label = min(labels[i], CLASSES - 1u);
+    let row = i * params.CLASSES;
+    let label = min(labels[i], params.CLASSES - 1u);
     if TRANSPOSED {
         var others = 0.0;
-        for (var k = 0u; k < CLASSES; k++) {
+        for (var k = 0u; k < params.CLASSES; k++) {
             if k != label {
                 let v = z[row + k];
                 y[row + k] = v;
@@ -34,7 +38,7 @@ fn main(
         y[row + label] = -others;
     } else {
         let own = z[row + label];
-        for (var k = 0u; k < CLASSES; k++) {
+        for (var k = 0u; k < params.CLASSES; k++) {
             y[row + k] = z[row + k] - own;
         }
     }

@@ -2,14 +2,17 @@
 // g [N,CLASSES], w [CLASSES,FEATURES], labels u32 [N], out [COUNT] = [N,FEATURES]. One invocation computes one element;
 // grid: ceil(COUNT / 64) groups, folded into x and y.
 
-override CLASSES: u32;
-override FEATURES: u32;
-override COUNT: u32;
+struct Params {
+    CLASSES: u32,
+    FEATURES: u32,
+    COUNT: u32,
+}
 
 @group(0) @binding(0) var<storage, read> g: array<f32>;
 @group(0) @binding(1) var<storage, read> w: array<f32>;
 @group(0) @binding(2) var<storage, read> labels: array<u32>;
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
+@group(0) @binding(4) var<storage, read> params: Params;
 
 @compute @workgroup_size(64)
 fn main(
@@ -18,15 +21,15 @@ fn main(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = (group.y * groups.x + group.x) * 64u + local;
-    if i >= COUNT {
+    if i >= params.COUNT {
         return;
     }
-    let n = i / FEATURES;
-    let f = i % FEATURES;
-    let own = w[min(labels[n], CLASSES - 1u) * FEATURES + f];
+    let n = i / params.FEATURES;
+    let f = i % params.FEATURES;
+    let own = w[min(labels[n], params.CLASSES - 1u) * params.FEATURES + f];
     var sum = 0.0;
-    for (var k = 0u; k < CLASSES; k++) {
-        sum += g[n * CLASSES + k] * abs(own - w[k * FEATURES + f]);
+    for (var k = 0u; k < params.CLASSES; k++) {
+        sum += g[n * params.CLASSES + k] * abs(own - w[k * params.FEATURES + f]);
     }
     out[i] = sum;
 }

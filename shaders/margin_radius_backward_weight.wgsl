@@ -2,16 +2,19 @@
 // s(n,j,f) = sign(w[label_n,f] − w[j,f]). g [BATCH,CLASSES], r [BATCH,FEATURES], w, out [CLASSES,FEATURES], labels u32 [BATCH].
 // One invocation computes one element, samples in order; grid: ceil(COUNT / 64) groups, folded into x and y. COUNT = CLASSES·FEATURES.
 
-override BATCH: u32;
-override CLASSES: u32;
-override FEATURES: u32;
-override COUNT: u32;
+struct Params {
+    BATCH: u32,
+    CLASSES: u32,
+    FEATURES: u32,
+    COUNT: u32,
+}
 
 @group(0) @binding(0) var<storage, read> g: array<f32>;
 @group(0) @binding(1) var<storage, read> r: array<f32>;
 @group(0) @binding(2) var<storage, read> w: array<f32>;
 @group(0) @binding(3) var<storage, read> labels: array<u32>;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
+@group(0) @binding(5) var<storage, read> params: Params;
 
 fn sign_of_difference(a: f32, b: f32) -> f32 {
     return f32(a > b) - f32(a < b);
@@ -24,24 +27,24 @@ fn main(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = (group.y * groups.x + group.x) * 64u + local;
-    if i >= COUNT {
+    if i >= params.COUNT {
         return;
     }
-    let k = i / FEATURES;
-    let f = i % FEATURES;
+    let k = i / params.FEATURES;
+    let f = i % params.FEATURES;
     let own = w[i];
     var sum = 0.0;
-    for (var n = 0u; n < BATCH; n++) {
-        let label = min(labels[n], CLASSES - 1u);
+    for (var n = 0u; n < params.BATCH; n++) {
+        let label = min(labels[n], params.CLASSES - 1u);
         var slope = 0.0;
         if label == k {
-            for (var j = 0u; j < CLASSES; j++) {
-                slope += g[n * CLASSES + j] * sign_of_difference(own, w[j * FEATURES + f]);
+            for (var j = 0u; j < params.CLASSES; j++) {
+                slope += g[n * params.CLASSES + j] * sign_of_difference(own, w[j * params.FEATURES + f]);
             }
         } else {
-            slope = g[n * CLASSES + k] * sign_of_difference(own, w[label * FEATURES + f]);
+            slope = g[n * params.CLASSES + k] * sign_of_difference(own, w[label * params.FEATURES + f]);
         }
-        sum += slope * r[n * FEATURES + f];
+        sum += slope * r[n * params.FEATURES + f];
     }
     out[i] = sum;
 }

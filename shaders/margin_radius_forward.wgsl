@@ -2,14 +2,17 @@
 // r [N,FEATURES], w [CLASSES,FEATURES], labels u32 [N], y [COUNT] = [N,CLASSES]. One invocation computes one element;
 // grid: ceil(COUNT / 64) groups, folded into x and y.
 
-override CLASSES: u32;
-override FEATURES: u32;
-override COUNT: u32;
+struct Params {
+    CLASSES: u32,
+    FEATURES: u32,
+    COUNT: u32,
+}
 
 @group(0) @binding(0) var<storage, read> r: array<f32>;
 @group(0) @binding(1) var<storage, read> w: array<f32>;
 @group(0) @binding(2) var<storage, read> labels: array<u32>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read> params: Params;
 
 @compute @workgroup_size(64)
 fn main(
@@ -18,15 +21,15 @@ fn main(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = (group.y * groups.x + group.x) * 64u + local;
-    if i >= COUNT {
+    if i >= params.COUNT {
         return;
     }
-    let n = i / CLASSES;
-    let own = min(labels[n], CLASSES - 1u) * FEATURES;
-    let other = i % CLASSES * FEATURES;
+    let n = i / params.CLASSES;
+    let own = min(labels[n], params.CLASSES - 1u) * params.FEATURES;
+    let other = i % params.CLASSES * params.FEATURES;
     var sum = 0.0;
-    for (var f = 0u; f < FEATURES; f++) {
-        sum += abs(w[own + f] - w[other + f]) * r[n * FEATURES + f];
+    for (var f = 0u; f < params.FEATURES; f++) {
+        sum += abs(w[own + f] - w[other + f]) * r[n * params.FEATURES + f];
     }
     y[i] = sum;
 }

@@ -2,8 +2,10 @@
 // z, grad, lower, upper, y [COUNT]; reach, done [1]. One invocation computes one element;
 // grid: ceil(COUNT / 256) groups, folded into x and y.
 
-override STEP: f32;
-override COUNT: u32;
+struct Params {
+    STEP: f32,
+    COUNT: u32,
+}
 
 @group(0) @binding(0) var<storage, read> z: array<f32>;
 @group(0) @binding(1) var<storage, read> grad: array<f32>;
@@ -12,6 +14,7 @@ override COUNT: u32;
 @group(0) @binding(4) var<storage, read> reach: array<f32>;
 @group(0) @binding(5) var<storage, read> done: array<f32>;
 @group(0) @binding(6) var<storage, read_write> y: array<f32>;
+@group(0) @binding(7) var<storage, read> params: Params;
 
 @compute @workgroup_size(256)
 fn main(
@@ -20,11 +23,11 @@ fn main(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = (group.y * groups.x + group.x) * 256u + local;
-    if i >= COUNT {
+    if i >= params.COUNT {
         return;
     }
     let g = grad[i];
-    let moved = z[i] + STEP * reach[0] * (f32(g > 0.0) - f32(g < 0.0));
+    let moved = z[i] + params.STEP * reach[0] * (f32(g > 0.0) - f32(g < 0.0));
     let raised = select(moved, lower[i], moved < lower[i]);
     let projected = select(raised, upper[i], raised > upper[i]);
     y[i] = select(projected, z[i], done[0] > 0.0);

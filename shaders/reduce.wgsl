@@ -4,26 +4,27 @@
 // One workgroup of 256 reduces one piece: each invocation every 256th element in order, then a fixed tree.
 // Grid: KEEP·PIECES groups, folded into x and y.
 
-override KIND: u32;
-override OUTER: u32;
-override KEEP: u32;
-override INNER: u32;
-override SPAN: u32;
-override PIECES: u32;
-override Y_STEP: u32;
-override Y_FIRST: u32;
+struct Params {
+    KIND: u32,
+    OUTER: u32,
+    KEEP: u32,
+    INNER: u32,
+    SPAN: u32,
+    PIECES: u32,
+    Y_STEP: u32,
+    Y_FIRST: u32,
+}
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var<storage, read> params: Params;
 
 var<workgroup> lanes: array<f32, 256>;
 
+// Without a branch: what a kind does not need costs less than to decide for each element.
 fn combine(a: f32, b: f32) -> f32 {
-    switch KIND {
-        case 0u: { return a + b; }
-        case 1u: { return select(a, b, b < a); }
-        default: { return select(a, b, b > a); }
-    }
+    let extreme = select(select(a, b, b > a), select(a, b, b < a), params.KIND == 1u);
+    return select(extreme, a + b, params.KIND == 0u);
 }
 
 @compute @workgroup_size(256)
@@ -34,28 +35,30 @@ fn main(
 ) {
     let flat = group.y * groups.x + group.x;
     // A group past the work still takes part in the barriers.
-    let in_work = flat < KEEP * PIECES;
-    let k = min(flat, KEEP * PIECES - 1u) / PIECES;
-    let piece = min(flat, KEEP * PIECES - 1u) % PIECES;
-    let first = piece * SPAN;
-    let count = min(SPAN, OUTER * INNER - first);
+    let in_work = flat < params.KEEP * params.PIECES;
+    let k = min(flat, params.KEEP * params.PIECES - 1u) / params.PIECES;
+    let piece = min(flat, params.KEEP * params.PIECES - 1u) % params.PIECES;
+    let first = piece * params.SPAN;
+    let count = min(params.SPAN, params.OUTER * params.INNER - first);
     if local < count {
         let start = first + local;
-        var sum = x[(start / INNER * KEEP + k) * INNER + start % INNER];
+        var sum = x[(start / params.INNER * params.KEEP + k) * params.INNER + start % params.INNER];
         for (var j = local + 256u; j < count; j += 256u) {
             let e = first + j;
-            sum = combine(sum, x[(e / INNER * KEEP + k) * INNER + e % INNER]);
+            sum = combine(sum, x[(e / params.INNER * params.KEEP + k) * params.INNER + e % params.INNER]);
         }
         lanes[local] = sum;
     }
     let filled = min(count, 256u);
-    for (var half = 128u; half > 0u; half /= 2u) {
+    // The greatest power of two below `filled`: the tree's larger steps have nothing to do.
+    let most = select(0u, 1u << (firstLeadingBit(filled - 1u) & 31u), filled > 1u);
+    for (var half = most; half > 0u; half /= 2u) {
         workgroupBarrier();
         if local < half && local + half < filled {
             lanes[local] = combine(lanes[local], lanes[local + half]);
         }
     }
     if local == 0u && in_work {
-        y[k * Y_STEP + Y_FIRST + piece] = lanes[0];
+        y[k * params.Y_STEP + params.Y_FIRST + piece] = lanes[0];
     }
 }

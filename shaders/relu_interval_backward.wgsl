@@ -3,7 +3,9 @@
 // All [COUNT]. One invocation computes one element of both outputs;
 // grid: ceil(COUNT / 256) groups, folded into x and y.
 
-override COUNT: u32;
+struct Params {
+    COUNT: u32,
+}
 
 @group(0) @binding(0) var<storage, read> m: array<f32>;
 @group(0) @binding(1) var<storage, read> r: array<f32>;
@@ -11,6 +13,7 @@ override COUNT: u32;
 @group(0) @binding(3) var<storage, read> grad_r: array<f32>;
 @group(0) @binding(4) var<storage, read_write> out_m: array<f32>;
 @group(0) @binding(5) var<storage, read_write> out_r: array<f32>;
+@group(0) @binding(6) var<storage, read> params: Params;
 
 @compute @workgroup_size(256)
 fn main(
@@ -19,7 +22,7 @@ fn main(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = (group.y * groups.x + group.x) * 256u + local;
-    if i >= COUNT {
+    if i >= params.COUNT {
         return;
     }
     let g_m = grad_m[i];

@@ -2,12 +2,15 @@
 // All [COUNT]. One invocation computes one element of both outputs;
 // grid: ceil(COUNT / 256) groups, folded into x and y.
 
-override COUNT: u32;
+struct Params {
+    COUNT: u32,
+}
 
 @group(0) @binding(0) var<storage, read> m: array<f32>;
 @group(0) @binding(1) var<storage, read> r: array<f32>;
 @group(0) @binding(2) var<storage, read_write> out_m: array<f32>;
 @group(0) @binding(3) var<storage, read_write> out_r: array<f32>;
+@group(0) @binding(4) var<storage, read> params: Params;
 
 @compute @workgroup_size(256)
 fn main(
@@ -16,7 +19,7 @@ fn main(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = (group.y * groups.x + group.x) * 256u + local;
-    if i >= COUNT {
+    if i >= params.COUNT {
         return;
     }
     let l = m[i] - r[i];

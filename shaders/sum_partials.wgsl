@@ -2,21 +2,24 @@
 // at 0. partials [PARTS,TERMS,COUNT], y [COUNT]. Without BIAS `bias` is not read. One invocation computes one element;
 // grid: ceil(COUNT / 64) groups, folded into x and y.
 
-override PARTS: u32;
-override TERMS: u32;
-override COUNT: u32;
-override N: u32;
-override BIAS: bool;
-override RELU: bool;
+struct Params {
+    PARTS: u32,
+    TERMS: u32,
+    COUNT: u32,
+    N: u32,
+    BIAS: u32,
+    RELU: u32,
+}
 
 @group(0) @binding(0) var<storage, read> partials: array<f32>;
 @group(0) @binding(1) var<storage, read> bias: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<storage, read> params: Params;
 
 fn part(p: u32, i: u32) -> f32 {
-    var v = partials[p * TERMS * COUNT + i];
-    for (var t = 1u; t < TERMS; t++) {
-        v += partials[(p * TERMS + t) * COUNT + i];
+    var v = partials[p * params.TERMS * params.COUNT + i];
+    for (var t = 1u; t < params.TERMS; t++) {
+        v += partials[(p * params.TERMS + t) * params.COUNT + i];
     }
     return v;
 }
@@ -28,17 +31,17 @@ fn main(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = (group.y * groups.x + group.x) * 64u + local;
-    if i >= COUNT {
+    if i >= params.COUNT {
         return;
     }
     var sum = part(0u, i);
-    for (var p = 1u; p < PARTS; p++) {
+    for (var p = 1u; p < params.PARTS; p++) {
         sum += part(p, i);
     }
-    if BIAS {
-        sum += bias[i % N];
+    if params.BIAS != 0u {
+        sum += bias[i % params.N];
     }
-    if RELU {
+    if params.RELU != 0u {
         sum = select(sum, 0.0, sum < 0.0);
     }
     y[i] = sum;

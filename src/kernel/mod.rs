@@ -22,10 +22,62 @@ pub enum Access {
 pub struct Shader {
     /// File stem.
     pub name: &'static str,
-    /// WGSL text, legal as it stands: sizes are `override` constants.
+    /// WGSL text, legal as it stands. Sizes are `override` constants, or fields of a struct `Params` in a buffer behind the other bindings:
+    /// what is a constant costs a compilation for each value of it, what is a parameter does not. The buffer is a storage buffer, or a uniform
+    /// where all eight of those are taken: lavapipe compiles a shader anew for values in uniforms that end a loop.
     pub source: &'static str,
     /// Name and access of each binding, in order; a test holds them against the WGSL text.
     pub bindings: &'static [(&'static str, Access)],
+}
+
+/// Type of a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scalar {
+    /// `u32`, also for flags: 0 or 1.
+    U32,
+    /// `i32`.
+    I32,
+    /// `f32`.
+    F32,
+}
+
+impl Scalar {
+    /// The word that holds `value`, which is a whole number in range if the type is of integers.
+    pub fn word(self, value: f64) -> u32 {
+        match self {
+            Scalar::U32 => value as u32,
+            Scalar::I32 => (value as i32).cast_unsigned(),
+            Scalar::F32 => (value as f32).to_bits(),
+        }
+    }
+}
+
+impl Shader {
+    /// Names and types of the parameters: the fields of `Params` in the text, one a line; none if it has no such struct. A test holds what
+    /// is read here against what naga reads.
+    ///
+    /// # Panics
+    /// If a field is of another type than those of [`Scalar`].
+    pub fn params(&self) -> Vec<(&'static str, Scalar)> {
+        let Some((_, rest)) = self.source.split_once("struct Params {\n") else { return Vec::new() };
+        let lines = rest.lines().take_while(|line| *line != "}").map(str::trim);
+        let fields = lines.filter(|line| !line.starts_with("//")).map(|line| {
+            let field = line.strip_suffix(',').and_then(|field| field.split_once(": "));
+            let (name, scalar) = field.unwrap_or_else(|| panic!("{}: `{line}` is not a parameter", self.name));
+            match scalar {
+                "u32" => (name, Scalar::U32),
+                "i32" => (name, Scalar::I32),
+                "f32" => (name, Scalar::F32),
+                _ => panic!("{}: a parameter of type {scalar}", self.name),
+            }
+        });
+        fields.collect()
+    }
+
+    /// Whether the parameters are in a uniform.
+    pub fn has_uniform(&self) -> bool {
+        self.source.contains("var<uniform> params: Params;")
+    }
 }
 
 /// Which buffer of the op a binding means.
@@ -64,7 +116,7 @@ pub struct Dispatch {
     pub shader: &'static Shader,
     /// One entry per binding of the shader.
     pub binds: Vec<Bind>,
-    /// Values of the shader's `override` constants; with the shader's name they identify the pipeline.
+    /// Values of the shader's `override` constants, which with its name identify the pipeline, and of its parameters.
     pub overrides: Vec<(&'static str, f64)>,
     /// Number of workgroups along x, y, z.
     pub groups: [u32; 3],
@@ -309,6 +361,18 @@ impl<'a> NativeArgs<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parameters_are_read_from_the_text() {
+        let source =
+            "struct Params {\n    A: u32,\n    // Of b.\n    B: i32,\n    C: f32,\n}\nstruct Other {\n    D: u32,\n}";
+        let of = |source| Shader { name: "s", source, bindings: &[] }.params();
+        assert_eq!(of(source), [("A", Scalar::U32), ("B", Scalar::I32), ("C", Scalar::F32)]);
+        assert_eq!(of("fn main() {}"), []);
+        assert_eq!(Scalar::I32.word(-1.0), u32::MAX);
+        assert_eq!(Scalar::U32.word(4e9), 4_000_000_000);
+        assert_eq!(Scalar::F32.word(0.1f32.into()), 0.1f32.to_bits());
+    }
 
     #[test]
     fn grids_fold_into_two_axes() {

@@ -71,10 +71,11 @@ pub const TILES: [Tile; 9] = [
 ];
 
 impl Variant {
-    /// Those that may be fastest on an adapter, without a look at the work.
+    /// Those that may be fastest on an adapter, without a look at the work. On a CPU the rule's is: to compile another takes its driver longer
+    /// than it could ever save.
     pub fn candidates(limits: &GpuLimits) -> Vec<Variant> {
         if limits.software {
-            return [8, 32].map(|group| Variant::Register { group }).to_vec();
+            return Vec::new();
         }
         TILES.map(Variant::Tiled).to_vec()
     }

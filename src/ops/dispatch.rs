@@ -154,9 +154,8 @@ impl Matrix {
 
     fn rule(&self, limits: &GpuLimits) -> Variant {
         if limits.software {
-            let tiles = self.rows.div_ceil(REGISTER_TILE.0) * self.columns.div_ceil(REGISTER_TILE.1) * self.parts;
-            // Few tiles: small groups, so that all cores get some.
-            return Variant::Register { group: if tiles < 512 { 8 } else { 32 } };
+            // One vector of a core's: larger groups are no faster, and would be kernels of their own to compile.
+            return Variant::Register { group: 8 };
         }
         // The largest that keeps the machine busy, else the smallest.
         let tiled = || TILES.iter().copied().filter(|&tile| self.suits(&Variant::Tiled(tile), limits));
@@ -196,7 +195,7 @@ impl Matrix {
 }
 
 /// Elements that one invocation of a register-tiled kernel computes: rows, columns.
-pub(crate) const REGISTER_TILE: (usize, usize) = (8, 16);
+pub(crate) const REGISTER_TILE: (usize, usize) = (8, 12);
 
 /// Side of the smallest tile.
 const SMALLEST_TILE: usize = 32;

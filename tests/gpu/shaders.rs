@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use naga::back::{glsl, hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
-use naga::{AddressSpace, Module, ShaderStage, StorageAccess};
-use smallbox::kernel::{Access, Dispatch, Shader};
+use naga::{AddressSpace, Handle, Module, ShaderStage, StorageAccess, Type, TypeInner};
+use smallbox::kernel::{Access, Dispatch, Scalar, Shader};
 use smallbox::ops::shaders;
 
 use super::variants::dispatches;
@@ -20,13 +20,24 @@ fn read(source: &str) -> Result<(Module, ModuleInfo), String> {
     Ok((module, info))
 }
 
-/// Whether the bindings of the text are those of the registry.
+/// Whether the bindings of the text are those of the registry, with its parameters behind them.
 fn check_bindings(shader: &Shader, module: &Module) -> Result<(), String> {
     let mut found = Vec::new();
     for (_, variable) in module.global_variables.iter() {
         let Some(binding) = &variable.binding else { continue };
         if binding.group != 0 {
             return Err(format!("{:?} is not in group 0", variable.name));
+        }
+        if variable.name.as_deref() == Some("params") {
+            let uniform = variable.space == AddressSpace::Uniform;
+            if uniform != shader.has_uniform() || uniform != (shader.bindings.len() == 8) {
+                return Err(format!("params in {:?}", variable.space));
+            }
+            check_params(shader, module, variable.ty)?;
+            if binding.binding as usize != shader.bindings.len() {
+                return Err(format!("params at binding {}", binding.binding));
+            }
+            continue;
         }
         let AddressSpace::Storage { access } = variable.space else {
             return Err(format!("{:?} is not a storage buffer", variable.name));
@@ -40,13 +51,35 @@ fn check_bindings(shader: &Shader, module: &Module) -> Result<(), String> {
     if found == expected { Ok(()) } else { Err(format!("bindings {found:?}, the registry says {expected:?}")) }
 }
 
-/// Whether the dispatch gives a value to every constant that needs one, and to no other.
+/// Whether the fields of `ty` are the parameters that the shader says it has, one behind the other.
+fn check_params(shader: &Shader, module: &Module, ty: Handle<Type>) -> Result<(), String> {
+    let TypeInner::Struct { members, .. } = &module.types[ty].inner else { return Err("params is no struct".into()) };
+    let scalar = |ty: Handle<Type>| match module.types[ty].inner {
+        TypeInner::Scalar(naga::Scalar::U32) => Ok(Scalar::U32),
+        TypeInner::Scalar(naga::Scalar::I32) => Ok(Scalar::I32),
+        TypeInner::Scalar(naga::Scalar::F32) => Ok(Scalar::F32),
+        ref other => Err(format!("a parameter of type {other:?}")),
+    };
+    let mut found = Vec::new();
+    for (i, member) in members.iter().enumerate() {
+        if member.offset as usize != 4 * i {
+            return Err(format!("{:?} is at byte {}", member.name, member.offset));
+        }
+        found.push((member.name.clone().unwrap_or_default(), scalar(member.ty)?));
+    }
+    let said: Vec<_> = shader.params().into_iter().map(|(name, scalar)| (name.to_string(), scalar)).collect();
+    if found == said { Ok(()) } else { Err(format!("parameters {found:?}, read as {said:?}")) }
+}
+
+/// Whether the dispatch gives a value to every constant that needs one and to every parameter, and to no other.
 fn check_overrides(dispatch: &Dispatch, module: &Module) -> Result<(), String> {
+    let params = dispatch.shader.params();
     let given: BTreeSet<&str> = dispatch.overrides.iter().map(|(name, _)| *name).collect();
     if given.len() != dispatch.overrides.len() {
         return Err(format!("a constant is given twice: {:?}", dispatch.overrides));
     }
-    let declared = || module.overrides.iter().map(|(_, o)| (o.name.as_deref().unwrap_or_default(), o.init.is_some()));
+    let constants = || module.overrides.iter().map(|(_, o)| (o.name.as_deref().unwrap_or_default(), o.init.is_some()));
+    let declared = || constants().chain(params.iter().map(|(name, _)| (*name, false)));
     if let Some(unknown) = given.iter().find(|name| !declared().any(|(declared, _)| declared == **name)) {
         return Err(format!("no constant is called {unknown}"));
     }
@@ -58,8 +91,9 @@ fn check_overrides(dispatch: &Dispatch, module: &Module) -> Result<(), String> {
 
 /// Writes the shader, with the dispatch's constants, as SPIR-V, MSL, HLSL and GLSL.
 fn write_all(dispatch: &Dispatch, module: &Module, info: &ModuleInfo) -> Result<(), String> {
-    let constants =
-        dispatch.overrides.iter().map(|(name, value)| (name.to_string(), *value)).collect::<HashMap<_, _>>();
+    let params = dispatch.shader.params();
+    let constants = dispatch.overrides.iter().filter(|(name, _)| params.iter().all(|(param, _)| param != name));
+    let constants = constants.map(|(name, value)| (name.to_string(), *value)).collect::<HashMap<_, _>>();
     let entry = Some((ShaderStage::Compute, "main"));
     let constants = constants.into_iter().collect();
     let (module, info) = process_overrides(module, info, entry, &constants).map_err(|e| format!("constants: {e}"))?;
@@ -143,10 +177,18 @@ fn wrong_shaders_are_rejected() {
     let good = &shaders::RELU_FORWARD;
     assert!(read(&good.source.replace("x[i]", "missing[i]")).is_err(), "an unknown name");
     assert!(read(&good.source.replace("let v = x[i];", "let v = x[i] + 1u;")).is_err(), "a type error");
-    let (module, info) = read(&good.source.replace("var<storage, read> x", "var<storage, read_write> x")).unwrap();
+    let (module, _) = read(&good.source.replace("var<storage, read> x", "var<storage, read_write> x")).unwrap();
     assert!(check_bindings(good, &module).is_err(), "another access");
+    let (module, _) =
+        read(&good.source.replace("COUNT: u32", "COUNT: i32").replace("params.COUNT", "u32(params.COUNT)")).unwrap();
+    assert!(check_bindings(good, &module).is_err(), "another type of a parameter");
+    let (module, _) = read(&good.source.replace("@binding(2)", "@binding(3)")).unwrap();
+    assert!(check_bindings(good, &module).is_err(), "parameters at another binding");
     let dispatch = |overrides| Dispatch { shader: good, binds: Vec::new(), overrides, groups: [1; 3] };
-    assert!(check_overrides(&dispatch(vec![]), &module).is_err(), "a missing constant");
+    assert!(check_overrides(&dispatch(vec![]), &module).is_err(), "a missing parameter");
     assert!(check_overrides(&dispatch(vec![("COUNT", 1.0), ("OTHER", 1.0)]), &module).is_err(), "an unknown constant");
-    assert!(write_all(&dispatch(vec![]), &module, &info).is_err(), "an unresolved constant");
+    let (module, info) = read(shaders::COPY.source).unwrap();
+    let dispatch = Dispatch { shader: &shaders::COPY, ..dispatch(vec![]) };
+    assert!(check_overrides(&dispatch, &module).is_err(), "a missing constant");
+    assert!(write_all(&dispatch, &module, &info).is_err(), "an unresolved constant");
 }

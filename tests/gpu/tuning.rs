@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use smallbox::device::gpu::{GpuOptions, GpuSession};
 use smallbox::device::{Session, Store};
+use smallbox::kernel::GpuLimits;
 use smallbox::shape::DType;
 
 use super::session;
@@ -41,8 +42,14 @@ impl Shelf {
     }
 }
 
+/// Options of a GPU with few kernels to choose among: on a software adapter there is only one.
+fn options() -> GpuOptions {
+    let limits = GpuLimits { invocations: 64, ..GpuLimits::PORTABLE };
+    GpuOptions { limits: Some(limits), ..GpuOptions::default() }
+}
+
 fn tuned(shelf: &Arc<Shelf>) -> Option<GpuSession> {
-    session(GpuOptions { store: Some(shelf.clone()), ..GpuOptions::default() })
+    session(GpuOptions { store: Some(shelf.clone()), ..options() })
 }
 
 /// Runs `w` until nothing of it is left to be measured: on a busy machine one compilation's time for that may be too short.
@@ -72,7 +79,7 @@ fn choices_are_measured_once_and_kept() {
     // A new session measures nothing: it waits for its results only. The bits are the same, and those of the kernels by rule.
     let mut second = tuned(&shelf).unwrap();
     assert_eq!(run(&mut second, w).unwrap(), got);
-    let mut by_rule = session(GpuOptions::default()).unwrap();
+    let mut by_rule = session(options()).unwrap();
     assert_eq!(run(&mut by_rule, w).unwrap(), got);
     assert_eq!(second.host_waits(), by_rule.host_waits());
     assert!(measuring > second.host_waits() + choices.len(), "{measuring} waits of the session that measured");

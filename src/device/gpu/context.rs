@@ -126,12 +126,16 @@ impl Context {
 
     /// A storage buffer of `words` words, filled with zeros.
     pub(super) fn buffer(&self, label: &str, words: usize) -> Result<wgpu::Buffer> {
-        let bytes = 4 * words.max(1) as u64;
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        self.buffer_for(label, 4 * words.max(1) as u64, usage)
+    }
+
+    /// A buffer of `bytes` bytes for `usage`, filled with zeros.
+    pub(super) fn buffer_for(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
         if bytes > self.largest_buffer {
             let message = format!("{label} needs {bytes} bytes, a buffer of this device holds {}", self.largest_buffer);
             return Err(self.error(message));
         }
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         self.scoped(&format_args!("{label}, {bytes} bytes"), || {
             self.device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some(label),

@@ -13,6 +13,7 @@
 
 mod adapter;
 mod context;
+mod params;
 mod pipeline_cache;
 mod pipelines;
 mod program;

@@ -1,7 +1,8 @@
 //! A compiled plan: where its values live, and the dispatches of one run.
 
 use super::context::Context;
-use super::pipelines::Pipelines;
+use super::params::{AllParams, Params};
+use super::pipelines::{Made, Needs, Pipelines};
 use super::timestamps::Timestamps;
 use crate::device::Launch;
 use crate::error::Result;
@@ -19,6 +20,12 @@ pub(super) struct Place {
 impl Place {
     fn whole(buffer: wgpu::Buffer) -> Place {
         Place { buffer, first: 0 }
+    }
+
+    /// The binding of the first `words` words there.
+    fn binding(&self, words: usize) -> wgpu::BufferBinding<'_> {
+        let size = wgpu::BufferSize::new(4 * words as u64);
+        wgpu::BufferBinding { buffer: &self.buffer, offset: 4 * self.first as u64, size }
     }
 }
 
@@ -86,17 +93,29 @@ impl Compiler<'_> {
             Storage::Constant(i) => Place::whole(constants[i].clone()),
             Storage::Slot(i) => Place::whole(slots[i].clone()),
         };
-        let mut launches = Vec::new();
+        let mut all_params = AllParams::default();
+        let mut needs = Vec::new();
+        for dispatch in calls.iter().flat_map(|call| &call.dispatches) {
+            let Needs { layout, params } = self.pipelines.needs(context, dispatch)?;
+            needs.push((layout, all_params.place(params)));
+        }
+        let buffer = all_params.buffer(context)?;
+        let mut needs = needs.into_iter();
+        let mut launches = Vec::with_capacity(needs.len());
         for (step, call) in plan.steps.iter().zip(calls) {
             let costs = shares(step.op.cost(&step.signature), call);
             for (dispatch, cost) in call.dispatches.iter().zip(costs) {
-                let name = dispatch.shader.name;
-                let (pipeline, layout) = self.pipelines.get(context, dispatch)?;
+                let (layout, params) = needs.next().expect("one for each dispatch");
                 let scratch = &*self.scratch;
-                let bindings =
-                    bind(context, layout, dispatch, step, |bind| operand(step, call, &place, scratch, bind))?;
-                let launch = Launch::new(name, step, cost);
-                launches.push(Ready { launch, pipeline, bindings, groups: dispatch.groups });
+                let find = |bind: &Bind| operand(step, call, &place, scratch, bind);
+                let bindings = bind(context, &layout, dispatch, step, find, params.as_ref().zip(buffer.as_ref()))?;
+                let Made { pipeline, fresh } = self.pipelines.get(context, dispatch)?;
+                let launch = Launch::new(dispatch.shader.name, step, cost);
+                let ready = Ready { launch, pipeline, bindings, groups: dispatch.groups };
+                if fresh && context.limits.software {
+                    ready.warm_up(context);
+                }
+                launches.push(ready);
             }
         }
         let outputs = plan.outputs.iter().map(|(named, storage)| (named.clone(), place(storage))).collect();
@@ -169,13 +188,14 @@ fn shares(cost: Cost, call: &GpuCall) -> Vec<Cost> {
     call.dispatches.iter().map(cut).collect()
 }
 
-/// The bindings of a dispatch; `find` says which words each of them means.
+/// The bindings of a dispatch; `find` says which words each of them means, and `params` where its parameters are, if it has any.
 pub(super) fn bind(
     context: &Context,
     layout: &wgpu::BindGroupLayout,
     dispatch: &Dispatch,
     step: &Step,
     find: impl Fn(&Bind) -> (Place, usize),
+    params: Option<(&Params, &wgpu::Buffer)>,
 ) -> Result<wgpu::BindGroup> {
     let (name, op) = (dispatch.shader.name, step.op.name());
     let bound: Vec<(Place, usize)> = dispatch.binds.iter().map(find).collect();
@@ -184,7 +204,9 @@ pub(super) fn bind(
         let message = format!("{op}: an operand of {} bytes, this adapter binds at most {}", 4 * words, 4 * most);
         return Err(context.error(message));
     }
-    let entries: Vec<_> = bound.iter().enumerate().map(|(i, (at, words))| entry(i, at, *words)).collect();
+    let bindings = bound.iter().map(|(at, words)| at.binding(*words));
+    let bindings = bindings.chain(params.map(|(params, buffer)| params.binding(buffer)));
+    let entries: Vec<_> = (0..).zip(bindings).map(|(binding, buffer)| entry(binding, buffer)).collect();
     context.scoped(&format_args!("bindings of {name} in {op}"), || {
         let descriptor = wgpu::BindGroupDescriptor { label: Some(name), layout, entries: &entries };
         context.device.create_bind_group(&descriptor)
@@ -208,15 +230,8 @@ fn operand(
     (at, if bind.words == 0 { whole } else { bind.words })
 }
 
-fn entry(binding: usize, at: &Place, words: usize) -> wgpu::BindGroupEntry<'_> {
-    wgpu::BindGroupEntry {
-        binding: binding as u32,
-        resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-            buffer: &at.buffer,
-            offset: 4 * at.first as u64,
-            size: wgpu::BufferSize::new(4 * words as u64),
-        }),
-    }
+fn entry(binding: u32, buffer: wgpu::BufferBinding<'_>) -> wgpu::BindGroupEntry<'_> {
+    wgpu::BindGroupEntry { binding, resource: wgpu::BindingResource::Buffer(buffer) }
 }
 
 impl Compiled {
@@ -287,6 +302,20 @@ impl Ready {
         pass.set_bind_group(0, &self.bindings, &[]);
         let [x, y, z] = self.groups;
         pass.dispatch_workgroups(x, y, z);
+    }
+
+    /// Submits a dispatch of nothing: the drivers of software adapters compile a kernel when it is first dispatched, on a thread of their own,
+    /// and so do it while the next pipelines are made.
+    fn warm_up(&self, context: &Context) {
+        let label = Some("warming up");
+        let mut encoder = context.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label });
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label, timestamp_writes: None });
+            pass.set_pipeline(&self.pipeline);
+            pass.set_bind_group(0, &self.bindings, &[]);
+            pass.dispatch_workgroups(0, 0, 0);
+        }
+        context.queue.submit([encoder.finish()]);
     }
 
     /// A compute pass of this launch alone.

@@ -8,19 +8,19 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 use super::context::Context;
-use super::pipelines::Pipelines;
+use super::params::AllParams;
+use super::pipelines::{Made, Needs, Pipelines};
 use super::program;
 use super::stopwatch::Stopwatch;
 use super::tuning::Choices;
 use crate::error::Result;
 use crate::graph::Plan;
 use crate::graph::plan::Step;
-use crate::kernel::{Dispatch, GpuCall, GpuLimits, Operand, Variant};
+use crate::kernel::{Bind, Dispatch, GpuCall, GpuLimits, Operand, Variant};
 
 /// Time for all measurements of one compilation, the largest work first. What is left over takes the built-in rule, and its turn in the
-/// next process. A software adapter spends most of it in its compiler, and its kernels differ little.
+/// next process.
 const BUDGET: Duration = Duration::from_millis(1000);
-const SOFTWARE_BUDGET: Duration = Duration::from_millis(250);
 /// Timed submissions per kernel, of which the best counts.
 const TIMINGS: usize = 3;
 /// Least seconds of a timed submission; a kernel is repeated to fill it.
@@ -49,7 +49,7 @@ impl Tuner {
 
     /// The dispatches of every step of `plan`, by the fastest kernels known or measured now.
     pub(super) fn choose(&mut self, context: &Context, pipelines: &mut Pipelines, plan: &Plan) -> Result<Vec<GpuCall>> {
-        let (begun, budget) = (Instant::now(), if context.limits.software { SOFTWARE_BUDGET } else { BUDGET });
+        let begun = Instant::now();
         let mut calls: Vec<Option<GpuCall>> = Vec::with_capacity(plan.steps.len());
         // Steps that share a key share a choice.
         let mut open: HashMap<String, Vec<usize>> = HashMap::new();
@@ -78,7 +78,7 @@ impl Tuner {
             let step = &plan.steps[steps[0]];
             let mut offers = offers(step, &context.limits)?;
             let mut chosen = 0;
-            if begun.elapsed() < budget {
+            if begun.elapsed() < BUDGET {
                 let (fastest, seconds) = self.fastest(context, pipelines, step, &offers)?;
                 self.choices.set(key.clone(), offers[fastest].variant, seconds);
                 chosen = fastest;
@@ -124,17 +124,25 @@ impl Tuner {
         buffers: &Buffers,
         best: f64,
     ) -> Result<f64> {
-        let mut ready = Vec::with_capacity(call.dispatches.len());
+        let mut all_params = AllParams::default();
+        let mut needs = Vec::with_capacity(call.dispatches.len());
         for dispatch in &call.dispatches {
-            let (pipeline, layout) = pipelines.get(context, dispatch)?;
-            let bindings = program::bind(context, layout, dispatch, step, |bind| {
+            let Needs { layout, params } = pipelines.needs(context, dispatch)?;
+            needs.push((dispatch, layout, all_params.place(params)));
+        }
+        let buffer = all_params.buffer(context)?;
+        let mut ready = Vec::with_capacity(needs.len());
+        for (dispatch, layout, params) in needs {
+            let find = |bind: &Bind| {
                 let words = match bind.words {
                     0 => buffers.words(bind.operand, step, call),
                     words => words,
                 };
                 (buffers.place(bind.operand, bind.offset), words)
-            })?;
-            ready.push((pipeline, bindings, dispatch.groups));
+            };
+            let params = params.as_ref().zip(buffer.as_ref());
+            let Made { pipeline, .. } = pipelines.get(context, dispatch)?;
+            ready.push((pipeline, program::bind(context, &layout, dispatch, step, find, params)?, dispatch.groups));
         }
         let time = |repeats: usize| {
             self.stopwatch.seconds(context, |pass| {

@@ -170,12 +170,16 @@ impl Gather<'_> {
             Variant::Register { .. } => &CONV2D_GATHER_REGISTER,
             Variant::Plain => &CONV2D_GATHER_PLAIN,
         };
-        let (mut groups, constants) = matrix.launch(variant);
-        if let Variant::Register { group } = variant {
-            // All invocations of a group have the same channels.
-            let (channels, points) = REGISTER_TILE;
-            groups = matrix.rows.div_ceil(channels) * matrix.columns.div_ceil(points * group as usize);
-        }
+        let (groups, constants) = match variant {
+            Variant::Register { group } => {
+                // All invocations of a group have the same channels. There are as few kernels for fewer channels as powers of two.
+                let (most, points) = REGISTER_TILE;
+                let channels = matrix.rows.next_power_of_two().min(most);
+                let groups = matrix.rows.div_ceil(channels) * matrix.columns.div_ceil(points * group as usize);
+                (groups, vec![("GROUP", f64::from(group)), ("CHANNELS", int(channels))])
+            }
+            _ => matrix.launch(variant),
+        };
         let mut overrides = self.overrides();
         overrides.extend([
             ("ABS_W", flag(epilogue.abs_w)),

@@ -14,7 +14,8 @@ macro_rules! numbered {
     (@ [$($name:literal)*] $k:literal) => { [$(concat!($name, "_", $k)),*] };
 }
 /// The shader's constants for each operand, step and result: as many as it has.
-const OPERANDS: [[&str; 4]; 8] = numbered!(["SOURCE" "FIRST" "INNER" "LEN"]: 0 1 2 3 4 5 6 7);
+const OPERANDS: [[&str; 2]; 8] = numbered!(["SOURCE" "SPREAD"]: 0 1 2 3 4 5 6 7);
+const SPREADS: [[&str; 3]; 8] = numbered!(["FIRST" "INNER" "LEN"]: 0 1 2 3 4 5 6 7);
 const STEPS: [[&str; 4]; 16] = numbered!(["ACTION" "ARGS" "P" "Q"]: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
 const RESULTS: [[&str; 1]; 3] = numbered!(["RESULT"]: 0 1 2);
 
@@ -173,8 +174,13 @@ impl Segment {
             let place = self.buffers.iter().position(|&b| b == kind).unwrap_or_else(|| {
                 READS + results.iter().position(|&r| r == read.buffer).expect("it is updated in place here")
             });
-            let [inner, len, first] = read.spread.unwrap_or([1, 0, 0]);
-            overrides.extend(names.iter().copied().zip([place, first, inner, len].map(int)));
+            let spread = read.spread.map_or(0, |[_, len, _]| if len == 1 { 1 } else { 2 });
+            overrides.extend(names.iter().copied().zip([place, spread].map(int)));
+        }
+        let spreads = self.reads.iter().map(|read| read.spread).chain(std::iter::repeat(None));
+        for (names, spread) in SPREADS.iter().zip(spreads) {
+            let [inner, len, first] = spread.unwrap_or([1, 1, 0]);
+            overrides.extend(names.iter().copied().zip([first, inner, len].map(int)));
         }
         let number = |arg: Arg| match arg {
             Arg::Step(s) if s >= self.steps.start => OPERANDS.len() + s - self.steps.start,

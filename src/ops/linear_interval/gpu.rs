@@ -1,11 +1,11 @@
 //! Dispatches of the linear layer on boxes, cut as those of the layer on points.
 
 use super::{LinearInterval, LinearIntervalBackwardInput, LinearIntervalBackwardWeight};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::Signature;
-use crate::kernel::Operand::{Input, Output};
+use crate::kernel::Operand::{Input, Output, Scratch};
 use crate::kernel::{Bind, Dispatch, GpuCall, GpuLimits, Variant};
-use crate::ops::dispatch::{Matrix, flag, grid, int, part};
+use crate::ops::dispatch::{Matrix, SumEpilogue, flag, grid, int, part, sum_partials};
 use crate::ops::linear::{Epilogue, Product};
 use crate::ops::shaders::MATMUL_INTERVAL_BACKWARD_WEIGHT;
 
@@ -70,6 +70,21 @@ fn weight(
     if !matches!(variant, Variant::Tiled(_)) {
         let [x1, x2, g1, g2, w, out] = binds;
         let limits = &GpuLimits { variant: Some(variant), ..*limits };
+        if !accumulate && matches!(variant, Variant::Register { .. }) {
+            // Added up by another kernel, so that the product's is compiled for its own work only.
+            let count = product.m * product.n;
+            let term = |epilogue, binds: [Bind; 3], call: &mut GpuCall| {
+                call.scratch.push(count);
+                let target = Bind::all(Scratch(call.scratch.len() - 1));
+                product.add_to(call, epilogue, [binds[0], binds[1], binds[2], target], limits)?;
+                Ok::<Bind, Error>(target)
+            };
+            let center = term(Epilogue::default(), [g1, x1, x1], call)?;
+            let radius = term(Epilogue { signed: true, ..Epilogue::default() }, [g2, x2, w], call)?;
+            let sum = SumEpilogue { bias: Some((radius, count)), relu: false };
+            call.dispatches.push(sum_partials(center, out, (1, 1, count), sum, limits)?);
+            return Ok(());
+        }
         let center = Epilogue { accumulate, ..Epilogue::default() };
         let radius = Epilogue { signed: true, accumulate: true, ..Epilogue::default() };
         product.add_to(call, center, [g1, x1, x1, out], limits)?;
