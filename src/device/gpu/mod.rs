@@ -19,6 +19,7 @@ mod pipelines;
 mod program;
 mod readback;
 mod session;
+mod staging;
 mod stopwatch;
 mod timestamps;
 mod tune;

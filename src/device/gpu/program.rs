@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::params::{AllParams, Params};
 use super::pipelines::{Made, Needs, Pipelines};
+use super::staging::Staging;
 use super::timestamps::Timestamps;
 use crate::device::Launch;
 use crate::error::Result;
@@ -37,16 +38,14 @@ struct Ready {
     groups: [u32; 3],
 }
 
-/// Inputs of at most this many words share one buffer and one upload: learning rates, radii, labels, keys.
-const SMALL_INPUT_WORDS: usize = 64;
+/// Inputs of at most this many words share one buffer, which one copy fills.
+const SHARED_INPUT_WORDS: usize = 1 << 20;
 
 pub(super) struct Compiled {
     pub(super) inputs: Vec<(Named, Place)>,
     pub(super) outputs: Vec<(Named, Place)>,
-    /// The shared buffer of the small inputs, if there are any.
-    arena: Option<wgpu::Buffer>,
-    /// Its next content, reused by every run.
-    staging: Vec<u8>,
+    /// The buffer that inputs share, if any do, and where its content comes through.
+    shared: Option<(wgpu::Buffer, Staging)>,
     launches: Vec<Ready>,
     /// Words of inputs and constants, and of slots.
     pub(super) input_words: usize,
@@ -58,9 +57,9 @@ pub(super) struct Compiled {
 /// Places of a program's inputs.
 struct Inputs {
     places: Vec<(Named, Place)>,
-    /// The buffer that the small ones share, and its words.
-    arena: Option<wgpu::Buffer>,
-    arena_words: usize,
+    /// The buffer that all but very large ones share, and its words.
+    shared: Option<wgpu::Buffer>,
+    shared_words: usize,
 }
 
 /// Everything of a session that compiling needs.
@@ -77,7 +76,7 @@ impl Compiler<'_> {
     /// Makes `plan` runnable, with the dispatches `calls` of its steps.
     pub(super) fn compile(mut self, plan: &Plan, calls: &[GpuCall]) -> Result<Compiled> {
         let context = self.context;
-        let Inputs { places: inputs, arena, arena_words } = self.inputs(plan)?;
+        let Inputs { places: inputs, shared, shared_words } = self.inputs(plan)?;
         let slots = plan.slots.iter().map(|&words| context.buffer("slot", words)).collect::<Result<Vec<_>>>()?;
         let mut constants = Vec::with_capacity(plan.constants.len());
         for words in &plan.constants {
@@ -119,13 +118,12 @@ impl Compiler<'_> {
             }
         }
         let outputs = plan.outputs.iter().map(|(named, storage)| (named.clone(), place(storage))).collect();
-        let large: usize = plan.inputs.iter().map(|n| n.ty.elements()).filter(|&w| w > SMALL_INPUT_WORDS).sum();
+        let large: usize = plan.inputs.iter().map(|n| n.ty.elements()).filter(|&w| w > SHARED_INPUT_WORDS).sum();
         Ok(Compiled {
             outputs,
-            arena,
-            staging: vec![0; 4 * arena_words],
+            shared: shared.map(|shared| (shared, Staging::new(4 * shared_words as u64))),
             launches,
-            input_words: large + arena_words + plan.constants.iter().map(|c| c.len()).sum::<usize>(),
+            input_words: large + shared_words + plan.constants.iter().map(|c| c.len()).sum::<usize>(),
             slot_words: plan.slots.iter().sum(),
             scratch: self.scratch.clone(),
             inputs,
@@ -134,24 +132,24 @@ impl Compiler<'_> {
 
     fn inputs(&self, plan: &Plan) -> Result<Inputs> {
         let context = self.context;
-        // A cell of the shared buffer begins where a binding may.
-        let cell = SMALL_INPUT_WORDS.next_multiple_of(context.limits.offset_words);
-        let is_small = |named: &Named| named.ty.elements() <= SMALL_INPUT_WORDS;
-        let arena_words = cell * plan.inputs.iter().filter(|named| is_small(named)).count();
-        let arena = if arena_words > 0 { Some(context.buffer("small inputs", arena_words)?) } else { None };
+        let is_shared = |named: &Named| named.ty.elements() <= SHARED_INPUT_WORDS;
+        // Each begins where a binding may.
+        let cell = |named: &Named| named.ty.elements().max(1).next_multiple_of(context.limits.offset_words);
+        let shared_words = plan.inputs.iter().filter(|named| is_shared(named)).map(cell).sum();
+        let shared = if shared_words > 0 { Some(context.buffer("inputs", shared_words)?) } else { None };
         let mut used = 0;
         let mut places = Vec::with_capacity(plan.inputs.len());
         for named in &plan.inputs {
-            let place = match arena.as_ref().filter(|_| is_small(named)) {
-                Some(arena) => {
-                    used += cell;
-                    Place { buffer: arena.clone(), first: used - cell }
+            let place = match shared.as_ref().filter(|_| is_shared(named)) {
+                Some(shared) => {
+                    used += cell(named);
+                    Place { buffer: shared.clone(), first: used - cell(named) }
                 }
                 None => Place::whole(context.buffer(&named.name, named.ty.elements())?),
             };
             places.push((named.clone(), place));
         }
-        Ok(Inputs { places, arena, arena_words })
+        Ok(Inputs { places, shared, shared_words })
     }
 
     /// Makes the shared scratch large enough. Programs compiled earlier keep the buffers that they are bound to.
@@ -235,25 +233,45 @@ fn entry(binding: u32, buffer: wgpu::BufferBinding<'_>) -> wgpu::BindGroupEntry<
 }
 
 impl Compiled {
-    /// Queues the upload of the inputs, `bytes` in the order of the plan.
-    pub(super) fn upload<'a>(&mut self, queue: &wgpu::Queue, bytes: impl Fn(&Named) -> Result<&'a [u8]>) -> Result<()> {
-        for (named, place) in &self.inputs {
-            let bytes = bytes(named)?;
-            if self.arena.as_ref() == Some(&place.buffer) {
-                self.staging[4 * place.first..][..bytes.len()].copy_from_slice(bytes);
-            } else {
-                queue.write_buffer(&place.buffer, 0, bytes);
+    /// Puts the inputs, `bytes` of each, where [`Compiled::record_upload`] takes them from; queues those with a buffer of their own.
+    pub(super) fn stage<'a>(
+        &self,
+        context: &Context,
+        bytes: impl Fn(&Named) -> Result<&'a [u8]>,
+    ) -> Result<Option<wgpu::Buffer>> {
+        let is_shared = |place: &Place| self.shared.as_ref().is_some_and(|(shared, _)| *shared == place.buffer);
+        for (named, place) in self.inputs.iter().filter(|(_, place)| !is_shared(place)) {
+            context.queue.write_buffer(&place.buffer, 0, bytes(named)?);
+        }
+        let Some((_, staging)) = &self.shared else { return Ok(None) };
+        let staged = staging.fill(context, |view| {
+            for (named, place) in self.inputs.iter().filter(|(_, place)| is_shared(place)) {
+                let (bytes, first) = (bytes(named)?, 4 * place.first);
+                view.slice(first..first + bytes.len()).copy_from_slice(bytes);
             }
-        }
-        if let Some(arena) = &self.arena {
-            queue.write_buffer(arena, 0, &self.staging);
-        }
-        Ok(())
+            Ok(())
+        });
+        staged.map(Some)
     }
 
-    /// Records one run as one compute pass; wgpu orders dispatches that share a buffer.
-    pub(super) fn record(&self, device: &wgpu::Device) -> wgpu::CommandBuffer {
+    /// Takes back what [`Compiled::stage`] gave, after the submission of its copy.
+    pub(super) fn take_back(&self, staged: Option<wgpu::Buffer>) {
+        if let Some((staged, (_, staging))) = staged.zip(self.shared.as_ref()) {
+            staging.take_back(staged);
+        }
+    }
+
+    /// Records the copy of what was staged.
+    pub(super) fn record_upload(&self, encoder: &mut wgpu::CommandEncoder, staged: Option<&wgpu::Buffer>) {
+        if let Some((staged, (shared, _))) = staged.zip(self.shared.as_ref()) {
+            encoder.copy_buffer_to_buffer(staged, 0, shared, 0, staged.size());
+        }
+    }
+
+    /// Records one run, with the copy of what was staged, as one compute pass; wgpu orders dispatches that share a buffer.
+    pub(super) fn record(&self, device: &wgpu::Device, staged: Option<&wgpu::Buffer>) -> wgpu::CommandBuffer {
         let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("run") });
+        self.record_upload(&mut encoder, staged);
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
             let mut current = None;

@@ -76,12 +76,20 @@ impl GpuSession {
         found.ok_or_else(|| self.context.error("the program was released"))
     }
 
+    /// Puts a program's inputs where a run takes them from.
+    fn stage(&self, compiled: &Compiled, feeds: &[Feed<'_>]) -> Result<Option<wgpu::Buffer>> {
+        compiled.stage(&self.context, |named| match_feed(&self.context.info.id, &named.name, &named.ty, feeds))
+    }
+
     /// Queues the upload of a program's inputs.
-    fn upload(&mut self, program: Program, feeds: &[Feed<'_>]) -> Result<()> {
-        let context = &self.context;
-        let compiled = self.programs.get_mut(program.0).and_then(Option::as_mut);
-        let compiled = compiled.ok_or_else(|| context.error("the program was released"))?;
-        compiled.upload(&context.queue, |named| match_feed(&context.info.id, &named.name, &named.ty, feeds))
+    fn upload(&self, compiled: &Compiled, feeds: &[Feed<'_>]) -> Result<()> {
+        let staged = self.stage(compiled, feeds)?;
+        let descriptor = wgpu::CommandEncoderDescriptor { label: Some("upload") };
+        let mut encoder = self.context.device.create_command_encoder(&descriptor);
+        compiled.record_upload(&mut encoder, staged.as_ref());
+        self.context.queue.submit([encoder.finish()]);
+        compiled.take_back(staged);
+        Ok(())
     }
 
     fn state(&self, name: &str) -> Result<&State> {
@@ -120,9 +128,10 @@ impl Session for GpuSession {
 
     fn run(&mut self, program: Program, feeds: &[Feed<'_>]) -> Result<()> {
         self.context.check()?;
-        self.upload(program, feeds)?;
         let (context, compiled) = (&self.context, self.compiled(program)?);
-        context.queue.submit([compiled.record(&context.device)]);
+        let staged = self.stage(compiled, feeds)?;
+        context.queue.submit([compiled.record(&context.device, staged.as_ref())]);
+        compiled.take_back(staged);
         context.check()
     }
 
@@ -135,9 +144,9 @@ impl Session for GpuSession {
             }
             let began = Instant::now();
             let now = || began.elapsed().as_secs_f64();
-            self.upload(program, feeds)?;
-            let upload = Span { begin: 0.0, end: now() };
             let (context, compiled) = (&self.context, self.compiled(program)?);
+            self.upload(compiled, feeds)?;
+            let upload = Span { begin: 0.0, end: now() };
             let Some(timestamps) = &self.timestamps else {
                 let mut launches = Vec::with_capacity(count);
                 for commands in compiled.record_apart(&context.device) {
