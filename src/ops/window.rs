@@ -176,18 +176,23 @@ macro_rules! runs {
 }
 pub(crate) use runs;
 
-/// Adds the term of each element i < n to the sum of its lane.
+/// Adds the term of each element i < n to the sum of its lane. The term reads the slices in parentheses, of n elements each, by i, and may write
+/// the one behind them.
 macro_rules! summed {
-    ($lanes:ident, $n:ident, |$i:ident| $term:expr) => {{
+    ($lanes:ident, $n:ident, ($($x:ident),+) $($out:ident)?, |$i:ident| $term:expr) => {{
         let full = $n / LANES * LANES;
         for first in (0..full).step_by(LANES) {
-            for lane in 0..LANES {
-                let $i = first + lane;
-                $lanes[lane] += $term;
+            // Arrays, so that no index needs a check.
+            $(let $x: &[f32; LANES] = $x[first..][..LANES].try_into().expect("as many");)+
+            $(let $out: &mut [f32; LANES] = (&mut $out[first..][..LANES]).try_into().expect("as many");)?
+            for $i in 0..LANES {
+                $lanes[$i] += $term;
             }
         }
-        for $i in full..$n {
-            $lanes[$i - full] += $term;
+        $(let $x = &$x[full..];)+
+        $(let $out = &mut $out[full..];)?
+        for $i in 0..$n - full {
+            $lanes[$i] += $term;
         }
     }};
 }

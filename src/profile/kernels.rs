@@ -58,7 +58,7 @@ const ROWS: usize = 512;
 const BOUNDED: [usize; 3] = [32, 7, 7];
 
 /// The ops that are not layers, with the size in the name, and what the op is called in a plan.
-const OTHERS: [(&str, &str); 20] = [
+const OTHERS: [(&str, &str); 28] = [
     ("relu_forward 64x64x28x28", "relu_forward"),
     ("relu_backward 64x64x28x28", "binary"),
     ("relu_interval_forward 64x64x28x28", "relu_interval_forward"),
@@ -69,7 +69,14 @@ const OTHERS: [(&str, &str); 20] = [
     ("sum_channels 64x64x28x28", "reduce"),
     ("batch_norm_relu 64x64x28x28", "elementwise"),
     ("batch_norm_backward 64x64x28x28", "elementwise"),
+    ("batch_norm_statistics 64x64x28x28", "elementwise"),
+    ("batch_norm_box_relu 64x64x28x28", "elementwise"),
+    ("batch_norm_box_backward 64x64x28x28", "elementwise"),
+    ("select 64x64x28x28", "select"),
+    ("expand 64x64x28x28", "expand"),
+    ("bound_statistics 64x64x28x28", "bound_statistics_forward"),
     ("transpose 64x64x28x28", "transpose"),
+    ("transpose_channels_last 64x64x28x28", "transpose"),
     ("uniform 256x1x28x28", "random"),
     ("normal 256x1x28x28", "random"),
     ("pgd_step 256x1x28x28", "pgd_step"),
@@ -77,6 +84,7 @@ const OTHERS: [(&str, &str); 20] = [
     ("cross_entropy_backward 256x10", "cross_entropy_backward"),
     ("adam 512x2048", "adam"),
     ("penalised_update 512x2048", "elementwise"),
+    ("absolute_sum 512x2048", "elementwise"),
     ("relu_relaxation 512x32x7x7", "relu_relaxation"),
     ("concretize 512x32x7x7", "concretize"),
 ];
@@ -247,7 +255,36 @@ fn of_op(b: &mut Build, op: &str) -> Result<Vec<Value>> {
             let (normed, scale, shift) = batch_norm(b, x)?;
             gradients(&mut b.0, normed, grad, &[x, scale, shift])?
         }
+        "batch_norm_statistics" => {
+            let mean = b.f32("mean", [1, ACTIVATIONS[1], 1, 1])?;
+            let centered = ops::sub(&mut b.0, x, mean)?;
+            let squares = ops::unary(&mut b.0, UnaryKind::Square, centered)?;
+            vec![ops::reduce_channels(&mut b.0, ops::ReduceKind::Sum, squares)?]
+        }
+        "batch_norm_box_relu" | "batch_norm_box_backward" => {
+            let (center, scale, shift) = batch_norm(b, x)?;
+            let (radius, magnitude) = (b.f32("radius", ACTIVATIONS)?, b.f32("magnitude", [1, ACTIVATIONS[1], 1, 1])?);
+            let scaled = ops::mul(&mut b.0, radius, magnitude)?;
+            let (out, spread) = ops::relu_interval(&mut b.0, (center, scaled))?;
+            match op {
+                "batch_norm_box_relu" => vec![out, spread],
+                _ => gradients(&mut b.0, out, grad, &[x, radius, scale, shift, magnitude])?,
+            }
+        }
+        "select" => {
+            let chosen = b.f32("chosen", [ACTIVATIONS[0], 1, 1, 1])?;
+            vec![ops::select(&mut b.0, chosen, x, grad)?]
+        }
+        "expand" => {
+            let of_channels = b.f32("of channels", [ACTIVATIONS[1]])?;
+            vec![ops::expand(&mut b.0, of_channels, ACTIVATIONS[0], ACTIVATIONS[2] * ACTIVATIONS[3])?]
+        }
+        "bound_statistics" => {
+            let radius = b.f32("radius", ACTIVATIONS)?;
+            vec![ops::bound_statistics(&mut b.0, (x, radius))?]
+        }
         "transpose" => vec![ops::transpose(&mut b.0, x, &[1, 0, 2, 3])?],
+        "transpose_channels_last" => vec![ops::transpose(&mut b.0, x, &[0, 2, 3, 1])?],
         "uniform" => {
             let distribution = Distribution::Uniform { lower: -1.0, upper: 1.0 };
             vec![ops::random(&mut b.0, distribution, key, 0, IMAGES)?]
@@ -277,6 +314,11 @@ fn of_op(b: &mut Build, op: &str) -> Result<Vec<Value>> {
         "concretize" => {
             let region = b.f32("region", [LOGITS[0], 2, c, h, w])?;
             vec![ops::concretize(&mut b.0, coefficients, region, rows, Window::WHOLE)?]
+        }
+        "absolute_sum" => {
+            let p = b.f32("p", PARAMETERS)?;
+            let magnitudes = ops::abs(&mut b.0, p)?;
+            vec![ops::sum_all(&mut b.0, magnitudes)?]
         }
         _ => {
             let states = [b.f32("p", PARAMETERS)?, b.f32("m", PARAMETERS)?, b.f32("v", PARAMETERS)?];

@@ -179,6 +179,35 @@ fn reductions_of_a_pass() {
     });
 }
 
+/// What a sum adds need not be written down, but is rounded as if it were: products, squares of differences, magnitudes.
+#[test]
+fn sums_of_products_squares_and_magnitudes() {
+    device::each(|session| {
+        let data = if session.device().id == "cpu" { Data::Reals } else { Data::Integers };
+        for view in REDUCTIONS.into_iter().filter(|&[outer, _, inner]| outer * inner > 1) {
+            let random = &mut Random::new(view[2] as u64);
+            let [x, y] = [(); 2].map(|()| data.signed(random, view));
+            let [mean, one] = [vec![1, view[1], 1], vec![1]].map(|shape| data.signed(random, shape));
+            let [fused, apart] = both(session, |c| {
+                let [x, y, mean, one] = [&x, &y, &mean, &one].map(|t| c.input(t));
+                let g = &mut c.graph;
+                let mut terms = vec![ops::mul(g, x, y)?, ops::mul(g, y, mean)?, ops::abs(g, y)?];
+                for other in [mean, one, y] {
+                    let difference = ops::sub(g, x, other)?;
+                    terms.push(ops::unary(g, UnaryKind::Square, difference)?);
+                }
+                for (i, term) in terms.into_iter().enumerate() {
+                    let sum = ops::reduce(&mut c.graph, ReduceKind::Sum, term)?;
+                    c.output(&format!("sum{i}"), sum);
+                }
+                Ok(())
+            });
+            assert!(fused.steps().iter().all(|step| *step == "elementwise"), "{:?}", fused.steps());
+            assert_eq!(differences(&fused, &apart), Vec::<String>::new(), "{view:?}");
+        }
+    });
+}
+
 /// A batch norm with its ReLU, as an oracle in f64 has it.
 #[test]
 fn scale_shift_and_relu_against_the_oracle() {

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{Adam, AdamSpec};
+use super::Adam;
 use crate::error::Result;
 use crate::kernel::NativeCall;
 use crate::ops::simd::{CHUNK, vectorised};
@@ -10,6 +10,12 @@ use crate::ops::simd::{CHUNK, vectorised};
 pub(super) fn call(op: &Adam) -> Result<NativeCall> {
     let (spec, range) = (op.spec, op.range);
     let [least, greatest] = op.ends();
+    let constants = Constants {
+        decay: spec.weight_decay,
+        kept: spec.kept(),
+        added: spec.added(),
+        epsilon: spec.epsilon,
+    };
     Ok(NativeCall::new("adam", move |args| {
         let (grad, rates) = (args.input(3), args.input(4));
         let (p, m, v) = (args.output(0), args.output(1), args.output(2));
@@ -17,7 +23,7 @@ pub(super) fn call(op: &Adam) -> Result<NativeCall> {
         (states.0, states.1, states.2, grad.par_chunks(CHUNK))
             .into_par_iter()
             .for_each(|(p, m, v, grad)| {
-                step(spec, rates[0], rates[1], p, m, v, grad);
+                step(constants, [rates[0], rates[1]], p, m, v, grad);
                 if range.is_some() {
                     cut(least, greatest, p);
                 }
@@ -25,16 +31,29 @@ pub(super) fn call(op: &Adam) -> Result<NativeCall> {
     }))
 }
 
+/// Constants of a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Constants {
+    /// Of the parameter, added to the gradient.
+    pub(crate) decay: f32,
+    /// β₁, β₂.
+    pub(crate) kept: [f32; 2],
+    /// 1 − β₁, 1 − β₂.
+    pub(crate) added: [f32; 2],
+    pub(crate) epsilon: f32,
+}
+
 vectorised! {
-    fn step(spec: AdamSpec, rate: f32, root: f32, p: &mut [f32], m: &mut [f32], v: &mut [f32], grad: &[f32]) {
+    /// One step with the rates of [`AdamSpec::rates`](super::AdamSpec::rates).
+    pub(crate) fn step(constants: Constants, rates: [f32; 2], p: &mut [f32], m: &mut [f32], v: &mut [f32], grad: &[f32]) {
         let n = p.len();
         let (m, v, grad) = (&mut m[..n], &mut v[..n], &grad[..n]);
-        let ([kept1, kept2], [added1, added2]) = (spec.kept(), spec.added());
+        let Constants { decay, kept, added, epsilon } = constants;
         for i in 0..n {
-            let g = grad[i] + spec.weight_decay * p[i];
-            m[i] = kept1 * m[i] + added1 * g;
-            v[i] = kept2 * v[i] + added2 * (g * g);
-            p[i] -= rate * m[i] / (v[i].sqrt() * root + spec.epsilon);
+            let g = grad[i] + decay * p[i];
+            m[i] = kept[0] * m[i] + added[0] * g;
+            v[i] = kept[1] * v[i] + added[1] * (g * g);
+            p[i] -= rates[0] * m[i] / (v[i].sqrt() * rates[1] + epsilon);
         }
     }
 }

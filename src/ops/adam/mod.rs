@@ -7,7 +7,7 @@
 mod cpu;
 mod gpu;
 
-pub(super) use cpu::{cut, moved};
+pub(super) use cpu::{Constants, cut, moved, step as stepped};
 
 use crate::error::Result;
 use crate::graph::{Elementwise, Graph, Op, Signature, Value};

@@ -52,40 +52,43 @@ fn total(c: &[f32], r: &[f32], partial: &mut [f32], mean: Option<f32>) -> [f32; 
 /// Independent partial sums, so that the loops vectorise in one fixed order.
 const LANES: usize = 16;
 
+/// Adds the terms of every pair of elements.
+#[inline(always)]
+fn add_each(c: &[f32], r: &[f32], out: &mut [f32], terms: impl Fn(f32, f32) -> [f32; SUMS]) {
+    let mut lanes = [[0.0f32; LANES]; SUMS];
+    let mut add = |i: usize, c: f32, r: f32| {
+        for (lanes, term) in lanes.iter_mut().zip(terms(c, r)) {
+            lanes[i] += term;
+        }
+    };
+    let ((full_c, last_c), (full_r, last_r)) = (c.as_chunks::<LANES>(), r.as_chunks::<LANES>());
+    for (c, r) in full_c.iter().zip(full_r) {
+        for i in 0..LANES {
+            add(i, c[i], r[i]);
+        }
+    }
+    for (i, (&c, &r)) in last_c.iter().zip(last_r).enumerate() {
+        add(i, c, r);
+    }
+    for (out, lanes) in out.iter_mut().zip(&lanes) {
+        *out = lanes.iter().sum();
+    }
+}
+
 vectorised! {
     fn sums(c: &[f32], r: &[f32], out: &mut [f32]) {
-        let mut lanes = [[0.0f32; LANES]; SUMS];
-        for (c, r) in c.chunks(LANES).zip(r.chunks(LANES)) {
-            for (i, (&c, &r)) in c.iter().zip(r).enumerate() {
-                lanes[0][i] += r;
-                lanes[1][i] += if c - r > 0.0 { c } else { 0.0 };
-                lanes[2][i] += if c + r < 0.0 { c } else { 0.0 };
-                lanes[3][i] += c;
-            }
-        }
-        for (out, lanes) in out.iter_mut().zip(&lanes) {
-            *out = lanes.iter().sum();
-        }
+        add_each(c, r, out, |c, r| [r, if c - r > 0.0 { c } else { 0.0 }, if c + r < 0.0 { c } else { 0.0 }, c]);
     }
 }
 
 vectorised! {
     fn deviations(c: &[f32], r: &[f32], mean: f32, out: &mut [f32]) {
-        let mut lanes = [[0.0f32; LANES]; SUMS];
-        for (c, r) in c.chunks(LANES).zip(r.chunks(LANES)) {
-            for (i, (&c, &r)) in c.iter().zip(r).enumerate() {
-                let d = c - mean;
-                let on = if c - r > 0.0 { d } else { 0.0 };
-                let off = if c + r < 0.0 { d } else { 0.0 };
-                lanes[0][i] += on * on;
-                lanes[1][i] += off * off;
-                lanes[2][i] += on;
-                lanes[3][i] += off;
-            }
-        }
-        for (out, lanes) in out.iter_mut().zip(&lanes) {
-            *out = lanes.iter().sum();
-        }
+        add_each(c, r, out, |c, r| {
+            let d = c - mean;
+            let on = if c - r > 0.0 { d } else { 0.0 };
+            let off = if c + r < 0.0 { d } else { 0.0 };
+            [on * on, off * off, on, off]
+        });
     }
 }
 

@@ -16,7 +16,7 @@ vectorised! {
         let mut lanes = [0.0f32; LANES];
         runs!(place, |w, p, n| {
             let (a, below, above) = (&coefficients[w..][..n], &place.sample[p..][..n], &place.sample[pixels + p..][..n]);
-            summed!(lanes, n, |i| a[i] * if a[i] > 0.0 { below[i] } else { above[i] });
+            summed!(lanes, n, (a, below, above), |i| a[i] * if a[i] > 0.0 { below[i] } else { above[i] });
         });
         lanes.iter().sum()
     }

@@ -1,5 +1,7 @@
 //! How a program runs on blocks: which operands are one number in a block, and where the results of its steps are kept.
 
+use super::gather::SHORT;
+use super::kernels::{Kernel, Stage, Term, stages};
 use super::program::{Arg, Operand, Program, Step};
 use crate::ops::support::Spread;
 
@@ -7,8 +9,8 @@ use crate::ops::support::Spread;
 pub(super) const BLOCK: usize = 1024;
 /// From one register to the next: not a multiple of 4 KiB, or loads would seem to depend on stores to other registers.
 pub(super) const STRIDE: usize = BLOCK + 208;
-/// Runs of an operand that are shorter than this are not worth a block of their own.
-const SHORT: usize = 512;
+/// Most different spreads that blocks keep to.
+pub(super) const MOST_PERIODS: usize = 4;
 
 /// How an operand is read in a block.
 #[derive(Clone, Copy, Debug)]
@@ -17,10 +19,10 @@ pub(super) enum Reading {
     Each,
     /// One number in the whole pass.
     One,
-    /// One number in each block.
-    Run,
-    /// A row that the blocks don't cross the end of.
-    Row,
+    /// One number in each block, by that period.
+    Run(usize),
+    /// A row that the blocks don't cross the end of, by that period.
+    Row(usize),
     /// Written out into a register first.
     Register(usize),
 }
@@ -38,8 +40,13 @@ pub(super) struct Blocks {
     pub(super) program: Program,
     /// By operand.
     pub(super) readings: Vec<Reading>,
-    /// By step.
-    pub(super) places: Vec<Place>,
+    /// Spreads of operands that blocks keep to.
+    periods: Vec<Spread>,
+    pub(super) stages: Vec<Stage>,
+    /// What each reduction adds.
+    pub(super) terms: Vec<Term>,
+    /// By step; none for one that is done on the way to another.
+    pub(super) places: Vec<Option<Place>>,
     /// Steps whose results go to an output at the end of a block.
     pub(super) copies: Vec<(usize, usize)>,
     pub(super) registers: usize,
@@ -48,64 +55,86 @@ pub(super) struct Blocks {
 impl Blocks {
     /// `updated` says of an output whether it is updated in place: written only when all of a block has been read.
     pub(super) fn new(program: Program, updated: impl Fn(usize) -> bool) -> Blocks {
-        let Program { elements, ref operands, ref steps, ref writes, ref gathers, .. } = program;
-        let mut registers = 0;
-        let readings = operands
+        let Program { elements, ref operands, ref steps, ref writes, .. } = program;
+        let (mut registers, mut periods) = (0, Vec::new());
+        let readings: Vec<Reading> = operands
             .iter()
             .enumerate()
             .map(|(o, operand)| {
-                let reading = reading(operand, elements);
-                let one = matches!(reading, Some(Reading::One | Reading::Run));
                 let fits = |s: &Step| (0..s.args.len()).all(|i| s.args[i] != Arg::Operand(o) || s.action.takes_one(i));
-                reading.filter(|_| !one || steps.iter().all(fits)).unwrap_or_else(|| {
+                let may_be_one = steps.iter().all(fits);
+                reading(operand, elements, may_be_one, &mut periods).unwrap_or_else(|| {
                     registers += 1;
                     Reading::Register(registers - 1)
                 })
             })
             .collect();
-        let last_use = |step: usize| {
+        let is_one = |arg| matches!(arg, Arg::Operand(o) if matches!(readings[o], Reading::One | Reading::Run(_)));
+        let (stages, terms) = stages(&program, is_one);
+        let last_use = |step: usize, stage: usize| {
             let result = Arg::Step(step);
-            let held = gathers.iter().any(|g| g.value == result) || writes.iter().any(|w| w.0 == result);
-            let reader = steps.iter().rposition(|s| s.args.contains(&result));
-            if held { usize::MAX } else { reader.unwrap_or(step) }
+            let held = terms.iter().any(|t| t.args().any(|a| a == result)) || writes.iter().any(|w| w.0 == result);
+            let reader = stages.iter().rposition(|s| s.args.contains(&result));
+            if held { usize::MAX } else { reader.unwrap_or(stage) }
         };
-        let (mut places, mut copies) = (Vec::with_capacity(steps.len()), Vec::new());
+        let (mut places, mut copies) = (vec![None; steps.len()], Vec::new());
         let mut busy_until = vec![usize::MAX; registers];
-        for step in 0..steps.len() {
-            let output = writes.iter().find(|w| w.0 == Arg::Step(step)).map(|w| w.1);
-            places.push(output.filter(|&o| !updated(o)).map_or_else(
-                || {
-                    let free = busy_until.iter().position(|&until| until < step).unwrap_or_else(|| {
-                        busy_until.push(0);
-                        busy_until.len() - 1
-                    });
-                    busy_until[free] = last_use(step);
-                    Place::Register(free)
-                },
-                Place::Output,
-            ));
-            copies.extend(output.filter(|&o| updated(o)).map(|output| (step, output)));
+        for (stage, Stage { kernel, results, .. }) in stages.iter().enumerate() {
+            for &step in results {
+                let output = writes.iter().find(|w| w.0 == Arg::Step(step)).map(|w| w.1);
+                // Adam updates its states itself.
+                let at_once = |o: &usize| !updated(*o) || matches!(kernel, Kernel::Adam(_));
+                places[step] = Some(output.filter(at_once).map_or_else(
+                    || {
+                        let free = busy_until.iter().position(|&until| until < stage).unwrap_or_else(|| {
+                            busy_until.push(0);
+                            busy_until.len() - 1
+                        });
+                        busy_until[free] = last_use(step, stage);
+                        Place::Register(free)
+                    },
+                    Place::Output,
+                ));
+                copies.extend(output.filter(|o| !at_once(o)).map(|output| (step, output)));
+            }
         }
-        Blocks { registers: busy_until.len(), readings, places, copies, program }
+        Blocks { registers: busy_until.len(), readings, periods, stages, terms, places, copies, program }
     }
 
-    /// Elements of the block that begins at element `at` and ends before `to`.
-    pub(super) fn length(&self, at: usize, to: usize) -> usize {
-        let cuts = self.program.operands.iter().zip(&self.readings).filter_map(|(operand, reading)| match reading {
-            Reading::Run => Some(operand.spread.inner - at % operand.spread.inner),
-            Reading::Row => Some(operand.spread.len - at % operand.spread.len),
-            _ => None,
-        });
-        cuts.fold(BLOCK.min(to - at), usize::min)
+    /// Most elements of a block that keeps to runs of `run` elements.
+    pub(super) fn longest(&self, run: usize) -> usize {
+        let periods = self.periods.iter().map(|p| if p.inner == 1 { p.len } else { p.inner });
+        periods.fold(BLOCK.min(run), usize::min)
+    }
+
+    /// Elements of the block that begins at element `at` and ends before `to`, and, by period, which element of the operand belongs to `at`.
+    pub(super) fn cut(&self, at: usize, to: usize) -> (usize, [usize; MOST_PERIODS]) {
+        let (mut n, mut indices) = (BLOCK.min(to - at), [0; MOST_PERIODS]);
+        for (index, &Spread { inner, len }) in indices.iter_mut().zip(&self.periods) {
+            *index = at / inner % len;
+            n = n.min(if inner == 1 { len - *index } else { inner - at % inner });
+        }
+        (n, indices)
     }
 }
 
-/// How an operand is best read; `None` for one that must be written out.
-fn reading(operand: &Operand, elements: usize) -> Option<Reading> {
-    match operand.spread {
-        _ if operand.is_full(elements) => Some(Reading::Each),
-        Spread { len: 1, .. } => Some(Reading::One),
-        Spread { inner: 1, len } => (len >= SHORT).then_some(Reading::Row),
-        Spread { inner, .. } => (inner >= SHORT).then_some(Reading::Run),
+/// How an operand is best read; `None` for one that must be written out, as those that may not be one number for several elements.
+fn reading(operand: &Operand, elements: usize, may_be_one: bool, periods: &mut Vec<Spread>) -> Option<Reading> {
+    let spread = operand.spread;
+    let is_row = spread.inner == 1 && spread.len > 1;
+    if operand.is_full(elements) {
+        return Some(Reading::Each);
     }
+    (is_row || may_be_one).then_some(())?;
+    if spread.len == 1 {
+        return Some(Reading::One);
+    }
+    let length = if is_row { spread.len } else { spread.inner };
+    let period = periods.iter().position(|&p| p == spread).or_else(|| {
+        (length >= SHORT && periods.len() < MOST_PERIODS).then(|| {
+            periods.push(spread);
+            periods.len() - 1
+        })
+    })?;
+    Some(if is_row { Reading::Row(period) } else { Reading::Run(period) })
 }

@@ -1,19 +1,23 @@
-//! Native kernel of a fused pass: all steps on one block after the other.
+//! Native kernel of a fused pass: all stages on one block after the other.
 
-use super::blocks::{Blocks, Place, Reading, STRIDE};
-use super::gather::Cut;
-use super::lanes::{Lane, apply};
-use super::program::{Arg, MOST_ARGUMENTS, Operand, Program, Source};
+use super::ahead::Ahead;
+use super::blocks::{Blocks, MOST_PERIODS, Place, Reading, STRIDE};
+use super::gather::{Cut, fold};
+use super::kernels::{Kernel, Stage, Term};
+use super::lanes::apply;
+use super::program::{Arg, Operand, Program, Source};
 use crate::graph::MOST_REDUCTIONS;
 use crate::kernel::{NativeArgs, NativeCall};
 use crate::ops::native::workers::{Shared, for_each_task, slots};
-use crate::ops::reduce::fold::Folding;
+use crate::ops::reduce::fold::{Folding, Terms};
 use crate::ops::support::Spread;
+use crate::ops::{adam, relu_interval};
 
 pub(super) fn call(program: Program, in_place: &[(usize, usize)]) -> NativeCall {
     assert!(program.gathers.len() <= MOST_REDUCTIONS, "the graph joins no more reductions");
     let (elements, cut) = (program.elements, Cut::new(program.view));
     let blocks = Blocks::new(program, |output| in_place.iter().any(|&(o, _)| o == output));
+    let ahead = Ahead::new(&blocks, blocks.longest(cut.runs().map_or(usize::MAX, |runs| runs.left)));
     let tasks = cut.tasks(elements);
     let slots = slots(tasks);
     let partials = cut.partials(elements);
@@ -25,25 +29,44 @@ pub(super) fn call(program: Program, in_place: &[(usize, usize)]) -> NativeCall 
             let (from, to) = cut.range(task, elements);
             let (first, count) = cut.partials_of(task, elements);
             let mut foldings = [Folding::EMPTY; MOST_REDUCTIONS];
+            let mut runs = cut.runs();
+            // SAFETY: each task has its own partial results, and they are taken one after the other.
+            let partial = |g: usize| unsafe { std::slice::from_raw_parts_mut(shared.at(g * partials + first), count) };
             let mut at = from;
             while at < to {
-                let n = blocks.length(at, to);
-                let block = Block { blocks: &blocks, args, registers: registers.as_mut_ptr(), at, n };
+                let (n, indices) = blocks.cut(at, runs.map_or(to, |runs| to.min(at + runs.left)));
+                let block = Block {
+                    blocks: &blocks,
+                    ahead: ahead.as_ref(),
+                    args,
+                    registers: registers.as_mut_ptr(),
+                    at,
+                    n,
+                    indices,
+                };
                 // SAFETY: tasks and blocks are disjoint ranges of elements, and the registers are this worker's.
                 unsafe { block.run() };
                 for (g, (gather, folding)) in blocks.program.gathers.iter().zip(&mut foldings).enumerate() {
-                    // SAFETY: each task has its own partial results; the value was computed by `run`.
+                    block.ask_ahead(blocks.stages.len() + g);
+                    // SAFETY: after `run`, before `update`.
                     unsafe {
-                        let of_task = std::slice::from_raw_parts_mut(shared.at(g * partials + first), count);
-                        cut.add(gather.kind, at - from, block.each(gather.value), folding, of_task);
+                        block.add(blocks.terms[g], |terms| match runs {
+                            Some(_) => fold(gather.kind, terms, folding),
+                            None => cut.add(gather.kind, at - from, terms, folding, partial(g)),
+                        });
+                    }
+                }
+                // SAFETY: as above; nothing else of the block is read any more.
+                unsafe { block.update() };
+                if let Some(ended) = runs.as_mut().and_then(|runs| runs.advance(n)) {
+                    for (g, (gather, folding)) in blocks.program.gathers.iter().zip(&mut foldings).enumerate() {
+                        ended.close(gather.kind, folding, partial(g));
                     }
                 }
                 at += n;
             }
             for (g, (gather, folding)) in blocks.program.gathers.iter().zip(foldings).enumerate() {
-                // SAFETY: as above.
-                let of_task = unsafe { std::slice::from_raw_parts_mut(shared.at(g * partials + first), count) };
-                cut.finish_task(gather.kind, folding, of_task);
+                cut.finish_task(gather.kind, folding, partial(g));
             }
         });
         for (g, gather) in blocks.program.gathers.iter().enumerate() {
@@ -55,10 +78,13 @@ pub(super) fn call(program: Program, in_place: &[(usize, usize)]) -> NativeCall 
 /// `n` elements from element `at` on.
 struct Block<'a, 'b> {
     blocks: &'a Blocks,
+    ahead: Option<&'a Ahead>,
     args: &'a NativeArgs<'b>,
     registers: *mut f32,
     at: usize,
     n: usize,
+    /// By period, which element of the operand the block begins with.
+    indices: [usize; MOST_PERIODS],
 }
 
 impl Block<'_, '_> {
@@ -67,7 +93,7 @@ impl Block<'_, '_> {
     /// # Safety
     /// `registers` has [`STRIDE`] words for each register, nobody else uses them or touches these elements of the outputs.
     unsafe fn run(&self) {
-        let Blocks { program, readings, places, copies, .. } = self.blocks;
+        let Blocks { program, readings, stages, .. } = self.blocks;
         for (operand, reading) in program.operands.iter().zip(readings) {
             if let Reading::Register(r) = *reading {
                 // SAFETY: the caller's duty.
@@ -76,22 +102,70 @@ impl Block<'_, '_> {
                 write_out(operand.spread, self.at, &self.args.input(input)[operand.first..], to);
             }
         }
-        for (step, &place) in program.steps.iter().zip(places) {
-            let mut lanes = [Lane::One(0.0); MOST_ARGUMENTS];
-            for (lane, &arg) in lanes.iter_mut().zip(&step.args) {
+        for (turn, Stage { kernel, args, results }) in stages.iter().enumerate() {
+            self.ask_ahead(turn);
+            let mut lanes: [&[f32]; Kernel::MOST_ARGUMENTS] = [&[]; Kernel::MOST_ARGUMENTS];
+            // Of Adam's arguments, the first three are updated.
+            let first = if matches!(kernel, Kernel::Adam(_)) { 3 } else { 0 };
+            for (lane, &arg) in lanes.iter_mut().zip(args).skip(first) {
                 // SAFETY: arguments were written before; see `Blocks::new`.
                 *lane = unsafe { self.lane(arg) };
             }
-            // SAFETY: no argument is in the place of the result, and an output that is read as it was before is none.
-            apply(step.action, &lanes, unsafe { std::slice::from_raw_parts_mut(self.address(place), self.n) });
+            // SAFETY: no argument is in the place of a result, and an output that is read as it was before is none.
+            let result =
+                |i: usize| unsafe { std::slice::from_raw_parts_mut(self.address(self.place(results[i])), self.n) };
+            let [a, b, c, d, rate, root] = lanes;
+            match *kernel {
+                Kernel::ReluBox => relu_interval::apply(a, b, result(0), result(1)),
+                Kernel::SlopeBox => relu_interval::slope(a, b, c, d, result(0), result(1)),
+                Kernel::Adam(constants) => {
+                    adam::stepped(constants, [rate[0], root[0]], result(0), result(1), result(2), d);
+                }
+                kernel => apply(kernel, &lanes, result(0)),
+            }
         }
-        for &(step, output) in copies {
-            // SAFETY: as above; a copy goes from a register or another output.
+    }
+
+    /// Asks for a part of the next block.
+    fn ask_ahead(&self, turn: usize) {
+        if let Some(ahead) = self.ahead {
+            ahead.ask(self.args, turn, self.at, self.n);
+        }
+    }
+
+    /// Hands what a reduction adds to `add`.
+    ///
+    /// # Safety
+    /// After [`Block::run`], before [`Block::update`].
+    unsafe fn add(&self, term: Term, add: impl FnOnce(Terms<'_>)) {
+        // SAFETY: the caller's duty.
+        unsafe {
+            match term {
+                Term::Value(x) => add(Terms::Values(self.each(x))),
+                Term::Product(a, b) => add(Terms::Products(self.each(a), self.each(b))),
+                Term::SquaredDifference(a, b) => add(Terms::SquaredDifferences(self.each(a), self.lane(b))),
+                Term::Magnitude(x) => add(Terms::Magnitudes(self.each(x))),
+            }
+        }
+    }
+
+    /// Writes outputs that are updated in place.
+    ///
+    /// # Safety
+    /// As [`Block::run`], after which it comes.
+    unsafe fn update(&self) {
+        for &(step, output) in &self.blocks.copies {
+            // SAFETY: the caller's duty; a copy goes from a register or another output.
             unsafe {
-                let from = std::slice::from_raw_parts(self.address(places[step]), self.n);
+                let from = std::slice::from_raw_parts(self.address(self.place(step)), self.n);
                 std::slice::from_raw_parts_mut(self.address(Place::Output(output)), self.n).copy_from_slice(from);
             }
         }
+    }
+
+    /// Where the result of `step` is.
+    fn place(&self, step: usize) -> Place {
+        self.blocks.places[step].expect("what is read is written down")
     }
 
     /// `n` words behind an operand, from `from` on.
@@ -118,23 +192,21 @@ impl Block<'_, '_> {
         }
     }
 
-    /// An argument in this block.
+    /// An argument in this block: as many elements, or one that stands for all.
     ///
     /// # Safety
     /// It has been computed.
-    unsafe fn lane(&self, arg: Arg) -> Lane<'_> {
-        let Arg::Operand(o) = arg else {
-            // SAFETY: the caller's duty.
-            return Lane::Each(unsafe { self.each(arg) });
-        };
-        let operand = &self.blocks.program.operands[o];
-        let Spread { inner, len } = operand.spread;
-        match self.blocks.readings[o] {
-            Reading::One => Lane::One(self.words(operand, operand.first, 1)[0]),
-            Reading::Run => Lane::One(self.words(operand, operand.first + self.at / inner % len, 1)[0]),
-            // SAFETY: the caller's duty.
-            _ => Lane::Each(unsafe { self.each(arg) }),
+    unsafe fn lane(&self, arg: Arg) -> &[f32] {
+        if let Arg::Operand(o) = arg {
+            let operand = &self.blocks.program.operands[o];
+            match self.blocks.readings[o] {
+                Reading::One => return self.words(operand, operand.first, 1),
+                Reading::Run(period) => return self.words(operand, operand.first + self.indices[period], 1),
+                _ => {}
+            }
         }
+        // SAFETY: the caller's duty.
+        unsafe { self.each(arg) }
     }
 
     /// A value that has as many elements as the block.
@@ -145,17 +217,17 @@ impl Block<'_, '_> {
         let n = self.n;
         match arg {
             // SAFETY: the caller's duty.
-            Arg::Step(step) => unsafe { std::slice::from_raw_parts(self.address(self.blocks.places[step]), n) },
+            Arg::Step(step) => unsafe { std::slice::from_raw_parts(self.address(self.place(step)), n) },
             Arg::Operand(o) => {
                 let operand = &self.blocks.program.operands[o];
                 let from = match self.blocks.readings[o] {
                     Reading::Each => self.at,
-                    Reading::Row => operand.first + self.at % operand.spread.len,
+                    Reading::Row(period) => operand.first + self.indices[period],
                     Reading::Register(r) => {
                         // SAFETY: written out at the beginning of the block.
                         return unsafe { std::slice::from_raw_parts(self.registers.add(r * STRIDE), n) };
                     }
-                    Reading::One | Reading::Run => unreachable!("such an operand is asked for as a lane"),
+                    Reading::One | Reading::Run(_) => unreachable!("such an operand is asked for as a lane"),
                 };
                 self.words(operand, from, n)
             }

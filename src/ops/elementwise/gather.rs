@@ -1,8 +1,11 @@
 //! How a pass is cut into tasks, and its reductions: the same pieces, in the same order, as a reduction by itself.
 
 use crate::ops::ReduceKind;
-use crate::ops::reduce::fold::{Folding, combine, combine_each};
+use crate::ops::reduce::fold::{Folding, Terms, combine, combine_each};
 use crate::ops::simd::CHUNK;
+
+/// Runs shorter than this are not worth a block of their own.
+pub(super) const SHORT: usize = 128;
 
 /// How a pass is cut.
 #[derive(Clone, Copy, Debug)]
@@ -77,26 +80,35 @@ impl Cut {
         }
     }
 
-    /// The next elements of a task, the first being element `at` of the task; `partial` are the task's.
-    pub(super) fn add(self, kind: ReduceKind, at: usize, x: &[f32], folding: &mut Folding, partial: &mut [f32]) {
+    /// The runs that a task's blocks keep to the ends of.
+    pub(super) fn runs(self) -> Option<Runs> {
+        let (run, keep) = match self {
+            Cut::Runs { run, .. } => (run, usize::MAX),
+            Cut::Rows { keep, inner, .. } => (inner, keep),
+            Cut::Anywhere | Cut::Pieces { .. } => return None,
+        };
+        (run >= SHORT).then_some(Runs { run, keep, left: run, index: 0, is_first_row: true })
+    }
+
+    /// The next elements of a task, the first being element `at` of the task; `partial` are the task's. For cuts whose blocks don't keep to
+    /// runs.
+    pub(super) fn add(self, kind: ReduceKind, at: usize, x: Terms<'_>, folding: &mut Folding, partial: &mut [f32]) {
         let (run, keep) = match self {
             Cut::Anywhere => return,
-            Cut::Pieces { .. } => return folding.add(kind, x),
+            Cut::Pieces { .. } => return fold(kind, x, folding),
             Cut::Runs { run, .. } => (run, partial.len()),
             Cut::Rows { keep, inner: 1, .. } => return rows(kind, at, keep, x, partial),
             Cut::Rows { keep, inner, .. } => (inner, keep),
         };
         let (mut at, mut x) = (at, x);
-        while !x.is_empty() {
+        while x.len() > 0 {
             let (of_run, rest) = x.split_at((run - at % run).min(x.len()));
-            folding.add(kind, of_run);
+            fold(kind, of_run, folding);
             at += of_run.len();
             x = rest;
             if at.is_multiple_of(run) {
-                let folded = std::mem::replace(folding, Folding::EMPTY).finish(kind);
                 let index = at / run - 1;
-                let sum = &mut partial[index % keep];
-                *sum = if index < keep { folded } else { combine(kind, *sum, folded) };
+                close(kind, index % keep, index < keep, folding, partial);
             }
         }
     }
@@ -127,8 +139,56 @@ impl Cut {
     }
 }
 
+/// A task's runs, as its blocks go through them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Runs {
+    run: usize,
+    keep: usize,
+    /// Elements of the run that are still to come.
+    pub(super) left: usize,
+    /// Which kept element it belongs to.
+    index: usize,
+    is_first_row: bool,
+}
+
+impl Runs {
+    /// Goes on behind a block of `n` elements: the run, if it ends there.
+    pub(super) fn advance(&mut self, n: usize) -> Option<Runs> {
+        self.left -= n;
+        (self.left == 0).then_some(())?;
+        let ended = *self;
+        (self.left, self.index) = (self.run, self.index + 1);
+        if self.index == self.keep {
+            (self.index, self.is_first_row) = (0, false);
+        }
+        Some(ended)
+    }
+
+    /// The end of this run.
+    pub(super) fn close(&self, kind: ReduceKind, folding: &mut Folding, partial: &mut [f32]) {
+        close(kind, self.index, self.is_first_row, folding, partial);
+    }
+}
+
+/// The end of a run of kept element `index`, in the first row or a later one.
+fn close(kind: ReduceKind, index: usize, is_first_row: bool, folding: &mut Folding, partial: &mut [f32]) {
+    let folded = folding.finish(kind);
+    *folding = Folding::EMPTY;
+    let sum = &mut partial[index];
+    *sum = if is_first_row { folded } else { combine(kind, *sum, folded) };
+}
+
+/// The next elements of a run; other terms than plain values are those of sums.
+pub(super) fn fold(kind: ReduceKind, x: Terms<'_>, folding: &mut Folding) {
+    match x {
+        Terms::Values(x) => folding.add(kind, x),
+        terms => folding.add_terms(terms),
+    }
+}
+
 /// Rows of `keep` elements, each of which is kept.
-fn rows(kind: ReduceKind, at: usize, keep: usize, x: &[f32], partial: &mut [f32]) {
+fn rows(kind: ReduceKind, at: usize, keep: usize, x: Terms<'_>, partial: &mut [f32]) {
+    let Terms::Values(x) = x else { unreachable!("rows are added as they are") };
     let (mut at, mut x) = (at, x);
     while !x.is_empty() {
         let place = at % keep;

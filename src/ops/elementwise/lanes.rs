@@ -1,72 +1,89 @@
 //! One step on one block of elements.
 
-use super::program::{Action, MOST_ARGUMENTS};
+use super::kernels::Kernel;
+use super::program::Action;
 use crate::ops::binary::apply as binary;
 use crate::ops::simd::vectorised;
 use crate::ops::unary::apply as unary;
 use crate::ops::{adam, relu, relu_interval};
 
-/// An argument of a step for a block.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Lane<'a> {
-    /// As many elements as the block has.
-    Each(&'a [f32]),
-    /// One number for all of them.
-    One(f32),
-}
-
-impl<'a> Lane<'a> {
-    fn each(self) -> &'a [f32] {
-        match self {
-            Lane::Each(x) => x,
-            Lane::One(_) => unreachable!("`Action::takes_one` says which arguments may be one number"),
-        }
-    }
-
-    fn one(self) -> f32 {
-        match self {
-            Lane::One(x) => x,
-            Lane::Each(x) => x[0],
-        }
-    }
-
-    /// As a slice that either has all elements or one.
-    fn slice(&self) -> &[f32] {
-        match self {
-            Lane::Each(x) => x,
-            Lane::One(x) => std::slice::from_ref(x),
-        }
-    }
-}
-
-/// Carries `action` out on a block.
-pub(super) fn apply(action: Action, args: &[Lane<'_>; MOST_ARGUMENTS], y: &mut [f32]) {
-    let [a, b, c, d, e] = *args;
+/// Carries a kernel of one result out on a block. An argument has as many elements as the block, or one that stands for all
+/// ([`Action::takes_one`] says which may).
+pub(super) fn apply(kernel: Kernel, args: &[&[f32]; Kernel::MOST_ARGUMENTS], y: &mut [f32]) {
+    let [a, b, c, d, e, _] = *args;
+    let action = match kernel {
+        Kernel::Step(action) => action,
+        Kernel::MultiplyAdd { relu } => return multiply_add(relu, a, b, c, y),
+        Kernel::ReluBox | Kernel::SlopeBox | Kernel::Adam(_) => unreachable!("these have more results"),
+    };
     match action {
-        Action::Copy => match a {
-            Lane::Each(a) => y.copy_from_slice(a),
-            Lane::One(a) => y.fill(a),
-        },
-        Action::Unary(kind) => unary(kind, a.each(), y),
-        Action::Binary(kind) => binary(kind, a.slice(), b.slice(), y),
-        Action::Select => match a {
-            Lane::Each(a) => choose(a, b.each(), c.each(), y),
-            Lane::One(a) => y.copy_from_slice(if a > 0.0 { b.each() } else { c.each() }),
-        },
-        Action::Relu => relu::forward(a.each(), y),
-        Action::ReluCenter => relu_interval::center(a.each(), b.each(), y),
-        Action::ReluRadius => relu_interval::radius(a.each(), b.each(), y),
-        Action::SlopeCenter => relu_interval::slope_center(a.each(), b.each(), c.each(), d.each(), y),
-        Action::SlopeRadius => relu_interval::slope_radius(a.each(), b.each(), c.each(), d.each(), y),
-        Action::AddScaled { factor } => add_scaled(factor, a.each(), b.each(), y),
-        Action::Mix { kept, added } => mix(kept, added, a.each(), b.each(), y),
-        Action::MixSquare { kept, added } => mix_square(kept, added, a.each(), b.each(), y),
-        Action::AdamStep { epsilon } => {
-            adam::moved(epsilon, d.one(), e.one(), a.each(), b.each(), c.each(), y);
-        }
+        Action::Copy => copy(a, y),
+        Action::Unary(kind) => unary(kind, a, y),
+        Action::Binary(kind) => binary(kind, a, b, y),
+        Action::Select if a.len() < y.len() => y.copy_from_slice(if a[0] > 0.0 { b } else { c }),
+        Action::Select => choose(a, b, c, y),
+        Action::Relu => relu::forward(a, y),
+        Action::ReluCenter => relu_interval::center(a, b, y),
+        Action::ReluRadius => relu_interval::radius(a, b, y),
+        Action::SlopeCenter => relu_interval::slope_center(a, b, c, d, y),
+        Action::SlopeRadius => relu_interval::slope_radius(a, b, c, d, y),
+        Action::AddScaled { factor } => add_scaled(factor, a, b, y),
+        Action::Mix { kept, added } => mix(kept, added, a, b, y),
+        Action::MixSquare { kept, added } => mix_square(kept, added, a, b, y),
+        Action::AdamStep { epsilon } => adam::moved(epsilon, d[0], e[0], a, b, c, y),
         Action::Cut { least, greatest } => {
-            y.copy_from_slice(a.each());
+            y.copy_from_slice(a);
             adam::cut(least, greatest, y);
+        }
+    }
+}
+
+fn copy(a: &[f32], y: &mut [f32]) {
+    if a.len() < y.len() {
+        y.fill(a[0]);
+    } else {
+        y.copy_from_slice(a);
+    }
+}
+
+vectorised! {
+    /// a · b + c with two roundings; b and c have as many elements as y or one.
+    fn multiply_add(relu: bool, a: &[f32], b: &[f32], c: &[f32], y: &mut [f32]) {
+        #[inline(always)]
+        fn map(a: &[f32], b: &[f32], c: &[f32], y: &mut [f32], last: impl Fn(f32) -> f32) {
+            let n = y.len();
+            let a = &a[..n];
+            match (b.len() == n, c.len() == n) {
+                (false, false) => {
+                    let (b, c) = (b[0], c[0]);
+                    for i in 0..n {
+                        y[i] = last(a[i] * b + c);
+                    }
+                }
+                (false, true) => {
+                    let (b, c) = (b[0], &c[..n]);
+                    for i in 0..n {
+                        y[i] = last(a[i] * b + c[i]);
+                    }
+                }
+                (true, false) => {
+                    let (b, c) = (&b[..n], c[0]);
+                    for i in 0..n {
+                        y[i] = last(a[i] * b[i] + c);
+                    }
+                }
+                (true, true) => {
+                    let (b, c) = (&b[..n], &c[..n]);
+                    for i in 0..n {
+                        y[i] = last(a[i] * b[i] + c[i]);
+                    }
+                }
+            }
+        }
+        if relu {
+            map(a, b, c, y, |x| if x < 0.0 { 0.0 } else { x });
+        } else {
+            map(a, b, c, y, |x| x);
         }
     }
 }

@@ -2,13 +2,15 @@
 //!
 //! The graph finds which nodes go together ([`Elementwise`]); here is the op that does their work. It keeps its parts as they are: their shapes
 //! and costs. Its steps are written down as a short program: a shader gets it as constants, the native kernel carries all steps out on one block of
-//! elements, which stays in the cache, after the other. The operations and their order are those of the parts; the native kernel gives the
+//! elements, which stays in the cache, after the other, several of them at once where it can. The operations and their order are those of the parts; the native kernel gives the
 //! parts' bits, reductions included.
 
+mod ahead;
 mod blocks;
 mod cpu;
 mod gather;
 mod gpu;
+mod kernels;
 mod lanes;
 mod program;
 

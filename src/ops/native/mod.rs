@@ -12,13 +12,13 @@
 
 mod axis;
 mod band;
-mod blocks;
+pub(crate) mod blocks;
 mod columns;
 pub(crate) mod convolution;
 pub(crate) mod correlate;
 mod epilogue;
 pub(crate) mod gather;
-mod lanes;
+pub(crate) mod lanes;
 pub(crate) mod matmul;
 #[cfg(target_arch = "aarch64")]
 mod neon;

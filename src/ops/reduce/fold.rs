@@ -26,7 +26,8 @@ pub(crate) struct Folding {
 }
 
 impl Folding {
-    pub(crate) const EMPTY: Folding = Folding { lanes: [0.0; LANES], count: 0 };
+    /// −0 is what sums may begin with: it changes no summand, not even another −0.
+    pub(crate) const EMPTY: Folding = Folding { lanes: [-0.0; LANES], count: 0 };
 
     /// The next elements of the run.
     pub(crate) fn add(&mut self, kind: ReduceKind, x: &[f32]) {
@@ -34,20 +35,26 @@ impl Folding {
         self.count += x.len();
     }
 
+    /// The next terms of a sum, each rounded as if it had been written down first.
+    pub(crate) fn add_terms(&mut self, terms: Terms<'_>) {
+        match terms {
+            Terms::Values(x) => add(ReduceKind::Sum, &mut self.lanes, self.count, x),
+            Terms::Products(a, b) => add_products(&mut self.lanes, self.count, a, b),
+            Terms::SquaredDifferences(a, b) => add_squared_differences(&mut self.lanes, self.count, a, b),
+            Terms::Magnitudes(x) => add_magnitudes(&mut self.lanes, self.count, x),
+        }
+        self.count += terms.len();
+    }
+
     /// The reduced run, which had at least one element.
-    pub(crate) fn finish(self, kind: ReduceKind) -> f32 {
-        let Folding { mut lanes, count } = self;
-        if count < LANES {
-            return lanes[1..count].iter().fold(lanes[0], |acc, &v| combine(kind, acc, v));
+    pub(crate) fn finish(&self, kind: ReduceKind) -> f32 {
+        if self.count < LANES {
+            return self.lanes[1..self.count].iter().fold(self.lanes[0], |acc, &v| combine(kind, acc, v));
         }
-        let mut width = LANES / 2;
-        while width > 0 {
-            for i in 0..width {
-                lanes[i] = combine(kind, lanes[i], lanes[i + width]);
-            }
-            width /= 2;
+        match kind {
+            ReduceKind::Sum => halved(&self.lanes, |a, b| combine(ReduceKind::Sum, a, b)),
+            kind => halved(&self.lanes, |a, b| combine(kind, a, b)),
         }
-        lanes[0]
     }
 
     /// A whole run.
@@ -55,6 +62,103 @@ impl Folding {
         let mut folding = Folding::EMPTY;
         folding.add(kind, x);
         folding.finish(kind)
+    }
+}
+
+/// All accumulators in one, by halves.
+#[inline(always)]
+fn halved(lanes: &[f32; LANES], combine: impl Fn(f32, f32) -> f32) -> f32 {
+    let a: [f32; 16] = std::array::from_fn(|i| combine(lanes[i], lanes[i + 16]));
+    let a: [f32; 8] = std::array::from_fn(|i| combine(a[i], a[i + 8]));
+    let a: [f32; 4] = std::array::from_fn(|i| combine(a[i], a[i + 4]));
+    let a: [f32; 2] = std::array::from_fn(|i| combine(a[i], a[i + 2]));
+    combine(a[0], a[1])
+}
+
+/// What is added up, element by element.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Terms<'a> {
+    /// x.
+    Values(&'a [f32]),
+    /// a · b.
+    Products(&'a [f32], &'a [f32]),
+    /// (a − b)²; b has as many elements or one.
+    SquaredDifferences(&'a [f32], &'a [f32]),
+    /// |x|.
+    Magnitudes(&'a [f32]),
+}
+
+impl<'a> Terms<'a> {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Terms::Values(x) | Terms::Products(x, _) | Terms::SquaredDifferences(x, _) | Terms::Magnitudes(x) => x.len(),
+        }
+    }
+
+    /// The first `n` and the others.
+    pub(crate) fn split_at(self, n: usize) -> (Terms<'a>, Terms<'a>) {
+        let of = |x: &'a [f32]| x.split_at(n);
+        match self {
+            Terms::Values(x) => (Terms::Values(of(x).0), Terms::Values(of(x).1)),
+            Terms::Magnitudes(x) => (Terms::Magnitudes(of(x).0), Terms::Magnitudes(of(x).1)),
+            Terms::Products(a, b) => (Terms::Products(of(a).0, of(b).0), Terms::Products(of(a).1, of(b).1)),
+            Terms::SquaredDifferences(a, b) => {
+                let (b, rest) = if b.len() == 1 { (b, b) } else { of(b) };
+                (Terms::SquaredDifferences(of(a).0, b), Terms::SquaredDifferences(of(a).1, rest))
+            }
+        }
+    }
+}
+
+/// Adds the terms of elements to the accumulators, in the order of [`add`].
+macro_rules! add_each {
+    ($lanes:ident, $count:ident, ($($x:ident),+), $term:expr) => {{
+        let place = $count % LANES;
+        let n = [$($x.len()),+][0];
+        // Up to where the accumulators begin anew.
+        let head = if place == 0 { 0 } else { n.min(LANES - place) };
+        for (i, acc) in $lanes[place..place + head].iter_mut().enumerate() {
+            $(let $x = $x[i];)+
+            *acc += $term;
+        }
+        $(let $x = &$x[head..n];)+
+        let mut sums = *$lanes;
+        let full = (n - head) / LANES;
+        for chunk in 0..full {
+            $(let $x: &[f32; LANES] = $x[chunk * LANES..][..LANES].try_into().expect("as many");)+
+            for (i, acc) in sums.iter_mut().enumerate() {
+                $(let $x = $x[i];)+
+                *acc += $term;
+            }
+        }
+        for (i, acc) in (full * LANES..n - head).zip(&mut sums) {
+            $(let $x = $x[i];)+
+            *acc += $term;
+        }
+        *$lanes = sums;
+    }};
+}
+
+vectorised! {
+    fn add_products(lanes: &mut [f32; LANES], count: usize, a: &[f32], b: &[f32]) {
+        add_each!(lanes, count, (a, b), a * b);
+    }
+}
+
+vectorised! {
+    fn add_squared_differences(lanes: &mut [f32; LANES], count: usize, a: &[f32], b: &[f32]) {
+        if b.len() < a.len() {
+            let b = b[0];
+            add_each!(lanes, count, (a), (a - b) * (a - b));
+        } else {
+            add_each!(lanes, count, (a, b), (a - b) * (a - b));
+        }
+    }
+}
+
+vectorised! {
+    fn add_magnitudes(lanes: &mut [f32; LANES], count: usize, x: &[f32]) {
+        add_each!(lanes, count, (x), x.abs());
     }
 }
 

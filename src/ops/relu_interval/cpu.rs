@@ -47,7 +47,8 @@ fn before(m: f32, r: f32, grad_m: f32, grad_r: f32) -> (f32, f32) {
 }
 
 vectorised! {
-    fn apply(m: &[f32], r: &[f32], out_m: &mut [f32], out_r: &mut [f32]) {
+    /// Center and radius behind the ReLU.
+    pub(crate) fn apply(m: &[f32], r: &[f32], out_m: &mut [f32], out_r: &mut [f32]) {
         let n = out_m.len();
         let (m, r, out_r) = (&m[..n], &r[..n], &mut out_r[..n]);
         for i in 0..n {
@@ -57,7 +58,8 @@ vectorised! {
 }
 
 vectorised! {
-    fn slope(m: &[f32], r: &[f32], grad_m: &[f32], grad_r: &[f32], out_m: &mut [f32], out_r: &mut [f32]) {
+    /// Gradients for center and radius before it.
+    pub(crate) fn slope(m: &[f32], r: &[f32], grad_m: &[f32], grad_r: &[f32], out_m: &mut [f32], out_r: &mut [f32]) {
         let n = out_m.len();
         let (m, r, grad_m, grad_r, out_r) = (&m[..n], &r[..n], &grad_m[..n], &grad_r[..n], &mut out_r[..n]);
         for i in 0..n {

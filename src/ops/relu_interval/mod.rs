@@ -7,7 +7,7 @@
 mod cpu;
 mod gpu;
 
-pub(super) use cpu::{center, radius, slope_center, slope_radius};
+pub(super) use cpu::{apply, center, radius, slope, slope_center, slope_radius};
 
 use super::conv2d_interval::box_gradients;
 use crate::error::Result;

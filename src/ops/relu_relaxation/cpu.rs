@@ -49,19 +49,19 @@ vectorised! {
             let (a, out) = (&row.coefficients[w..][..n], &mut out[w..][..n]);
             let alpha = &row.slopes[w..][..n];
             match row.mode {
-                Mode::Plain => summed!(lanes, n, |i| {
+                Mode::Plain => summed!(lanes, n, (a, l, u, z) out, |i| {
                     let (slope, summand) = line(a[i], [l[i], u[i], z[i]], adaptive(l[i], u[i]), 0.0);
                     out[i] = a[i] * slope;
                     a[i] * summand
                 }),
-                Mode::Sloped => summed!(lanes, n, |i| {
+                Mode::Sloped => summed!(lanes, n, (a, l, u, z, alpha) out, |i| {
                     let (slope, summand) = line(a[i], [l[i], u[i], z[i]], alpha[i], 0.0);
                     out[i] = a[i] * slope;
                     a[i] * summand
                 }),
                 Mode::Split => {
                     let (split, beta) = (&row.splits[w..][..n], &row.multipliers[w..][..n]);
-                    summed!(lanes, n, |i| {
+                    summed!(lanes, n, (a, l, u, z, alpha, split, beta) out, |i| {
                         let (slope, summand) = line(a[i], [l[i], u[i], z[i]], alpha[i], split[i]);
                         let multiplier = split[i] * beta[i];
                         out[i] = a[i] * slope - multiplier;
