@@ -84,11 +84,11 @@ fn recording(gpu: &mut GpuSession, count: usize) -> Result<f64> {
     let mut x = g.input("x", TensorType::f32([64]))?;
     let y = g.input("y", TensorType::f32([64]))?;
     for i in 0..count {
-        // Two kernels in turn: consecutive dispatches differ in pipeline and bindings, and nothing fuses.
+        // Two kernels in turn: consecutive dispatches differ in pipeline and bindings.
         x = if i % 2 == 0 { ops::maximum(&mut g, x, y)? } else { ops::sub(&mut g, y, x)? };
     }
     g.output("x", x);
-    let program = gpu.compile(&Plan::new(g)?)?;
+    let program = gpu.compile(&Plan::unfused(g)?)?;
     assert_eq!(gpu.program_info(program).launches.len(), count);
     let words = [0.5f32; 64];
     let feeds: [Feed<'_>; 2] = [("x", bytemuck::cast_slice(&words)), ("y", bytemuck::cast_slice(&words))];
