@@ -233,16 +233,10 @@ impl<const P: usize, const V: usize> Work for Sized<ColumnTile<'_>, P, V> {
                 true => columns::<S, P, V>(t, |from| S::load(from)),
                 false => columns::<S, P, V>(t, |from| S::load_first(from, last)),
             };
-            let zero = S::splat(0.0);
-            let mut biases = [zero; P];
+            // One pass over all sums for each step of the epilogue, so that they stay in registers.
             if let Some(bias) = t.epilogue.bias {
-                for (p, vector) in biases.iter_mut().enumerate() {
-                    *vector = S::splat(bias[p]);
-                }
-            }
-            // Sums stay in registers where every step below is unrolled: one pass of a step over all of them.
-            if t.epilogue.bias.is_some() {
-                for (row, &bias) in sums.iter_mut().zip(&biases) {
+                for (row, &bias) in sums.iter_mut().zip(bias) {
+                    let bias = S::splat(bias);
                     row.iter_mut().for_each(|sum| *sum = S::add(*sum, bias));
                 }
             }

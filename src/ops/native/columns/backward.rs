@@ -97,7 +97,7 @@ impl Work for ImageTask<'_> {
             // SAFETY: the buffers are those of the layout.
             unsafe {
                 self.multiply::<S>(band);
-                self.layout.gather::<S>(self.matrix, band, self.padded);
+                self.layout.col2im::<S>(self.matrix, band, self.padded);
             }
         }
         // SAFETY: the image is this task's.

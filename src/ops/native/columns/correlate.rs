@@ -116,7 +116,7 @@ impl Work for GroupTask<'_> {
                 // SAFETY: the image is whole, the buffers are those of the layout.
                 unsafe {
                     l.band.fill::<S>(x.as_ptr(), top * l.row_step, self.padded);
-                    l.spread::<S>(self.padded, rows, self.matrix);
+                    l.im2col::<S>(self.padded, rows, self.matrix);
                     self.accumulate::<S>(image, top * l.output[1], rows * l.output[1]);
                 }
             }

@@ -96,7 +96,7 @@ impl Work for BandTask<'_> {
         // SAFETY: the image is whole; the band's rows of y belong to this task.
         unsafe {
             l.band.fill::<S>(image.as_ptr(), top * l.row_step, self.padded);
-            l.spread::<S>(self.padded, rows, self.matrix);
+            l.im2col::<S>(self.padded, rows, self.matrix);
             for (first, count) in pieces(l.features, MAX_ROWS) {
                 let weights = &self.packed[first * l.terms()..][..count * l.terms()];
                 let epilogue = Epilogue { bias: epilogue.bias.map(|b| &b[first..first + count]), ..epilogue };

@@ -131,7 +131,7 @@ impl Layout {
     /// # Safety
     /// As [`Simd`]; the layout is that of a band.
     #[inline(always)]
-    unsafe fn spread<S: Simd>(&self, padded: &[f32], rows: usize, matrix: &mut [f32]) {
+    unsafe fn im2col<S: Simd>(&self, padded: &[f32], rows: usize, matrix: &mut [f32]) {
         assert!(padded.len() >= self.padded_words() && matrix.len() >= self.matrix_words());
         let (width, pixels) = (self.output[1], rows * self.output[1]);
         let step = self.row_step * self.band.row();
@@ -153,12 +153,12 @@ impl Layout {
         }
     }
 
-    /// Adds the matrix's rows where the columns of band `band` come from: the adjoint of [`Layout::spread`].
+    /// Adds the matrix's rows where the columns of band `band` come from: the adjoint of [`Layout::im2col`].
     ///
     /// # Safety
     /// As [`Simd`]; the layout is that of a whole image.
     #[inline(always)]
-    unsafe fn gather<S: Simd>(&self, matrix: &[f32], band: usize, padded: &mut [f32]) {
+    unsafe fn col2im<S: Simd>(&self, matrix: &[f32], band: usize, padded: &mut [f32]) {
         assert!(padded.len() >= self.padded_words() && matrix.len() >= self.matrix_words());
         let (top, rows) = self.rows(band);
         let width = self.output[1];

@@ -1,0 +1,156 @@
+//! dx = dy·w.
+
+use std::sync::Arc;
+
+use super::spans::Spans;
+use super::{Matmul, Product};
+use crate::kernel::Prepare;
+use crate::ops::linear::Extents;
+use crate::ops::native::blocks::prefetch;
+use crate::ops::native::lanes::{Simd, Work, dispatch};
+use crate::ops::native::tile::{MAX_ROWS, pieces};
+use crate::ops::native::workers::{Shared, aligned, for_each, for_each_task, scratch_words, slots};
+use crate::ops::simd::Level;
+
+/// dx = dy·w.
+#[derive(Debug)]
+pub(crate) struct BackwardInput {
+    m: Matmul,
+    spans: Spans,
+    slots: usize,
+}
+
+impl BackwardInput {
+    /// Decides the blocking.
+    pub(crate) fn new(e: &Extents, streams: usize, level: Level) -> BackwardInput {
+        let m = Matmul::new(e, streams, level);
+        let spans = Spans::new(m.inputs, m.outputs, &m.width, usize::MAX);
+        BackwardInput { m, spans, slots: slots(spans.tasks()) }
+    }
+
+    /// Size of the scratch buffer.
+    pub(crate) fn scratch(&self) -> usize {
+        scratch_words(self.slots * self.slot_words())
+    }
+
+    /// A tile, and a panel of |w| if there is a second stream.
+    fn slot_words(&self) -> usize {
+        self.spans.slot_words(if self.m.streams == 2 { self.spans.panel } else { 0 })
+    }
+
+    /// The packed weights, of the call's input `weights`.
+    pub(crate) fn prepared(self: &Arc<Self>, weights: usize) -> Vec<Prepare> {
+        let product = self.clone();
+        vec![Prepare {
+            name: "linear_pack_weight",
+            input: weights,
+            key: format!("linear {:?}", self.spans),
+            words: self.packed_words(),
+            run: Box::new(move |weights, packed| product.pack(weights, packed)),
+        }]
+    }
+
+    /// Words of the packed weights.
+    pub(crate) fn packed_words(&self) -> usize {
+        self.spans.packed_words(0, self.m.inputs)
+    }
+
+    /// Packs w, `[panel][term][lane]`.
+    pub(crate) fn pack(&self, w: &[f32], packed: &mut [f32]) {
+        let c = &self.spans;
+        let packed = Shared::new(packed);
+        for_each(c.tasks(), |task| {
+            let first = task * c.span;
+            let words = c.packed_words(first, self.m.inputs.min(first + c.span));
+            // SAFETY: each task packs its own columns.
+            unsafe {
+                let to = std::slice::from_raw_parts_mut(packed.at(first * c.terms), words);
+                dispatch(self.m.width.level, PackTask { spans: c, w, first, to });
+            }
+        });
+    }
+
+    /// Runs the products by packed weights; `scratch` as declared by [`BackwardInput::scratch`].
+    pub(crate) fn run(&self, packed: &[f32], products: &[Product<'_>], scratch: &mut [f32]) {
+        let slots = aligned(scratch, self.slots * self.slot_words());
+        for_each_task(self.spans.tasks(), self.slots, slots, |task, slot| {
+            let first = task * self.spans.span;
+            // SAFETY: tasks write disjoint columns.
+            unsafe { dispatch(self.m.width.level, InputTask { b: self, packed, products, first, slot }) }
+        });
+    }
+}
+
+/// Some columns of w to pack.
+struct PackTask<'a> {
+    spans: &'a Spans,
+    w: &'a [f32],
+    first: usize,
+    to: &'a mut [f32],
+}
+
+impl Work for PackTask<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: `first` begins a span.
+        unsafe { self.spans.pack::<S>(self.w, self.first, self.to) }
+    }
+}
+
+/// Some columns of dx for all samples.
+struct InputTask<'a> {
+    b: &'a BackwardInput,
+    packed: &'a [f32],
+    products: &'a [Product<'a>],
+    first: usize,
+    slot: &'a mut [f32],
+}
+
+impl Work for InputTask<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let (m, c) = (&self.b.m, &self.b.spans);
+        let (tile, absolute) = self.slot.split_at_mut(MAX_ROWS * c.panel);
+        let words = c.terms * c.panel;
+        let count = m.batch.div_ceil(MAX_ROWS);
+        for (offset, width) in c.panels(self.first) {
+            let column = self.first + offset;
+            let panel = &self.packed[column * c.terms..][..words];
+            // The weights come from memory: while this panel is worked on, the next one of this worker is asked for.
+            let next = if offset + c.panel < c.span { column + c.panel } else { self.first + self.b.slots * c.span };
+            let next = self.packed.as_ptr().wrapping_add(next * c.terms);
+            for (stream, product) in self.products.iter().enumerate() {
+                let vectors = if stream == 1 {
+                    absolute.iter_mut().zip(panel).for_each(|(a, w)| *a = w.abs());
+                    &absolute[..words]
+                } else {
+                    panel
+                };
+                for (i, (sample, rows)) in pieces(m.batch, MAX_ROWS).enumerate() {
+                    let scalars = super::rows(product.input, m.outputs, sample, rows);
+                    // SAFETY: rows and columns are inside the operands, the columns this task's own.
+                    unsafe {
+                        if stream == 0 {
+                            let part = i * words / count..(i + 1) * words / count;
+                            prefetch::<S>(next.wrapping_add(part.start), part.len());
+                        }
+                        let at = sample * m.inputs + column;
+                        let output = product.output.at(at);
+                        if width == c.panel {
+                            c.tile::<S>(&scalars[..rows], vectors, (output, m.inputs));
+                        } else {
+                            c.tile::<S>(&scalars[..rows], vectors, (tile.as_mut_ptr(), c.panel));
+                        }
+                        if width < c.panel || !product.epilogue.is_identity() {
+                            for row in 0..rows {
+                                let to = output.add(row * m.inputs);
+                                let sums = if width < c.panel { tile.as_ptr().add(row * c.panel) } else { to };
+                                product.epilogue.write::<S>(0, at + row * m.inputs, sums, to, width);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
