@@ -12,7 +12,7 @@ use smallbox::device::gpu::{GpuOptions, GpuSession, Selector};
 use smallbox::device::{Feed, Session, Store};
 use smallbox::error::Result;
 use smallbox::graph::{Graph, Plan};
-use smallbox::kernel::{GpuLimits, Variant};
+use smallbox::kernel::{GpuLimits, Variant, WIDE_TILES};
 use smallbox::nn::architecture;
 use smallbox::ops;
 use smallbox::shape::TensorType;
@@ -175,6 +175,52 @@ fn sabr_step(name: &str, store: Option<Arc<Shelf>>) -> Result<()> {
     Ok(())
 }
 
+/// A linear layer of 1568 inputs with its gradients, and sums of 12.8 million numbers over all axes but one.
+fn parts() -> Result<[(&'static str, Plan); 2]> {
+    let mut g = Graph::new();
+    let x = g.input("x", TensorType::f32([BATCH, 1568]))?;
+    let w = g.input("w", TensorType::f32([512, 1568]))?;
+    let y = ops::linear(&mut g, x, w, None)?;
+    let square = ops::mul(&mut g, y, y)?;
+    let loss = ops::sum_all(&mut g, square)?;
+    g.output("result", loss);
+    for (i, grad) in ops::gradients(&mut g, loss, &[x, w])?.into_iter().flatten().enumerate() {
+        g.output(&format!("grad{i}"), grad);
+    }
+    let linear = Plan::new(g)?;
+    let mut g = Graph::new();
+    let x = g.input("x", TensorType::f32([BATCH, 64, 784]))?;
+    let sums = ops::reduce(&mut g, ops::ReduceKind::Sum, x)?;
+    g.output("result", sums);
+    Ok([("linear layer, 256 × 1568 × 512", linear), ("sums of 256 × 64 × 784 numbers", Plan::new(g)?)])
+}
+
+/// Times kernels that differ in how they read or exchange values, in turn, best of three rounds.
+fn pairs() -> Result<()> {
+    let chosen = open(None, None)?.limits();
+    let (tile, portable) = (WIDE_TILES[0], GpuLimits { subgroups: false, ..chosen });
+    let of = |variant| GpuLimits { variant: Some(variant), ..chosen };
+    let [linear, sums] = parts()?;
+    let pairs = [
+        (linear, [("tiled", of(Variant::Tiled(tile))), ("wide", of(Variant::Wide(tile)))]),
+        (sums, [("workgroup memory", portable), ("subgroups", GpuLimits { subgroups: true, ..chosen })]),
+    ];
+    for ((name, plan), ways) in pairs {
+        let words: Vec<Vec<f32>> = plan.inputs.iter().map(|input| vec![0.5; input.ty.elements()]).collect();
+        let feeds: Vec<Feed<'_>> =
+            plan.inputs.iter().zip(&words).map(|(i, w)| (i.name.as_str(), bytemuck::cast_slice(w))).collect();
+        let mut best = [Duration::MAX; 2];
+        for _ in 0..3 {
+            for (best, (_, limits)) in best.iter_mut().zip(ways) {
+                *best = fastest(&mut open(Some(limits), None)?, &plan, &feeds, "result")?.0.min(*best);
+            }
+        }
+        let [a, b] = best.map(|best| 1e3 * best.as_secs_f64());
+        println!("{name}: {} {a:.2} ms, {} {b:.2} ms", ways[0].0, ways[1].0);
+    }
+    Ok(())
+}
+
 fn main() -> Result<()> {
     let mut gpu = open(None, None)?;
     println!("{:?}\n", gpu.device());
@@ -190,6 +236,7 @@ fn main() -> Result<()> {
     );
     println!("host cost {:.2} µs per dispatch", 1e6 * (many - few) / (counts[1] - counts[0]) as f64);
     drop(gpu);
+    pairs()?;
 
     let shelf = Arc::new(Shelf::default());
     println!("\ncnn3, batch {BATCH}, whole SABR step");

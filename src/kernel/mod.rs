@@ -5,7 +5,7 @@ mod variant;
 
 use std::fmt;
 
-pub use variant::{TILES, Tile, Variant};
+pub use variant::{TILES, Tile, Variant, WIDE_TILES};
 
 /// How a shader uses a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +72,17 @@ impl Shader {
             }
         });
         fields.collect()
+    }
+
+    /// Least words of a buffer at binding `i`: one element.
+    pub fn element_words(&self, i: usize) -> usize {
+        let vectors = format!(" {}: array<vec4<f32>>;", self.bindings[i].0);
+        if self.source.contains(&vectors) { 4 } else { 1 }
+    }
+
+    /// Whether it needs [`GpuLimits::subgroups`].
+    pub fn has_subgroups(&self) -> bool {
+        self.source.contains("@builtin(subgroup_size)")
     }
 
     /// Whether the parameters are in a uniform.
@@ -149,6 +160,8 @@ pub struct GpuLimits {
     pub dispatch_flops: u64,
     /// The adapter is a CPU (lavapipe, WARP): workgroup memory and barriers cost more than they save there.
     pub software: bool,
+    /// Invocations may exchange values inside a subgroup, of whatever size.
+    pub subgroups: bool,
     /// The kernel to take where there are several and this one fits the work; else the op chooses by a rule of its own.
     pub variant: Option<Variant>,
 }
@@ -166,6 +179,7 @@ impl GpuLimits {
         offset_words: 64,
         dispatch_flops: GpuLimits::flops_at(50e9),
         software: false,
+        subgroups: false,
         variant: None,
     };
 

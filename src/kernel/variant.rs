@@ -20,6 +20,8 @@ pub enum Variant {
     },
     /// Tiles in workgroup memory.
     Tiled(Tile),
+    /// The same of operands that are read four words at a time.
+    Wide(Tile),
 }
 
 /// How a workgroup shares a tile of a product.
@@ -70,6 +72,9 @@ pub const TILES: [Tile; 9] = [
     Tile::new([16, 16], [2, 2], 16, 0),
 ];
 
+/// Of those, the ones that there is a [`Variant::Wide`] of.
+pub const WIDE_TILES: [Tile; 4] = [TILES[2], TILES[3], TILES[6], TILES[7]];
+
 impl Variant {
     /// Those that may be fastest on an adapter, without a look at the work. On a CPU the rule's is: to compile another takes its driver longer
     /// than it could ever save.
@@ -77,7 +82,7 @@ impl Variant {
         if limits.software {
             return Vec::new();
         }
-        TILES.map(Variant::Tiled).to_vec()
+        TILES.map(Variant::Tiled).into_iter().chain(WIDE_TILES.map(Variant::Wide)).collect()
     }
 }
 
@@ -86,9 +91,10 @@ impl fmt::Display for Variant {
         match self {
             Variant::Plain => f.write_str("plain"),
             Variant::Register { group } => write!(f, "register, groups of {group}"),
-            Variant::Tiled(tile) => {
+            Variant::Tiled(tile) | Variant::Wide(tile) => {
                 let [rows, columns] = tile.extent();
-                write!(f, "tiles of {rows}×{columns}×{}, {} invocations", tile.depth, tile.invocations())
+                write!(f, "tiles of {rows}×{columns}×{}, {} invocations", tile.depth, tile.invocations())?;
+                f.write_str(if matches!(self, Variant::Wide(_)) { ", four words a load" } else { "" })
             }
         }
     }

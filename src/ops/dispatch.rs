@@ -133,6 +133,8 @@ pub(crate) struct Matrix {
     pub(crate) parts: usize,
     /// Tiles of operands along the rows and the columns that its tiled kernel keeps.
     pub(crate) arrays: [u32; 2],
+    /// Whether there is a kernel that reads them four words at a time.
+    pub(crate) wide: bool,
 }
 
 impl Matrix {
@@ -142,7 +144,12 @@ impl Matrix {
     }
 
     fn suits(&self, variant: &Variant, limits: &GpuLimits) -> bool {
-        let Variant::Tiled(tile) = variant else { return true };
+        let tile = match variant {
+            Variant::Tiled(tile) => tile,
+            Variant::Wide(tile) if self.wide => tile,
+            Variant::Wide(_) => return false,
+            Variant::Register { .. } | Variant::Plain => return true,
+        };
         // A tile of twice the result, or more, is half empty where the next smaller one is not.
         let [rows, columns] = tile.extent();
         let empty = |extent: usize, of: usize| extent > SMALLEST_TILE && extent >= 2 * of;
@@ -171,7 +178,7 @@ impl Matrix {
     /// Number of workgroups of all parts, and the constants that the variant's kernel needs beyond the product's.
     pub(crate) fn launch(&self, variant: Variant) -> (usize, Vec<Override>) {
         match variant {
-            Variant::Tiled(tile) => {
+            Variant::Tiled(tile) | Variant::Wide(tile) => {
                 let of = |value: u32| f64::from(value);
                 let mut constants = vec![
                     ("GROUP_M", of(tile.group[0])),

@@ -93,6 +93,8 @@ shaders! {
     MATMUL_PLAIN = "matmul_plain" [a: Read, b: Read, extra: Read, c: Write],
     /// See `shaders/matmul_register.wgsl`.
     MATMUL_REGISTER = "matmul_register" [a: Read, b: Read, extra: Read, c: Write],
+    /// See `shaders/matmul_wide.wgsl`.
+    MATMUL_WIDE = "matmul_wide" [a: Read, b: Read, extra: Read, c: Write],
     /// See `shaders/multiply_adds.wgsl`.
     MULTIPLY_ADDS = "multiply_adds" [x: Read, y: Write],
     /// See `shaders/pgd_step.wgsl`.
@@ -103,6 +105,8 @@ shaders! {
     RECORD_ROW = "record_row" [row: Read, index: Read, table: Write],
     /// See `shaders/reduce.wgsl`.
     REDUCE = "reduce" [x: Read, y: Write],
+    /// See `shaders/reduce_subgroup.wgsl`.
+    REDUCE_SUBGROUP = "reduce_subgroup" [x: Read, y: Write],
     /// See `shaders/relu_forward.wgsl`.
     RELU_FORWARD = "relu_forward" [x: Read, y: Write],
     /// See `shaders/relu_interval_backward.wgsl`.

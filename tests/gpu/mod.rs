@@ -8,7 +8,7 @@ mod variants;
 mod workloads;
 
 use smallbox::device::gpu::{GpuOptions, GpuSession, Selector};
-use smallbox::kernel::{GpuLimits, Variant};
+use smallbox::kernel::{GpuLimits, Variant, WIDE_TILES};
 
 /// A session on the first adapter of any kind; `None`, with a line that says so, where there is none.
 /// With `SMALLBOX_REQUIRE_GPU=1` that is a failure.
@@ -25,11 +25,13 @@ fn session(options: GpuOptions) -> Option<GpuSession> {
 }
 
 /// Limits that ask for the kernels of a hardware adapter, of a software adapter, and the baseline.
-fn variants() -> [(&'static str, GpuLimits); 4] {
+fn variants() -> [(&'static str, GpuLimits); 6] {
     let tiled = GpuLimits { workgroup_bytes: 32_768, invocations: 1024, ..GpuLimits::PORTABLE };
     [
         ("tiled", tiled),
         ("tiled, portable", GpuLimits::PORTABLE),
+        ("wide", GpuLimits { variant: Some(Variant::Wide(WIDE_TILES[0])), ..tiled }),
+        ("subgroups", GpuLimits { subgroups: true, ..tiled }),
         ("register", GpuLimits { software: true, ..tiled }),
         ("plain", GpuLimits { variant: Some(Variant::Plain), ..tiled }),
     ]

@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use naga::back::{glsl, hlsl, msl, pipeline_constants::process_overrides, spv};
-use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, Handle, Module, ShaderStage, StorageAccess, Type, TypeInner};
 use smallbox::kernel::{Access, Dispatch, Scalar, Shader};
 use smallbox::ops::shaders;
@@ -14,7 +14,11 @@ use super::variants::dispatches;
 /// Parses and validates, or says what is wrong.
 fn read(source: &str) -> Result<(Module, ModuleInfo), String> {
     let module = naga::front::wgsl::parse_str(source).map_err(|e| e.emit_to_string(source))?;
-    let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+    let subgroups = source.contains("@builtin(subgroup_size)");
+    let capabilities = if subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
+    let info = Validator::new(ValidationFlags::all(), capabilities)
+        .subgroup_stages(ShaderStages::COMPUTE)
+        .subgroup_operations(SubgroupOperationSet::all())
         .validate(&module)
         .map_err(|e| e.emit_to_string(source))?;
     Ok((module, info))

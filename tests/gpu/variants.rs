@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use smallbox::device::Session;
 use smallbox::device::gpu::GpuOptions;
 use smallbox::graph::{Graph, Plan};
-use smallbox::kernel::{Dispatch, GpuLimits, TILES, Variant};
+use smallbox::kernel::{Dispatch, GpuLimits, TILES, Variant, WIDE_TILES};
 use smallbox::ops::{Conv2dSpec, conv2d, gradients, shaders, sum_all};
 use smallbox::shape::TensorType;
 
@@ -35,6 +35,7 @@ fn the_variants_use_every_shader() {
 fn every_dispatch_fits_the_portable_limits() {
     for d in dispatches(&GpuLimits::PORTABLE) {
         assert_eq!(d.binds.len(), d.shader.bindings.len(), "{}", d.shader.name);
+        assert!(!d.shader.has_subgroups(), "{}: an optional feature", d.shader.name);
         let params = usize::from(!d.shader.params().is_empty() && !d.shader.has_uniform());
         assert!(d.binds.len() + params <= 8, "{}: 8 storage buffers are all that WebGPU guarantees", d.shader.name);
         assert!(d.groups.iter().all(|&g| (1..=65_535).contains(&g)), "{}: {:?}", d.shader.name, d.groups);
@@ -47,6 +48,7 @@ fn all_variants_give_the_same_bits() {
     let portable = GpuLimits { workgroup_bytes: 32_768, invocations: 1024, ..GpuLimits::PORTABLE };
     let choices = [8, 32].map(|group| Variant::Register { group });
     let choices = choices.into_iter().chain([Variant::Plain]).chain(TILES.map(Variant::Tiled));
+    let choices = choices.chain(WIDE_TILES.map(Variant::Wide));
     let mut results = Vec::new();
     for variant in choices {
         let limits = GpuLimits { variant: Some(variant), ..portable };
@@ -76,9 +78,10 @@ fn every_variant_makes_dispatches_of_its_own() {
         dispatches(&limits).iter().map(|d| format!("{} {:?}", d.shader.name, d.overrides)).collect::<Vec<_>>()
     };
     let choices = TILES.map(Variant::Tiled).into_iter().chain([Variant::Plain, Variant::Register { group: 8 }]);
-    let all: Vec<_> = choices.map(|variant| calls(Some(variant))).collect();
+    let choices: Vec<_> = choices.chain(WIDE_TILES.map(Variant::Wide)).collect();
+    let all: Vec<_> = choices.iter().map(|&variant| calls(Some(variant))).collect();
     for (i, a) in all.iter().enumerate() {
-        assert!(all[..i].iter().all(|b| a != b), "{:?}", TILES.get(i));
+        assert!(all[..i].iter().all(|b| a != b), "{}", choices[i]);
     }
 }
 

@@ -173,7 +173,9 @@ fn convolutions(all: &mut Vec<Workload>) {
 }
 
 fn products(all: &mut Vec<Workload>) {
-    for (n, f, g) in [(1, 1, 1), (3, 5, 2), (8, 16, 17), (64, 33, 65), (70, 130, 100), (17, 300, 10), (9, 1100, 20)] {
+    for (n, f, g) in
+        [(1, 1, 1), (3, 5, 2), (8, 16, 17), (64, 33, 65), (70, 130, 100), (17, 300, 10), (9, 1100, 20), (100, 304, 132)]
+    {
         all.push(workload(format!("linear {n}x{f}x{g}"), Agreement::Exact, |b| {
             let (x, w, bias) = (b.integers([n, f], 3), b.integers([g, f], 3), b.integers([g], 9));
             let y = linear(&mut b.graph, x, w, Some(bias))?;
@@ -224,7 +226,7 @@ fn products(all: &mut Vec<Workload>) {
 pub fn rounding_products() -> Vec<Workload> {
     let any = Agreement::Rounding(f64::INFINITY);
     let mut all = Vec::new();
-    for (n, f, g) in [(37, 1100, 45), (70, 33, 130)] {
+    for (n, f, g) in [(37, 1100, 45), (70, 33, 130), (36, 1100, 132)] {
         all.push(workload(format!("linear {n}x{f}x{g}"), any, |b| {
             let (x, w, bias) = (b.reals([n, f], -1.0, 1.0), b.reals([g, f], -1.0, 1.0), b.reals([g], -1.0, 1.0));
             let y = linear(&mut b.graph, x, w, Some(bias))?;

@@ -67,7 +67,8 @@ impl Context {
             driver: adapter::driver_name(&about),
         };
         let required_limits = if options.portable { wgpu::Limits::default() } else { adapter.limits() };
-        let mut limits = adapter::gpu_limits(&required_limits, about.device_type);
+        let subgroups = !options.portable && adapter.features().contains(wgpu::Features::SUBGROUP);
+        let mut limits = adapter::gpu_limits(&required_limits, about.device_type, subgroups);
         if let Some(wanted) = options.limits {
             limits = tighter(limits, wanted);
         }
@@ -76,6 +77,7 @@ impl Context {
         let mut wanted = wgpu::Features::empty();
         wanted.set(wgpu::Features::TIMESTAMP_QUERY, timed);
         wanted.set(wgpu::Features::PIPELINE_CACHE, options.store.is_some());
+        wanted.set(wgpu::Features::SUBGROUP, limits.subgroups);
         let required_features = adapter.features() & wanted;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("smallbox"),
@@ -156,6 +158,7 @@ fn tighter(a: GpuLimits, b: GpuLimits) -> GpuLimits {
         offset_words: a.offset_words.max(b.offset_words),
         dispatch_flops: a.dispatch_flops.min(b.dispatch_flops),
         software: b.software,
+        subgroups: a.subgroups && b.subgroups,
         variant: b.variant,
     }
 }

@@ -130,7 +130,8 @@ fn module(context: &Context, shader: &'static Shader) -> Result<Module> {
             unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
         };
         let storage = |access| wgpu::BufferBindingType::Storage { read_only: access == Access::Read };
-        let mut entries: Vec<_> = shader.bindings.iter().map(|(_, access)| layout_entry(storage(*access), 1)).collect();
+        let entry = |(i, (_, access)): (usize, &(_, Access))| layout_entry(storage(*access), shader.element_words(i));
+        let mut entries: Vec<_> = shader.bindings.iter().enumerate().map(entry).collect();
         if !params.is_empty() {
             let ty = if shader.has_uniform() { wgpu::BufferBindingType::Uniform } else { storage(Access::Read) };
             entries.push(layout_entry(ty, params.len()));

@@ -56,7 +56,7 @@ impl Correlation {
         let shares: Vec<Share> = samples.iter().map(|&s| share(g, s, columns, most)).collect();
         let parts = shares.iter().map(|s| s.parts).sum::<usize>();
         let arrays = if self.radius.is_some() { [2, 2] } else { [1, 1] };
-        let matrix = |parts| Matrix { rows: g.features, columns, parts, arrays };
+        let matrix = |parts| Matrix { rows: g.features, columns, parts, arrays, wide: false };
         let variant = matrix(parts).variant(limits);
         // A box is one dispatch where the fused kernel runs, else one for each of two terms.
         let fused = self.radius.is_none() || matches!(variant, Variant::Tiled(_));
@@ -81,6 +81,7 @@ impl Correlation {
                         let shader = match variant {
                             Variant::Tiled(_) => &CONV2D_BACKWARD_WEIGHT,
                             Variant::Register { .. } => &CONV2D_BACKWARD_WEIGHT_REGISTER,
+                            Variant::Wide(_) => unreachable!("a convolution has no such kernel"),
                             Variant::Plain => &CONV2D_BACKWARD_WEIGHT_PLAIN,
                         };
                         let [x, grad_y] = pair(radius.filter(|_| signed).map_or(self.center, |(radius, _)| radius));

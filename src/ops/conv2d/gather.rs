@@ -115,6 +115,7 @@ impl Gather<'_> {
             columns: self.batch * self.axes[0].points * self.axes[1].points,
             parts: 1,
             arrays,
+            wide: false,
         }
     }
 
@@ -168,6 +169,7 @@ impl Gather<'_> {
         let shader = match variant {
             Variant::Tiled(_) => &CONV2D_GATHER,
             Variant::Register { .. } => &CONV2D_GATHER_REGISTER,
+            Variant::Wide(_) => unreachable!("a convolution has no such kernel"),
             Variant::Plain => &CONV2D_GATHER_PLAIN,
         };
         let (groups, constants) = match variant {

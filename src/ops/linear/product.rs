@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::kernel::{Bind, Dispatch, GpuCall, GpuLimits, Operand, Variant};
 use crate::ops::dispatch::{Matrix, Override, SumEpilogue, flag, grid, int, sum_partials, too_large};
-use crate::ops::shaders::{MATMUL, MATMUL_INTERVAL, MATMUL_PLAIN, MATMUL_REGISTER};
+use crate::ops::shaders::{MATMUL, MATMUL_INTERVAL, MATMUL_PLAIN, MATMUL_REGISTER, MATMUL_WIDE};
 
 /// Extents and strides of `c[m,n]` = Σ_k `a[m,k]` · `b[k,n]`; see `shaders/matmul.wgsl`.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +55,16 @@ impl Product {
     }
 
     fn matrix(&self, parts: usize, arrays: [u32; 2]) -> Matrix {
-        Matrix { rows: self.m, columns: self.n, parts, arrays }
+        Matrix { rows: self.m, columns: self.n, parts, arrays, wide: arrays == [1, 1] && self.is_wide() }
+    }
+
+    /// Whether no four words that `shaders/matmul_wide.wgsl` reads begin between multiples of 4 or end past an extent.
+    fn is_wide(&self) -> bool {
+        let fours = |numbers: [usize; 2]| numbers.iter().all(|n| n.is_multiple_of(4));
+        let ([a_m, a_k], [b_k, b_n]) = (self.a, self.b);
+        let a = if a_k == 1 { fours([a_m, self.k]) } else { a_m == 1 && fours([a_k, self.m]) };
+        let b = if b_n == 1 { fours([b_k, self.n]) } else { b_k == 1 && fours([b_n, self.k]) };
+        a && b && self.a_first.is_multiple_of(4)
     }
 
     fn overrides(&self, (parts, terms): (usize, usize)) -> Vec<Override> {
@@ -127,6 +136,7 @@ impl Product {
         let variant = self.matrix(cut.0, [1, 1]).variant(limits);
         let shader = match variant {
             Variant::Tiled(_) => &MATMUL,
+            Variant::Wide(_) => &MATMUL_WIDE,
             Variant::Register { .. } => &MATMUL_REGISTER,
             Variant::Plain => &MATMUL_PLAIN,
         };

@@ -65,7 +65,7 @@ fn weight(
     binds: [Bind; 6],
     limits: &GpuLimits,
 ) -> Result<()> {
-    let matrix = Matrix { rows: product.m, columns: product.n, parts: 1, arrays: [2, 2] };
+    let matrix = Matrix { rows: product.m, columns: product.n, parts: 1, arrays: [2, 2], wide: false };
     let variant = matrix.variant(limits);
     if !matches!(variant, Variant::Tiled(_)) {
         let [x1, x2, g1, g2, w, out] = binds;

@@ -7,7 +7,7 @@ use crate::kernel::Operand::{Input, Output};
 use crate::kernel::{GpuCall, GpuLimits};
 use crate::kernel::{Bind, Dispatch, Operand};
 use crate::ops::dispatch::{chunks, grid, int, part};
-use crate::ops::shaders::REDUCE;
+use crate::ops::shaders::{REDUCE, REDUCE_SUBGROUP};
 
 /// Elements of one piece: 64 per invocation.
 const SPAN: usize = 16 * 1024;
@@ -35,8 +35,10 @@ fn stage(
     limits: &GpuLimits,
 ) -> Result<Dispatch> {
     let pieces = view.pieces();
+    // Both add up one tree: which of them runs changes no bit.
+    let shader = if limits.subgroups { &REDUCE_SUBGROUP } else { &REDUCE };
     Ok(Dispatch {
-        shader: &REDUCE,
+        shader,
         binds: vec![x, y],
         overrides: vec![
             ("KIND", f64::from(op.kind as u32)),
@@ -48,7 +50,7 @@ fn stage(
             ("Y_STEP", int(step)),
             ("Y_FIRST", int(first)),
         ],
-        groups: grid(REDUCE.name, view.keep * pieces, limits)?,
+        groups: grid(shader.name, view.keep * pieces, limits)?,
     })
 }
 

@@ -1,0 +1,87 @@
+// reduce_subgroup: reduce, where values go from one invocation of a subgroup to another without workgroup memory.
+// y[k] = Σ_{o,i} x[o,k,i] (KIND 0), or the least (1) or greatest (2) element, in pieces of SPAN elements.
+// x [OUTER,KEEP,INNER]; the OUTER·INNER elements of one k, in memory order, are cut into pieces; piece p of k goes to
+// y[k·Y_STEP + Y_FIRST + p]. Where one piece is not enough, the pieces are reduced again.
+// One workgroup of 256 reduces one piece: each lane every 256th element in order, then the tree of `reduce`. Lanes are counted subgroup
+// by subgroup, so that the last steps of the tree, whatever the size of a subgroup, are inside the first one. Where subgroups don't fill
+// the workgroup, lanes are the invocations and all steps go through workgroup memory.
+// Grid: KEEP·PIECES groups, folded into x and y.
+
+struct Params {
+    KIND: u32,
+    OUTER: u32,
+    KEEP: u32,
+    INNER: u32,
+    SPAN: u32,
+    PIECES: u32,
+    Y_STEP: u32,
+    Y_FIRST: u32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var<storage, read> params: Params;
+
+var<workgroup> lanes: array<f32, 256>;
+// Lanes of a subgroup; 1 where subgroups don't fill the workgroup.
+var<workgroup> width_of_all: u32;
+
+// Without a branch: what a kind does not need costs less than to decide for each element.
+fn combine(a: f32, b: f32) -> f32 {
+    let extreme = select(select(a, b, b > a), select(a, b, b < a), params.KIND == 1u);
+    return select(extreme, a + b, params.KIND == 0u);
+}
+
+@compute @workgroup_size(256)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(num_subgroups) subgroups: u32,
+    @builtin(subgroup_size) size: u32,
+    @builtin(subgroup_invocation_id) place: u32,
+) {
+    let filling = subgroups * size == 256u;
+    if local == 0u {
+        width_of_all = select(1u, size, filling);
+    }
+    let width = workgroupUniformLoad(&width_of_all);
+    let lane = select(local, subgroup * size + place, filling);
+    let flat = group.y * groups.x + group.x;
+    // A group past the work still takes part in the barriers.
+    let in_work = flat < params.KEEP * params.PIECES;
+    let k = min(flat, params.KEEP * params.PIECES - 1u) / params.PIECES;
+    let piece = min(flat, params.KEEP * params.PIECES - 1u) % params.PIECES;
+    let first = piece * params.SPAN;
+    let count = min(params.SPAN, params.OUTER * params.INNER - first);
+    var sum = 0.0;
+    if lane < count {
+        let start = first + lane;
+        sum = x[(start / params.INNER * params.KEEP + k) * params.INNER + start % params.INNER];
+        for (var j = lane + 256u; j < count; j += 256u) {
+            let e = first + j;
+            sum = combine(sum, x[(e / params.INNER * params.KEEP + k) * params.INNER + e % params.INNER]);
+        }
+        lanes[lane] = sum;
+    }
+    let filled = min(count, 256u);
+    // The greatest power of two below `filled`: the tree's larger steps have nothing to do.
+    let most = select(0u, 1u << (firstLeadingBit(filled - 1u) & 31u), filled > 1u);
+    for (var half = most; half >= width; half /= 2u) {
+        workgroupBarrier();
+        if lane < half && lane + half < filled {
+            sum = combine(sum, lanes[lane + half]);
+            lanes[lane] = sum;
+        }
+    }
+    for (var half = min(most, width / 2u); half > 0u; half /= 2u) {
+        let other = subgroupShuffleDown(sum, half);
+        if lane < half && lane + half < filled {
+            sum = combine(sum, other);
+        }
+    }
+    if lane == 0u && in_work {
+        y[k * params.Y_STEP + params.Y_FIRST + piece] = sum;
+    }
+}
