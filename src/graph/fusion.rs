@@ -2,7 +2,7 @@
 //!
 //! Which pairs fit is the ops' knowledge ([`super::Op::fuse`]); this pass only finds the pairs.
 
-use super::{Graph, Node, NodeId, Origin, Value};
+use super::{Graph, Node, Origin};
 
 /// Rewrites `graph` until no pair fits any more. `live` says which nodes are needed; fused readers are switched off in it.
 pub(crate) fn fuse(graph: &mut Graph, live: &mut [bool]) {
@@ -23,30 +23,29 @@ pub(crate) fn fuse(graph: &mut Graph, live: &mut [bool]) {
         if !live[consumer] {
             continue;
         }
-        let Some(producer) = producer_of(graph, graph.nodes[consumer].inputs.first().copied()) else { continue };
+        let Some(&seen) = graph.nodes[consumer].inputs.first() else { continue };
+        let between = graph.root(seen);
+        let Origin::Node { node: producer, output: 0 } = graph.info(between).origin else { continue };
         let (first, second) = (&graph.nodes[producer.0 as usize], &graph.nodes[consumer]);
-        let between = first.outputs[0];
         if first.outputs.len() != 1 || second.outputs.len() != 1 || readers[between.0 as usize] != 1 {
             continue;
         }
         // What a kernel does on the way out is elementwise: an operand that is spread over another one stays apart.
-        let ty = graph.ty(between);
+        let ty = graph.ty(seen);
         if second.inputs.iter().chain(&second.outputs).any(|&v| graph.ty(v) != ty) {
             continue;
         }
         let Some(op) = first.op.fuse(second.op.as_ref()) else { continue };
-        let inputs: Vec<Value> = first.inputs.iter().chain(&second.inputs[1..]).copied().collect();
+        let (mut inputs, others) = (first.inputs.clone(), second.inputs[1..].to_vec());
         let outputs = second.outputs.clone();
+        // Behind a reshape the kernel finds the same words where it looks for them, under its own shape.
+        let shape = graph.shape(between).clone();
+        inputs.extend(others.into_iter().map(|v| match *graph.shape(v) == shape {
+            true => v,
+            false => graph.reshape(v, shape.clone()).expect("operands of one shape, which has as many elements"),
+        }));
         // The fused node stands where the consumer stood: its other inputs exist there.
         live[producer.0 as usize] = false;
         graph.nodes[consumer] = Node { op, inputs, outputs };
-    }
-}
-
-/// The node whose output 0 `v` is, seen through neither reshape nor detach (the kernel would see another shape).
-fn producer_of(graph: &Graph, v: Option<Value>) -> Option<NodeId> {
-    match graph.info(v?).origin {
-        Origin::Node { node, output: 0 } => Some(node),
-        _ => None,
     }
 }

@@ -100,15 +100,19 @@ fn input_gradient_of_a_linear_layer_and_mask() {
         for Linear { n, f, g } in linears() {
             let random = &mut Random::new(4);
             let [grad, w] = [Data::Reals.signed(random, [n, g]), Data::Reals.signed(random, [g, f])];
-            let m = Data::Integers.signed(random, [n, f]);
-            let outcomes = both(session, |c| {
-                let [grad, w, m] = [c.input(&grad), c.input(&w), c.input(&m)];
-                let y = ops::linear_backward_input(&mut c.graph, grad, w)?;
-                let masked = ops::mask(&mut c.graph, y, m)?;
-                c.output("masked", masked);
-                Ok(vec![y])
-            });
-            assert_fused(&outcomes, "linear_backward_input", "masked: true", &["masked"]);
+            // As it is, and as below a layer whose outputs are images: behind a reshape.
+            for shape in [vec![n, f], vec![n, 1, f, 1]] {
+                let m = Data::Integers.signed(random, shape.clone());
+                let outcomes = both(session, |c| {
+                    let [grad, w, m] = [c.input(&grad), c.input(&w), c.input(&m)];
+                    let y = ops::linear_backward_input(&mut c.graph, grad, w)?;
+                    let seen = c.graph.reshape(y, shape.clone())?;
+                    let masked = ops::mask(&mut c.graph, seen, m)?;
+                    c.output("masked", masked);
+                    Ok(vec![y])
+                });
+                assert_fused(&outcomes, "linear_backward_input", "masked: true", &["masked"]);
+            }
         }
     });
 }
