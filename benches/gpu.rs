@@ -1,4 +1,5 @@
-//! The GPU device: training work by each set of kernels, what a dispatch costs the host, and the first step of a process.
+//! The GPU device: training work by each set of kernels, kernels that differ in how they read or exchange values, what a dispatch costs
+//! the host, and the first step of a process.
 //!
 //!     cargo bench --bench gpu
 //!

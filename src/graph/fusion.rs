@@ -38,7 +38,7 @@ pub(crate) fn fuse(graph: &mut Graph, live: &mut [bool]) {
         let Some(op) = first.op.fuse(second.op.as_ref()) else { continue };
         let (mut inputs, others) = (first.inputs.clone(), second.inputs[1..].to_vec());
         let outputs = second.outputs.clone();
-        // Behind a reshape the kernel finds the same words where it looks for them, under its own shape.
+        // Behind a reshape the kernel reads the same words under its own shape; what it makes keeps that of the consumer.
         let shape = graph.shape(between).clone();
         inputs.extend(others.into_iter().map(|v| match *graph.shape(v) == shape {
             true => v,

@@ -71,6 +71,43 @@ fn all_variants_give_the_same_bits() {
     assert!(full > words.count() / 2, "{full} numbers with all their bits");
 }
 
+/// What goes through subgroups must be added in the order of what goes through workgroup memory: around every step of the tree, whatever
+/// the size of a subgroup, in one piece and in several.
+#[test]
+fn sums_through_subgroups_give_the_same_bits() {
+    let results = [false, true].map(|subgroups| {
+        let limits = GpuLimits { workgroup_bytes: 32_768, invocations: 1024, subgroups, ..GpuLimits::PORTABLE };
+        let mut gpu = session(GpuOptions { limits: Some(limits), ..GpuOptions::default() })?;
+        if gpu.limits().subgroups != subgroups {
+            println!("skipped: an adapter without subgroups");
+            return None;
+        }
+        let mut all = Vec::new();
+        for count in [1, 2, 3, 5, 7, 8, 9, 31, 33, 63, 65, 127, 129, 255, 256, 257, 1000, 40_000] {
+            let mut g = Graph::new();
+            let x = g.input("x", TensorType::f32([count])).unwrap();
+            let sum = sum_all(&mut g, x).unwrap();
+            g.output("sum", sum);
+            let program = gpu.compile(&Plan::new(g).unwrap()).unwrap();
+            let kernels: Vec<&str> = gpu.program_info(program).launches.iter().map(|launch| launch.kernel).collect();
+            let kernel = if subgroups { "reduce_subgroup" } else { "reduce" };
+            assert!(kernels.iter().all(|&k| k == kernel), "{count}: {kernels:?}");
+            // Thirds of different sizes: no order of adding them gives what another does.
+            let words: Vec<f32> = (0..count).map(|i| ((i * 7919 % 1009) as f32 - 504.0) / 3.0).collect();
+            gpu.run(program, &[("x", bytemuck::cast_slice(&words))]).unwrap();
+            let sum = pollster::block_on(gpu.read(program, "sum")).unwrap()[0];
+            let exact: f64 = words.iter().map(|&w| f64::from(w)).sum();
+            let scale: f64 = words.iter().map(|&w| f64::from(w).abs()).sum();
+            let error = (f64::from(f32::from_bits(sum)) - exact).abs();
+            assert!(error <= count as f64 * f64::from(f32::EPSILON) * scale, "{count}: off by {error}");
+            all.push(sum);
+        }
+        Some(all)
+    });
+    let [Some(through_memory), Some(through_subgroups)] = results else { return };
+    assert_eq!(through_memory, through_subgroups);
+}
+
 #[test]
 fn every_variant_makes_dispatches_of_its_own() {
     let calls = |variant| {
