@@ -82,7 +82,7 @@ fn sums_through_subgroups_give_the_same_bits() {
             println!("skipped: an adapter without subgroups");
             return None;
         }
-        let mut all = Vec::new();
+        let (mut all, mut in_order) = (Vec::new(), Vec::new());
         for count in [1, 2, 3, 5, 7, 8, 9, 31, 33, 63, 65, 127, 129, 255, 256, 257, 1000, 40_000] {
             let mut g = Graph::new();
             let x = g.input("x", TensorType::f32([count])).unwrap();
@@ -92,7 +92,7 @@ fn sums_through_subgroups_give_the_same_bits() {
             let kernels: Vec<&str> = gpu.program_info(program).launches.iter().map(|launch| launch.kernel).collect();
             let kernel = if subgroups { "reduce_subgroup" } else { "reduce" };
             assert!(kernels.iter().all(|&k| k == kernel), "{count}: {kernels:?}");
-            // Thirds of different sizes: no order of adding them gives what another does.
+            // Thirds of different sizes, so that the order of adding them shows.
             let words: Vec<f32> = (0..count).map(|i| ((i * 7919 % 1009) as f32 - 504.0) / 3.0).collect();
             gpu.run(program, &[("x", bytemuck::cast_slice(&words))]).unwrap();
             let sum = pollster::block_on(gpu.read(program, "sum")).unwrap()[0];
@@ -100,8 +100,11 @@ fn sums_through_subgroups_give_the_same_bits() {
             let scale: f64 = words.iter().map(|&w| f64::from(w).abs()).sum();
             let error = (f64::from(f32::from_bits(sum)) - exact).abs();
             assert!(error <= count as f64 * f64::from(f32::EPSILON) * scale, "{count}: off by {error}");
+            in_order.push(words.iter().sum::<f32>().to_bits());
             all.push(sum);
         }
+        let elsewhere = all.iter().zip(&in_order).filter(|(tree, line)| tree != line).count();
+        assert!(elsewhere > all.len() / 2, "another order gives other bits: {elsewhere} of {}", all.len());
         Some(all)
     });
     let [Some(through_memory), Some(through_subgroups)] = results else { return };
