@@ -1,9 +1,10 @@
-// pgd_step: y[i] = min(max(z[i] + STEP·reach·sign(grad[i]), lower[i]), upper[i]), or z[i] where done > 0.
-// z, grad, lower, upper, y [COUNT]; reach, done [1]. One invocation computes one element;
+// pgd_step: y[i] = min(max(z[i] + STEP·reach·sign(grad[i]), lower[i]), upper[i]), or z[i] where all of done > 0.
+// z, grad, lower, upper, y [COUNT]; reach [1], done [PARTS]. One invocation computes one element;
 // grid: ceil(COUNT / 256) groups, folded into x and y.
 
 struct Params {
     STEP: f32,
+    PARTS: u32,
     COUNT: u32,
 }
 
@@ -26,9 +27,13 @@ fn main(
     if i >= params.COUNT {
         return;
     }
+    var open = false;
+    for (var part = 0u; part < params.PARTS; part++) {
+        open = open || !(done[part] > 0.0);
+    }
     let g = grad[i];
     let moved = z[i] + params.STEP * reach[0] * (f32(g > 0.0) - f32(g < 0.0));
     let raised = select(moved, lower[i], moved < lower[i]);
     let projected = select(raised, upper[i], raised > upper[i]);
-    y[i] = select(projected, z[i], done[0] > 0.0);
+    y[i] = select(z[i], projected, open);
 }

@@ -26,6 +26,7 @@ ops! {
     adam,
     argmax,
     assign,
+    attack_progress,
     binary,
     bound_penalty,
     bound_statistics,

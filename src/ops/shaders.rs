@@ -23,6 +23,10 @@ shaders! {
     ADAM = "adam" [grad: Read, rates: Read, p: Write, m: Write, v: Write],
     /// See `shaders/argmax.wgsl`.
     ARGMAX = "argmax" [x: Read, y: Write],
+    /// See `shaders/attack_outcome.wgsl`.
+    ATTACK_OUTCOME = "attack_outcome" [z: Read, labels: Read, state: Read, found: Write, loss: Write],
+    /// See `shaders/attack_progress.wgsl`.
+    ATTACK_PROGRESS = "attack_progress" [z: Read, labels: Read, state: Read, grad: Write, next: Write, chosen: Write, done: Write],
     /// See `shaders/binary.wgsl`.
     BINARY = "binary" [a: Read, b: Read, y: Write],
     /// See `shaders/bound_penalty_backward.wgsl`.

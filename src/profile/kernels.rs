@@ -58,7 +58,7 @@ const ROWS: usize = 512;
 const BOUNDED: [usize; 3] = [32, 7, 7];
 
 /// The ops that are not layers, with the size in the name, and what the op is called in a plan.
-const OTHERS: [(&str, &str); 28] = [
+const OTHERS: [(&str, &str); 29] = [
     ("relu_forward 64x64x28x28", "relu_forward"),
     ("relu_backward 64x64x28x28", "binary"),
     ("relu_interval_forward 64x64x28x28", "relu_interval_forward"),
@@ -80,6 +80,7 @@ const OTHERS: [(&str, &str); 28] = [
     ("uniform 256x1x28x28", "random"),
     ("normal 256x1x28x28", "random"),
     ("pgd_step 256x1x28x28", "pgd_step"),
+    ("attack_progress 256x10", "attack_progress"),
     ("cross_entropy_forward 256x10", "cross_entropy_forward"),
     ("cross_entropy_backward 256x10", "cross_entropy_backward"),
     ("adam 512x2048", "adam"),
@@ -298,6 +299,10 @@ fn of_op(b: &mut Build, op: &str) -> Result<Vec<Value>> {
             let (lower, upper) = (b.f32("lower", IMAGES)?, b.f32("upper", IMAGES)?);
             let (reach, done) = (b.f32("reach", [1])?, b.f32("done", [1])?);
             vec![ops::pgd_step(&mut b.0, z, grad, PgdRegion { lower, upper, reach }, done, 0.25)?]
+        }
+        "attack_progress" => {
+            let state = b.f32("state", [2, LOGITS[0]])?;
+            vec![ops::attack_progress(&mut b.0, logits, labels, Some(state))?.gradient]
         }
         "cross_entropy_forward" => vec![ops::cross_entropy(&mut b.0, logits, labels)?],
         "cross_entropy_backward" => {

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::graph::{Graph, Value};
 use crate::interval::Bounds;
 use crate::nn::Bound;
-use crate::ops::{self, Distribution, PgdRegion, ReduceKind};
+use crate::ops::{self, AttackProgress, Distribution, PgdRegion, ReduceKind};
 
 /// What an attack does.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,7 +112,6 @@ pub fn attack_from(
     let batch = g.shape(x)[0];
     let width = ops::sub(g, region.upper, region.lower)?;
     let widest = ops::reduce_all(g, ReduceKind::Max, width)?;
-    let reach = ops::scale(g, widest, 0.5)?;
     let offset = ops::mul(g, noise, width)?;
     let mut z = ops::add(g, x, offset)?;
     if spec.project_start {
@@ -121,47 +120,40 @@ pub fn attack_from(
     }
     let per_sample = |g: &mut Graph, v: Value| g.reshape(v, [batch, 1, 1, 1]);
 
-    // Before the first iterate: nothing found, and any loss is an improvement.
-    let mut state: Option<(Value, Value, Value)> = None; // point, found, best loss
-    let steps = spec.step_lengths.len();
-    for i in 0..=steps {
+    // The best iterate so far, and what is known of the attack.
+    let mut best: Option<(Value, Value)> = None;
+    for &length in &spec.step_lengths {
         z = g.detach(z);
         let logits = network.forward(g, z)?;
-        let correct = network.correct(g, logits, labels)?;
-        let wrong = ops::affine(g, correct, -1.0, 1.0)?;
-        let Some(&length) = spec.step_lengths.get(i) else {
-            // The iterate after the last step is looked at for misclassification only.
-            let found = match state {
-                Some((_, found, _)) => ops::maximum(g, found, wrong)?,
-                None => wrong,
-            };
-            let keep = state.map_or(z, |(point, _, _)| point);
-            let cond = per_sample(g, found)?;
-            let point = ops::select(g, cond, z, keep)?;
-            let loss = match state {
-                Some((_, _, best)) => best,
-                None => ops::cross_entropy(g, logits, labels)?,
-            };
-            let [point, loss, found, last] = [point, loss, found, z].map(|v| g.detach(v));
-            return Ok(Attacked { point, loss, found, last });
-        };
-        let loss = ops::cross_entropy(g, logits, labels)?;
-        let (point, found, best) = match state {
-            None => (z, wrong, loss),
-            Some((point, found, best)) => {
-                let found = ops::maximum(g, found, wrong)?;
-                let better = ops::greater(g, loss, best)?;
-                let take = ops::maximum(g, found, better)?;
-                let cond = per_sample(g, take)?;
-                (ops::select(g, cond, z, point)?, found, ops::maximum(g, best, loss)?)
+        let AttackProgress { gradient, state, chosen, done } =
+            ops::attack_progress(g, logits, labels, best.map(|(_, state)| state))?;
+        let point = match best {
+            Some((point, _)) => {
+                let cond = per_sample(g, chosen)?;
+                ops::select(g, cond, z, point)?
             }
+            None => z,
         };
-        state = Some((point, found, best));
-        let done = ops::reduce_all(g, ReduceKind::Min, found)?;
-        let seed = ops::fill(g, 1.0, [batch])?;
-        let grad = ops::gradients_from(g, loss, seed, &[z])?[0].expect("the loss depends on the iterate");
-        let bounds = PgdRegion { lower: region.lower, upper: region.upper, reach };
-        z = ops::pgd_step(g, z, grad, bounds, done, length)?;
+        best = Some((point, state));
+        let gradient = ops::gradients_from(g, logits, gradient, &[z])?[0].expect("the logits depend on the iterate");
+        let bounds = PgdRegion { lower: region.lower, upper: region.upper, reach: widest };
+        // Relative to half of it.
+        z = ops::pgd_step(g, z, gradient, bounds, done, 0.5 * length)?;
     }
-    unreachable!("the loop returns after the last step")
+    // The iterate after the last step is looked at for misclassification only.
+    z = g.detach(z);
+    let logits = network.forward(g, z)?;
+    let (point, found, loss) = match best {
+        Some((point, state)) => {
+            let (found, loss) = ops::attack_outcome(g, logits, labels, state)?;
+            let cond = per_sample(g, found)?;
+            (ops::select(g, cond, z, point)?, found, loss)
+        }
+        None => {
+            let correct = network.correct(g, logits, labels)?;
+            (z, ops::affine(g, correct, -1.0, 1.0)?, ops::cross_entropy(g, logits, labels)?)
+        }
+    };
+    let [point, loss, found, last] = [point, loss, found, z].map(|v| g.detach(v));
+    Ok(Attacked { point, loss, found, last })
 }

@@ -456,6 +456,20 @@ fn inexact(all: &mut Vec<Workload>) {
         let seed = b.reals([77], -1.0, 1.0);
         b.gradients(y, seed, &[z])
     }));
+    all.push(workload("attack progress", Agreement::Rounding(64.0), |b| {
+        let (z, labels) = (b.reals([77, 10], -4.0, 4.0), b.labels(77, 10));
+        let first = attack_progress(&mut b.graph, z, labels, None)?;
+        b.output(first.gradient);
+        let next = b.reals([77, 10], -4.0, 4.0);
+        let second = attack_progress(&mut b.graph, next, labels, Some(first.state))?;
+        for v in [second.state, second.chosen, second.done] {
+            b.output(v);
+        }
+        let (found, loss) = attack_outcome(&mut b.graph, z, labels, second.state)?;
+        b.output(found);
+        b.output(loss);
+        Ok(())
+    }));
     all.push(workload("adam", Agreement::Rounding(64.0), |b| {
         let states = ["p", "m", "v"].map(|name| b.graph.state(name, TensorType::f32([301])).unwrap());
         let grad = b.reals([301], -1.0, 1.0);

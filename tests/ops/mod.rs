@@ -1,6 +1,7 @@
 //! Every op on every device against the oracle, over the shared shape table: integers exactly, reals within the rounding bound;
 //! gradients through the graph's own autodiff.
 
+mod attack_progress;
 mod controls;
 mod conv2d;
 mod elementwise;

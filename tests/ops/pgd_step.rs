@@ -15,7 +15,7 @@ fn moves_along_the_sign_inside_the_region() {
     let (step, reach) = (0.5f32, 0.3f32);
     device::each(|session| {
         for n in LENGTHS {
-            for done in [false, true] {
+            for done in [&[0.0][..], &[1.0], &[1.0, 0.0, 1.0], &[1.0, 1.0]] {
                 let random = &mut Random::new(n as u64);
                 let x = random.tensor([n], 0.0, 1.0);
                 // z begins outside the region here and there.
@@ -30,11 +30,12 @@ fn moves_along_the_sign_inside_the_region() {
                         upper: c.input(&upper),
                         reach: c.input(&Tensor::filled([1], f64::from(reach))),
                     };
-                    let done = c.input(&Tensor::filled([1], f64::from(done)));
+                    let done = c.input(&Tensor::new([done.len()], done.to_vec()));
                     let y = ops::pgd_step(&mut c.graph, z, grad, region, done, step)?;
                     c.output("y", y);
                     Ok(())
                 });
+                let done = done.iter().all(|&done| done == 1.0);
                 let want = elementwise::pgd_step(&z, &grad, [&lower, &upper], step.into(), reach.into(), done);
                 assert_close(&format!("{n} pixels"), &got.tensor("y"), &want, Closeness::Rounded);
                 let inside = got

@@ -3,6 +3,8 @@
 mod cpu;
 mod gpu;
 
+pub(super) use cpu::first_greatest;
+
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Op, Signature, Value};
 use crate::kernel::{GpuCall, GpuLimits, NativeCall};

@@ -36,17 +36,24 @@ pub(super) fn backward(signature: &Signature) -> Result<NativeCall> {
         (out, inputs.0, inputs.1, inputs.2).into_par_iter().for_each(|(out, logits, labels, grad)| {
             let rows = out.chunks_mut(classes).zip(logits.chunks(classes));
             for (((out, row), &label), &grad) in rows.zip(labels).zip(grad) {
-                let top = greatest(row);
-                for (out, &z) in out.iter_mut().zip(row) {
-                    *out = (z - top).exp();
-                }
-                let sum: f32 = out.iter().sum();
-                for (k, out) in out.iter_mut().enumerate() {
-                    *out = (*out / sum - (k == label as usize) as u32 as f32) * grad;
-                }
+                softmax_difference(row, label, out);
+                out.iter_mut().for_each(|out| *out *= grad);
             }
         });
     }))
+}
+
+/// softmax(z) − onehot(label) of one row; returns its cross-entropy.
+pub(crate) fn softmax_difference(row: &[f32], label: u32, out: &mut [f32]) -> f32 {
+    let top = greatest(row);
+    for (out, &z) in out.iter_mut().zip(row) {
+        *out = (z - top).exp();
+    }
+    let sum: f32 = out.iter().sum();
+    for (k, out) in out.iter_mut().enumerate() {
+        *out = *out / sum - (k == label as usize) as u32 as f32;
+    }
+    sum.ln() + (top - row[label as usize])
 }
 
 /// Maximum of a row; NaN if there is one.

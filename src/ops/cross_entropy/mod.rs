@@ -6,6 +6,8 @@
 mod cpu;
 mod gpu;
 
+pub(super) use cpu::softmax_difference;
+
 use crate::error::{Error, Result};
 use crate::graph::{Backward, Graph, Op, Signature, Value};
 use crate::kernel::{GpuCall, GpuLimits, NativeCall};

@@ -11,8 +11,8 @@ pub(super) fn call(op: &PgdStep) -> Result<NativeCall> {
     let step = op.step;
     Ok(NativeCall::new("pgd_step", move |args| {
         let (z, grad, lower, upper) = (args.input(0), args.input(1), args.input(2), args.input(3));
-        let (reach, done, y) = (args.input(4)[0], args.input(5)[0], args.output(0));
-        if done > 0.0 {
+        let (reach, done, y) = (args.input(4)[0], args.input(5), args.output(0));
+        if done.iter().all(|&done| done > 0.0) {
             y.copy_from_slice(z);
             return;
         }

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::graph::Signature;
 use crate::kernel::Operand::{Input, Output};
 use crate::kernel::{GpuCall, GpuLimits};
-use crate::ops::dispatch::{Span, each, elementwise};
+use crate::ops::dispatch::{Span, each, elementwise, int};
 use crate::ops::shaders::PGD_STEP;
 
 pub(super) fn call(op: &PgdStep, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
@@ -18,5 +18,6 @@ pub(super) fn call(op: &PgdStep, signature: &Signature, limits: &GpuLimits) -> R
         Span::Whole(Input(5)),
         each(Output(0)),
     ];
-    elementwise(&PGD_STEP, signature.outputs[0].elements(), &spans, &[("STEP", op.step.into())], limits)
+    let overrides = [("STEP", op.step.into()), ("PARTS", int(signature.inputs[5].elements()))];
+    elementwise(&PGD_STEP, signature.outputs[0].elements(), &spans, &overrides, limits)
 }

@@ -1,13 +1,13 @@
 //! One step of projected gradient ascent on the sign of the gradient (Madry et al. 2018).
 //!
-//! z' = min(max(z + step · reach · sign(g), lower), upper), sign(0) = 0, unless `done` > 0, in which case z' = z: an attack
+//! z' = min(max(z + step · reach · sign(g), lower), upper), sign(0) = 0, unless all of `done` > 0, in which case z' = z: an attack
 //! that stops early keeps its point.
-//! Shapes: z, g, lower, upper of one shape; reach, done f32 `[1]` → z'. `step` is relative to `reach`. No gradient flows.
+//! Shapes: z, g, lower, upper of one shape; reach f32 `[1]`, done f32 `[P]` → z'. `step` is relative to `reach`. No gradient flows.
 
 mod cpu;
 mod gpu;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Graph, Op, Signature, Value};
 use crate::kernel::{GpuCall, GpuLimits, NativeCall};
 use crate::ops::support::{expect_same, expect_types};
@@ -46,7 +46,9 @@ impl Op for PgdStep {
             expect_same(self.name(), &inputs[0].shape, &input.shape)?;
         }
         expect_same(self.name(), &[1].into(), &inputs[4].shape)?;
-        expect_same(self.name(), &[1].into(), &inputs[5].shape)?;
+        if inputs[5].shape.rank() != 1 || inputs[5].elements() == 0 {
+            return Err(Error::shape(self.name(), "done [P]", inputs[5].shape.to_string()));
+        }
         Ok(vec![inputs[0].clone()])
     }
 
