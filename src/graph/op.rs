@@ -83,6 +83,13 @@ pub trait Op: Debug + Send + Sync + Any {
         Cost { flops: signature.outputs.iter().map(|t| t.elements() as u64).sum(), bytes: traffic(signature) }
     }
 
+    /// The words of the op's only output where all of its inputs are constants of these words: for ops whose result every device would
+    /// compute to the bit.
+    fn constant(&self, inputs: &[&[u32]], output: &TensorType) -> Option<Vec<u32>> {
+        let _ = (inputs, output);
+        None
+    }
+
     /// An op that does this op's work and then `consumer`'s, which reads this op's only output as its input 0.
     /// The new op's inputs are this op's, followed by the consumer's others.
     fn fuse(&self, consumer: &dyn Op) -> Option<Arc<dyn Op>> {

@@ -69,7 +69,8 @@ impl Plan {
         fusion::fuse(&mut graph, &mut live);
         let order: Vec<usize> = (0..graph.nodes.len()).filter(|&n| live[n]).collect();
         check_updates(&graph, &order)?;
-        let order = elementwise::fuse(&mut graph, order);
+        let mut order = elementwise::fuse(&mut graph, order);
+        fold_constants(&mut graph, &mut order);
         Plan::scheduled(&graph, &order, graph_nodes)
     }
 
@@ -186,6 +187,28 @@ fn live_nodes(graph: &Graph) -> Vec<bool> {
         }
     }
     live
+}
+
+/// Most words of a value that is computed when the plan is made and kept from then on.
+const MOST_CONSTANT_WORDS: usize = 1 << 10;
+
+/// Makes small values that depend on no input or state constants, and takes their nodes out of `order`.
+fn fold_constants(graph: &mut Graph, order: &mut Vec<usize>) {
+    order.retain(|&n| {
+        let node = &graph.nodes[n];
+        let [output] = node.outputs[..] else { return true };
+        let words = node.inputs.iter().map(|&v| match &graph.info(graph.root(v)).origin {
+            Origin::Constant(words) => Some(&words[..]),
+            _ => None,
+        });
+        let ty = graph.ty(output);
+        let words: Option<Vec<&[u32]>> = words.collect();
+        let words = words.filter(|_| ty.elements() <= MOST_CONSTANT_WORDS);
+        let Some(made) = words.and_then(|words| node.op.constant(&words, ty)) else { return true };
+        assert_eq!(made.len(), ty.elements(), "{}: a constant of its output's size", node.op.name());
+        graph.values[output.0 as usize].origin = Origin::Constant(made.into());
+        false
+    });
 }
 
 /// The values that need a slot, all but those written in place, and when each is in use. What is read after the run stays to the

@@ -8,6 +8,9 @@ use smallbox::shape::TensorType;
 use smallbox::train::step::{Phase, plan_step, step_graph};
 use smallbox::train::{Config, MethodKind};
 
+use crate::common::device;
+use crate::common::run::{Case, run_planned};
+
 fn input(g: &mut Graph, name: &str, shape: &[usize]) -> Value {
     g.input(name, TensorType::f32(shape)).expect("a new name")
 }
@@ -240,4 +243,59 @@ fn costs_are_known_before_anything_runs() -> Result<()> {
     assert_eq!(plan.cost().bytes, 4 * (5 * 7 + 3 * 7 + 5 * 3));
     assert_eq!(plan.source_bytes(), 4 * (5 * 7 + 3 * 7));
     Ok(())
+}
+
+/// What depends on nothing is computed with the plan, if it is small and every device would make the same bits of it.
+#[test]
+fn small_values_that_depend_on_nothing_are_constants() -> Result<()> {
+    let build = |n: usize| {
+        let mut g = Graph::new();
+        let x = input(&mut g, "x", &[1, 3, n]);
+        let one = ops::fill(&mut g, 3.0, [3])?;
+        let scaled = ops::scale(&mut g, one, 1.0 / 7.0)?;
+        let two = ops::fill(&mut g, 2.0, [3])?;
+        let root = ops::unary(&mut g, ops::UnaryKind::Sqrt, two)?;
+        let spread = ops::expand(&mut g, scaled, 1, n)?;
+        // Read as a whole by an op that takes part in no pass.
+        let spread = ops::transpose(&mut g, spread, &[2, 1, 0])?;
+        let turned = ops::transpose(&mut g, x, &[2, 1, 0])?;
+        for (name, v) in [("scaled", scaled), ("root", root), ("spread", spread), ("turned", turned)] {
+            g.output(name, v);
+        }
+        Plan::new(g)
+    };
+    let names = |plan: &Plan| plan.steps.iter().map(|step| step.op.name()).collect::<Vec<_>>();
+    let small = build(4)?;
+    assert_eq!(names(&small), ["unary", "transpose", "transpose"], "the root and what nobody folds");
+    let scaled = small.outputs.iter().find(|(named, _)| named.name == "scaled").map(|(_, place)| *place);
+    let Some(Storage::Constant(scaled)) = scaled else { panic!("scaled is in {scaled:?}") };
+    let words = |n: usize| vec![(3.0f32 * (1.0 / 7.0)).to_bits(); n];
+    assert_eq!(small.constants[scaled][..], words(3)[..]);
+    assert!(small.constants.iter().any(|constant| constant[..] == words(12)[..]), "what is made of it is one, too");
+    check_slots(&small).map_err(|e| Error::device("plan", e))?;
+    assert_eq!(
+        names(&build(1000)?),
+        ["unary", "expand", "transpose", "transpose"],
+        "3 000 words are computed each time"
+    );
+    Ok(())
+}
+
+/// They are the words that the ops make, on every device.
+#[test]
+fn constants_are_what_the_ops_make() {
+    device::each(|session| {
+        let build = |c: &mut Case| {
+            let values = ops::fill(&mut c.graph, 0.1, [5])?;
+            let scaled = ops::scale(&mut c.graph, values, 0.7)?;
+            let spread = ops::expand(&mut c.graph, scaled, 2, 3)?;
+            for (name, v) in [("values", values), ("scaled", scaled), ("spread", spread)] {
+                c.output(name, v);
+            }
+            Ok(())
+        };
+        let [folded, apart] = [Plan::new, Plan::unfused].map(|plan| run_planned(session, 1, plan, build));
+        assert_eq!((folded.steps().len(), apart.steps().len()), (0, 3));
+        assert_eq!(folded.everything(), apart.everything());
+    });
 }

@@ -43,6 +43,11 @@ impl Op for Expand {
         Ok(vec![Some(reduce(g, ReduceKind::Sum, grad)?)])
     }
 
+    fn constant(&self, inputs: &[&[u32]], _output: &TensorType) -> Option<Vec<u32>> {
+        let row = inputs[0].iter().flat_map(|&v| std::iter::repeat_n(v, self.inner));
+        Some(std::iter::repeat_n(row, self.outer).flatten().collect())
+    }
+
     fn elementwise(&self, signature: &Signature) -> Option<Elementwise> {
         describe(signature.outputs[0].elements(), vec![self.outer * self.inner == 1], true)
     }

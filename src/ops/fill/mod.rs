@@ -30,6 +30,10 @@ impl Op for Fill {
         Ok(vec![TensorType::f32(self.shape.clone())])
     }
 
+    fn constant(&self, _inputs: &[&[u32]], output: &TensorType) -> Option<Vec<u32>> {
+        Some(vec![self.value.to_bits(); output.elements()])
+    }
+
     fn gpu(&self, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
         gpu::call(self, signature, limits)
     }

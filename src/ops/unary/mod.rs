@@ -164,6 +164,12 @@ impl Op for Unary {
         Ok(vec![Some(super::mul(g, grad, slope)?)])
     }
 
+    /// Of scaling alone: it rounds once.
+    fn constant(&self, inputs: &[&[u32]], _output: &TensorType) -> Option<Vec<u32>> {
+        let UnaryKind::Affine { scale, shift: 0.0 } = self.kind else { return None };
+        Some(inputs[0].iter().map(|&v| (scale * f32::from_bits(v) + 0.0).to_bits()).collect())
+    }
+
     fn elementwise(&self, signature: &Signature) -> Option<Elementwise> {
         use UnaryKind::{Exp, Log, Reciprocal, Sqrt};
         let light = !matches!(self.kind, Exp | Log | Reciprocal | Sqrt);
