@@ -1,4 +1,4 @@
-// reduce: y[k] = Σ_{o,i} x[o,k,i] (KIND 0), or the least (1) or greatest (2) element, in pieces of SPAN elements.
+// reduce: y[k] = Σ_{o,i} x[o,k,i] (KIND 0; with MAGNITUDES of |x|), or the least (1) or greatest (2) element, in pieces of SPAN elements.
 // x [OUTER,KEEP,INNER]; the OUTER·INNER elements of one k, in memory order, are cut into pieces; piece p of k goes to
 // y[k·Y_STEP + Y_FIRST + p]. Where one piece is not enough, the pieces are reduced again.
 // One workgroup of 256 reduces one piece: each invocation every 256th element in order, then a fixed tree.
@@ -6,6 +6,7 @@
 
 struct Params {
     KIND: u32,
+    MAGNITUDES: u32,
     OUTER: u32,
     KEEP: u32,
     INNER: u32,
@@ -20,6 +21,11 @@ struct Params {
 @group(0) @binding(2) var<storage, read> params: Params;
 
 var<workgroup> lanes: array<f32, 256>;
+
+fn element(k: u32, e: u32) -> f32 {
+    let v = x[(e / params.INNER * params.KEEP + k) * params.INNER + e % params.INNER];
+    return select(v, abs(v), params.MAGNITUDES == 1u);
+}
 
 // Without a branch: what a kind does not need costs less than to decide for each element.
 fn combine(a: f32, b: f32) -> f32 {
@@ -42,10 +48,10 @@ fn main(
     let count = min(params.SPAN, params.OUTER * params.INNER - first);
     if local < count {
         let start = first + local;
-        var sum = x[(start / params.INNER * params.KEEP + k) * params.INNER + start % params.INNER];
+        var sum = element(k, start);
         for (var j = local + 256u; j < count; j += 256u) {
             let e = first + j;
-            sum = combine(sum, x[(e / params.INNER * params.KEEP + k) * params.INNER + e % params.INNER]);
+            sum = combine(sum, element(k, e));
         }
         lanes[local] = sum;
     }

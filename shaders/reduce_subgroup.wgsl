@@ -1,5 +1,5 @@
 // reduce_subgroup: reduce, where values go from one invocation of a subgroup to another without workgroup memory.
-// y[k] = Σ_{o,i} x[o,k,i] (KIND 0), or the least (1) or greatest (2) element, in pieces of SPAN elements.
+// y[k] = Σ_{o,i} x[o,k,i] (KIND 0; with MAGNITUDES of |x|), or the least (1) or greatest (2) element, in pieces of SPAN elements.
 // x [OUTER,KEEP,INNER]; the OUTER·INNER elements of one k, in memory order, are cut into pieces; piece p of k goes to
 // y[k·Y_STEP + Y_FIRST + p]. Where one piece is not enough, the pieces are reduced again.
 // One workgroup of 256 reduces one piece: each lane every 256th element in order, then the tree of `reduce`. Lanes are counted subgroup
@@ -9,6 +9,7 @@
 
 struct Params {
     KIND: u32,
+    MAGNITUDES: u32,
     OUTER: u32,
     KEEP: u32,
     INNER: u32,
@@ -25,6 +26,11 @@ struct Params {
 var<workgroup> lanes: array<f32, 256>;
 // Lanes of a subgroup; 1 where subgroups don't fill the workgroup.
 var<workgroup> width_of_all: u32;
+
+fn element(k: u32, e: u32) -> f32 {
+    let v = x[(e / params.INNER * params.KEEP + k) * params.INNER + e % params.INNER];
+    return select(v, abs(v), params.MAGNITUDES == 1u);
+}
 
 // Without a branch: what a kind does not need costs less than to decide for each element.
 fn combine(a: f32, b: f32) -> f32 {
@@ -58,10 +64,10 @@ fn main(
     var sum = 0.0;
     if lane < count {
         let start = first + lane;
-        sum = x[(start / params.INNER * params.KEEP + k) * params.INNER + start % params.INNER];
+        sum = element(k, start);
         for (var j = lane + 256u; j < count; j += 256u) {
             let e = first + j;
-            sum = combine(sum, x[(e / params.INNER * params.KEEP + k) * params.INNER + e % params.INNER]);
+            sum = combine(sum, element(k, e));
         }
         lanes[lane] = sum;
     }

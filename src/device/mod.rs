@@ -77,17 +77,19 @@ pub struct Launch {
     pub kernel: &'static str,
     /// The op that it works for.
     pub op: &'static str,
-    /// Shape of the op's first output.
+    /// Shape of the op's largest output, the first of those.
     pub output: Shape,
-    /// Its part of the op's arithmetic and traffic. The launches of an op add up to the op's: those of its first kernel share it by
-    /// their workgroups, and kernels that only finish their work (the sums of partial sums) count nothing.
+    /// Its part of the op's arithmetic and traffic. The launches of an op add up to the op's: those of its main kernel share it by
+    /// their workgroups, and kernels that only finish their work, or reduce what an elementwise pass reads, count nothing.
     pub cost: Cost,
 }
 
 impl Launch {
     /// A launch for `step`, of which it bears `cost`.
     fn new(kernel: &'static str, step: &Step, cost: Cost) -> Launch {
-        Launch { kernel, op: step.op.name(), output: step.signature.outputs[0].shape.clone(), cost }
+        let larger = |a, b| if TensorType::elements(b) > TensorType::elements(a) { b } else { a };
+        let output = step.signature.outputs.iter().reduce(larger).map(|ty| ty.shape.clone());
+        Launch { kernel, op: step.op.name(), output: output.expect("an op has an output"), cost }
     }
 }
 

@@ -119,20 +119,37 @@ impl<'a> Passes<'a> {
 
     /// Takes units that read the same elements as `node`, a little earlier, into its unit, where neither needs the other.
     fn merge_siblings(&mut self, node: usize) {
-        let Some(description) = self.described.get(&node).filter(|d| d.elements >= LARGE) else { return };
+        let Some(description) = self.described.get(&node) else { return };
+        let large = description.elements >= LARGE;
         let inputs = self.graph.nodes[node].inputs.iter().zip(&description.one_to_one);
         let roots: Vec<Value> = inputs.filter(|(_, full)| **full).map(|(&v, _)| self.graph.root(v)).collect();
         for root in roots {
-            let earlier = self.readers[&root].iter().filter(|&&r| r < node && r + NEAR >= node);
+            let of_state = matches!(self.graph.info(root).origin, Origin::State);
+            let earlier = self.readers[&root].iter().filter(|&&r| r < node);
             let siblings: Vec<usize> = earlier.copied().collect();
             for sibling in siblings {
                 let (from, to) = (self.unit[&sibling], self.unit[&node]);
-                let free = |a, b| !self.needed(a, b, false) && !self.needed(b, a, false);
+                // What reads states alone can wait for long, and goes before their update or along with it.
+                let waits = of_state && self.reads_sources(from);
+                if !(waits || large && sibling + NEAR >= node) {
+                    continue;
+                }
+                let free = |a, b| !self.needed(a, b, waits) && !self.needed(b, a, false);
                 if from != to && self.fit(from, to) && free(from, to) {
                     self.merge(from, to);
                 }
             }
         }
+    }
+
+    /// Whether a unit reads elements of inputs and states alone.
+    fn reads_sources(&self, unit: usize) -> bool {
+        self.units[unit].iter().all(|member| {
+            let Some(description) = self.described.get(member) else { return false };
+            let inputs = self.graph.nodes[*member].inputs.iter().zip(&description.one_to_one);
+            let mut makers = inputs.filter(|(_, full)| **full).filter_map(|(&v, _)| self.maker(v));
+            makers.all(|maker| self.unit[&maker] == unit)
+        })
     }
 
     /// Whether the unit `from` may wait for `node` without keeping more large values until then than it makes of them: of sums that grow
@@ -362,6 +379,16 @@ impl<'a> Passes<'a> {
                 stack.extend(needed.filter(|u| *u != unit && !done.contains(u)).map(|u| (u, false)));
             }
         }
+        // What reads a value that is made later than it was, because its pass waits, waits as well, rather than bring all forward that the
+        // pass needs.
+        let mut turns: HashMap<usize, usize> = HashMap::new();
+        for &unit in &sorted {
+            let own = self.units[unit].last().copied();
+            let needed = self.units[unit].iter().flat_map(|&n| self.needs(n)).map(|n| self.unit[&n]);
+            let turn = needed.filter_map(|u| turns.get(&u).copied()).chain(own).max();
+            turns.insert(unit, turn.unwrap_or(0));
+        }
+        sorted.sort_by_key(|unit| turns[unit]);
         sorted
     }
 

@@ -398,3 +398,44 @@ fn training_steps_keep_their_bits() {
         }
     }
 }
+
+/// A penalty on a state is summed in the pass that updates it, however far apart they are in the graph, and of what it held before.
+#[test]
+fn a_sum_over_a_state_joins_its_update() {
+    device::each(|session| {
+        for n in [7, 1025, 40_000] {
+            let random = &mut Random::new(n as u64);
+            let states = ["p", "m", "v"].map(|name| (name, random.tensor([n], -1.0, 1.0).map(|x| x.abs().max(0.1))));
+            let (grad, rates) = (Data::Reals.signed(random, [n]), Tensor::new([2], vec![0.1, 2.0]));
+            let [fused, apart] = both(session, |c| {
+                let states = states.each_ref().map(|(name, content)| c.state(name, content));
+                let (grad, rates) = (c.input(&grad), c.input(&rates));
+                let g = &mut c.graph;
+                let least = ops::reduce_all(g, ReduceKind::Min, states[0])?;
+                let magnitude = ops::abs(g, states[0])?;
+                let sum = ops::sum_all(g, magnitude)?;
+                // A long way that has nothing to do with it.
+                let mut other = rates;
+                for _ in 0..100 {
+                    other = ops::transpose(g, other, &[0])?;
+                }
+                ops::adam(g, AdamSpec::default(), states, grad, rates)?;
+                for (name, value) in [("least", least), ("sum", sum), ("other", other)] {
+                    c.output(name, value);
+                }
+                Ok(())
+            });
+            let passes = fused.steps().into_iter().filter(|step| *step != "transpose").collect::<Vec<_>>();
+            assert_eq!(passes, ["elementwise"], "of {n}");
+            let mut different = differences(&fused, &apart);
+            if session.device().id != "cpu" {
+                // A GPU may round a product and a sum together in one kernel and not in another.
+                different.retain(|name| !states.iter().any(|(state, _)| state == name));
+            }
+            assert_eq!(different, Vec::<String>::new(), "of {n}");
+            // It can tell: the new content has another sum.
+            let now: f64 = fused.state("p").data.iter().map(|p| p.abs()).sum();
+            assert!((now - fused.tensor("sum").data[0]).abs() > 1e-3 * n as f64, "of {n}");
+        }
+    });
+}

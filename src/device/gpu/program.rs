@@ -169,7 +169,10 @@ impl Compiler<'_> {
 
 /// The cost of an op over its dispatches: see [`Launch::cost`].
 fn shares(cost: Cost, call: &GpuCall) -> Vec<Cost> {
-    let groups = |dispatch: &Dispatch| match dispatch.shader.name == call.dispatches[0].shader.name {
+    // What a pass reduces it reads or makes in its main kernel.
+    let reduces = |dispatch: &&Dispatch| dispatch.shader.name.starts_with("reduce");
+    let main = call.dispatches.iter().find(|d| !reduces(d)).or(call.dispatches.first()).map(|d| d.shader.name);
+    let groups = |dispatch: &Dispatch| match Some(dispatch.shader.name) == main {
         true => dispatch.groups.iter().map(|&g| u128::from(g)).product(),
         false => 0,
     };

@@ -45,17 +45,26 @@ pub(super) fn call(program: Program, in_place: &[(usize, usize)]) -> NativeCall 
                     indices,
                 };
                 // SAFETY: tasks and blocks are disjoint ranges of elements, and the registers are this worker's.
-                unsafe { block.run() };
-                for (g, (gather, folding)) in blocks.program.gathers.iter().zip(&mut foldings).enumerate() {
-                    block.ask_ahead(blocks.stages.len() + g);
-                    // SAFETY: after `run`, before `update`.
-                    unsafe {
-                        block.add(blocks.terms[g], |terms| match runs {
-                            Some(_) => fold(gather.kind, terms, folding),
-                            None => cut.add(gather.kind, at - from, terms, folding, partial(g)),
-                        });
+                unsafe { block.load() };
+                let mut reduce = |first: bool| {
+                    for (g, (gather, folding)) in blocks.program.gathers.iter().zip(&mut foldings).enumerate() {
+                        if blocks.terms[g].comes_first() != first {
+                            continue;
+                        }
+                        block.ask_ahead(blocks.stages.len() + g);
+                        // SAFETY: after `load`, and after `run` where it needs that; before `update`.
+                        unsafe {
+                            block.add(blocks.terms[g], |terms| match runs {
+                                Some(_) => fold(gather.kind, terms, folding),
+                                None => cut.add(gather.kind, at - from, terms, folding, partial(g)),
+                            });
+                        }
                     }
-                }
+                };
+                reduce(true);
+                // SAFETY: as above.
+                unsafe { block.run() };
+                reduce(false);
                 // SAFETY: as above; nothing else of the block is read any more.
                 unsafe { block.update() };
                 if let Some(ended) = runs.as_mut().and_then(|runs| runs.advance(n)) {
@@ -88,12 +97,12 @@ struct Block<'a, 'b> {
 }
 
 impl Block<'_, '_> {
-    /// Carries all steps out.
+    /// Writes out the operands that have to be.
     ///
     /// # Safety
     /// `registers` has [`STRIDE`] words for each register, nobody else uses them or touches these elements of the outputs.
-    unsafe fn run(&self) {
-        let Blocks { program, readings, stages, .. } = self.blocks;
+    unsafe fn load(&self) {
+        let Blocks { program, readings, .. } = self.blocks;
         for (operand, reading) in program.operands.iter().zip(readings) {
             if let Reading::Register(r) = *reading {
                 // SAFETY: the caller's duty.
@@ -102,7 +111,14 @@ impl Block<'_, '_> {
                 write_out(operand.spread, self.at, &self.args.input(input)[operand.first..], to);
             }
         }
-        for (turn, Stage { kernel, args, results }) in stages.iter().enumerate() {
+    }
+
+    /// Carries all steps out.
+    ///
+    /// # Safety
+    /// As [`Block::load`], after which it comes.
+    unsafe fn run(&self) {
+        for (turn, Stage { kernel, args, results }) in self.blocks.stages.iter().enumerate() {
             self.ask_ahead(turn);
             let mut lanes: [&[f32]; Kernel::MOST_ARGUMENTS] = [&[]; Kernel::MOST_ARGUMENTS];
             // Of Adam's arguments, the first three are updated.
@@ -136,7 +152,7 @@ impl Block<'_, '_> {
     /// Hands what a reduction adds to `add`.
     ///
     /// # Safety
-    /// After [`Block::run`], before [`Block::update`].
+    /// After [`Block::load`], or [`Block::run`] for a term that does not come first; before [`Block::update`].
     unsafe fn add(&self, term: Term, add: impl FnOnce(Terms<'_>)) {
         // SAFETY: the caller's duty.
         unsafe {

@@ -1,4 +1,5 @@
-//! Dispatches of a fused pass: its steps, as many at a time as the shader takes, then its reductions.
+//! Dispatches of a fused pass: reductions of operands, which steps may update; its steps, as many at a time as the shader takes; reductions of
+//! what they make.
 
 use std::ops::Range;
 
@@ -7,6 +8,7 @@ use super::program::{Arg, Program, Source};
 use crate::error::Result;
 use crate::kernel::{GpuCall, GpuLimits, Operand};
 use crate::ops::dispatch::{Itemwise, Override, Span, each, int};
+use crate::ops::reduce;
 use crate::ops::shaders::ELEMENTWISE;
 
 macro_rules! numbered {
@@ -27,7 +29,8 @@ const VALUE_BITS: u32 = 5;
 const UNUSED_WORDS: usize = 64;
 
 pub(super) fn call(op: &Fused, limits: &GpuLimits) -> Result<GpuCall> {
-    let program = Program::new(&op.parts, &op.in_place, op.elements);
+    let mut program = Program::new(&op.parts, &op.in_place, op.elements);
+    let magnitudes = program.take_magnitudes();
     let mut scratch: Vec<usize> = Vec::new();
     let mut dispatches = Vec::new();
     // Where the result of each step is that outlives its dispatch, and until when each scratch buffer is needed.
@@ -71,13 +74,17 @@ pub(super) fn call(op: &Fused, limits: &GpuLimits) -> Result<GpuCall> {
         dispatches.append(&mut of_segment.call(limits)?.dispatches);
     }
     let own = scratch.len();
-    for gather in &program.gathers {
+    let mut of_operands = Vec::new();
+    for (gather, magnitude) in program.gathers.iter().zip(magnitudes) {
         let part = &op.parts[gather.part];
         let mut reduction = part.op.gpu(&part.signature, limits)?;
-        let value = match gather.value {
-            Arg::Step(step) => places[step].expect("a reduced value outlives its dispatch"),
-            Arg::Operand(o) => source(program.operands[o].source),
+        let (value, order) = match gather.value {
+            Arg::Step(step) => (places[step].expect("a reduced value outlives its dispatch"), &mut dispatches),
+            Arg::Operand(o) => (source(program.operands[o].source), &mut of_operands),
         };
+        if magnitude {
+            reduce::of_magnitudes(&mut reduction);
+        }
         for bind in reduction.dispatches.iter_mut().flat_map(|d| &mut d.binds) {
             bind.operand = match bind.operand {
                 Operand::Input(_) => value,
@@ -91,9 +98,10 @@ pub(super) fn call(op: &Fused, limits: &GpuLimits) -> Result<GpuCall> {
                 None => scratch.push(words),
             }
         }
-        dispatches.append(&mut reduction.dispatches);
+        order.append(&mut reduction.dispatches);
     }
-    Ok(GpuCall { dispatches, scratch })
+    of_operands.append(&mut dispatches);
+    Ok(GpuCall { dispatches: of_operands, scratch })
 }
 
 /// The buffer behind an operand.

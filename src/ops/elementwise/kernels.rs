@@ -55,6 +55,11 @@ impl Term {
         };
         std::iter::once(a).chain(b)
     }
+
+    /// Whether it is added before the steps: it needs none of them, and they may update what it reads.
+    pub(super) fn comes_first(self) -> bool {
+        self.args().all(|arg| matches!(arg, Arg::Operand(_)))
+    }
 }
 
 /// Stages that do the work of a program, and what each of its reductions adds.
@@ -191,9 +196,10 @@ impl<F: Fn(Arg) -> bool> Finder<'_, F> {
         });
         // Each moment is written and read by the step of the parameter; the parameter is written alone.
         let alone = self.uses(d) == 2 && self.uses(m) == 2 && self.uses(v) == 2 && self.uses(s) == 1;
-        // What others do with the states must come before; reductions come at the end of a block.
+        // What others do with the states must come before.
         let states = [p, old_m, old_v];
-        let reduced = self.terms.iter().flat_map(|term| term.args()).any(|arg| states.contains(&arg));
+        let late = self.terms.iter().filter(|term| !term.comes_first());
+        let reduced = late.flat_map(|term| term.args()).any(|arg| states.contains(&arg));
         let read_later = self.stages.iter().flat_map(|stage| &stage.args).any(|arg| states.contains(arg));
         let fits = same == g && of == p && !states.contains(&grad) && !(self.is_one)(grad);
         if !(updates && alone && fits) || reduced || read_later {
@@ -302,7 +308,11 @@ mod tests {
         };
         assert_eq!(with_states(&adam[..4], &[3, 1, 2], &[]), 1);
         assert_eq!(with_states(&adam, &[3, 1, 2, 4], &[]), 5, "p is read after the step");
-        assert_eq!(with_states(&adam[..4], &[3, 1, 2], &[p]), 4, "p is reduced, at the end of a block");
+        assert_eq!(with_states(&adam[..4], &[3, 1, 2], &[p]), 1, "p is reduced before the step");
+        let product: (Action, &[Arg]) = (MUL, &[p, step(4)]);
+        let reduced = [adam[0], adam[1], adam[2], adam[3], (SQUARE, &[Y]), (MUL, &[p, step(4)])];
+        assert_eq!(product, reduced[5]);
+        assert_eq!(with_states(&reduced, &[3, 1, 2], &[step(5)]), 5, "p is reduced at the end of a block");
         assert_eq!(with_states(&adam[..4], &[1, 3, 2], &[]), 4, "the outputs are not those states");
     }
 }

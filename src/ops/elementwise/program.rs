@@ -227,6 +227,22 @@ impl Program {
         }))
     }
 
+    /// Makes sums of magnitudes, where nothing else needs them, sums of the operand itself, and says of each reduction whether it is now one
+    /// of its value's magnitudes.
+    pub(crate) fn take_magnitudes(&mut self) -> Vec<bool> {
+        let taken = (0..self.gathers.len()).map(|g| self.take_magnitude(g).is_some()).collect();
+        self.drop_unused();
+        taken
+    }
+
+    fn take_magnitude(&mut self, g: usize) -> Option<()> {
+        let Gather { value: Arg::Step(step), kind: ReduceKind::Sum, .. } = self.gathers[g] else { return None };
+        let Step { action: Action::Unary(UnaryKind::Abs), ref args } = self.steps[step] else { return None };
+        let full = |&arg: &Arg| matches!(arg, Arg::Operand(o) if self.operands[o].is_full(self.elements));
+        self.gathers[g].value = args.first().copied().filter(full)?;
+        Some(())
+    }
+
     fn drop_unused(&mut self) {
         let mut used = vec![false; self.steps.len()];
         let results = self.writes.iter().map(|w| w.0).chain(self.gathers.iter().map(|g| g.value));

@@ -6,7 +6,7 @@ use crate::graph::Signature;
 use crate::kernel::Operand::{Input, Output};
 use crate::kernel::{GpuCall, GpuLimits};
 use crate::kernel::{Bind, Dispatch, Operand};
-use crate::ops::dispatch::{chunks, grid, int, part};
+use crate::ops::dispatch::{chunks, flag, grid, int, part};
 use crate::ops::shaders::{REDUCE, REDUCE_SUBGROUP};
 
 /// Elements of one piece: 64 per invocation.
@@ -42,6 +42,7 @@ fn stage(
         binds: vec![x, y],
         overrides: vec![
             ("KIND", f64::from(op.kind as u32)),
+            (MAGNITUDES, flag(false)),
             ("OUTER", int(view.outer)),
             ("KEEP", int(view.keep)),
             ("INNER", int(view.inner)),
@@ -52,6 +53,19 @@ fn stage(
         ],
         groups: grid(shader.name, view.keep * pieces, limits)?,
     })
+}
+
+/// Whether a dispatch takes the magnitudes of what it reads.
+const MAGNITUDES: &str = "MAGNITUDES";
+
+/// Makes the dispatches of a reduction, which read its input 0, those of the input's magnitudes.
+pub(crate) fn of_magnitudes(call: &mut GpuCall) {
+    let of_input = call.dispatches.iter_mut().filter(|d| matches!(d.binds[0].operand, Input(_)));
+    for (name, value) in of_input.flat_map(|d| &mut d.overrides) {
+        if *name == MAGNITUDES {
+            *value = flag(true);
+        }
+    }
 }
 
 pub(super) fn call(op: &Reduce, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {

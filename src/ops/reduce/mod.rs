@@ -8,6 +8,8 @@ mod cpu;
 pub(super) mod fold;
 mod gpu;
 
+pub(super) use gpu::of_magnitudes;
+
 use crate::error::{Error, Result};
 use crate::graph::{Backward, Elementwise, Graph, Op, Signature, Value};
 use crate::kernel::{GpuCall, GpuLimits, NativeCall};
