@@ -236,6 +236,8 @@ pub struct NativeCall {
     pub scratch: Vec<usize>,
     /// Forms of inputs that the call reads.
     pub prepared: Vec<Prepare>,
+    /// The same work, to the bit, without forms: for a device where no other call would share any of them.
+    pub alone: Option<Box<NativeCall>>,
     /// The work. It may use all cores through rayon, and does not allocate.
     pub run: Box<dyn Fn(&NativeArgs<'_>) + Send + Sync>,
 }
@@ -243,7 +245,7 @@ pub struct NativeCall {
 impl NativeCall {
     /// A call without scratch.
     pub fn new(name: &'static str, run: impl Fn(&NativeArgs<'_>) + Send + Sync + 'static) -> Self {
-        NativeCall { name, scratch: Vec::new(), prepared: Vec::new(), run: Box::new(run) }
+        NativeCall::with_scratch(name, Vec::new(), run)
     }
 
     /// A call with scratch buffers of the given sizes.
@@ -252,7 +254,7 @@ impl NativeCall {
         scratch: Vec<usize>,
         run: impl Fn(&NativeArgs<'_>) + Send + Sync + 'static,
     ) -> Self {
-        NativeCall { name, scratch, prepared: Vec::new(), run: Box::new(run) }
+        NativeCall { name, scratch, prepared: Vec::new(), alone: None, run: Box::new(run) }
     }
 }
 

@@ -55,6 +55,11 @@ impl Forms {
         Forms { makings, of_calls, shared: HashMap::new() }
     }
 
+    /// Whether nobody but call `call` reads any of its forms.
+    pub(super) fn are_alone(&self, call: usize) -> bool {
+        self.of_calls[call].iter().all(|form| self.makings[form.making].readers == 1)
+    }
+
     /// Words of the forms that call `call` alone reads: they need no memory of their own.
     pub(super) fn scratch(&self, call: usize) -> impl Iterator<Item = usize> {
         let alone = |form: &&Form| self.makings[form.making].readers == 1;
@@ -105,6 +110,8 @@ mod tests {
         assert_eq!(new, [vec![true], vec![false, true], vec![true], vec![false], vec![true]]);
         let alone: Vec<usize> = (0..5).map(|call| forms.scratch(call).count()).collect();
         assert_eq!(alone, [0, 1, 1, 0, 1], "a form that one call reads needs no memory of its own");
+        let alone: Vec<bool> = (0..5).map(|call| forms.are_alone(call)).collect();
+        assert_eq!(alone, [false, false, true, false, true]);
         let scratch = Buffer::zeroed(10).slice(10);
         let mut first = |call: usize| forms.places(call, std::iter::once(scratch))[0].pointer;
         let shared = first(0);

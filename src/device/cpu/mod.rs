@@ -139,7 +139,16 @@ impl Session for CpuSession {
             let outputs = slices(&step.outputs, &step.signature.outputs);
             natives.push((step.op.cpu(&step.signature)?, inputs, outputs));
         }
-        let mut forms = Forms::new(natives.iter().map(|(native, inputs, outputs)| (native, &inputs[..], &outputs[..])));
+        let forms_of = |natives: &[(NativeCall, Vec<RawSlice>, Vec<RawSlice>)]| {
+            Forms::new(natives.iter().map(|(native, inputs, outputs)| (native, &inputs[..], &outputs[..])))
+        };
+        let shared = forms_of(&natives);
+        for (_, (native, ..)) in natives.iter_mut().enumerate().filter(|&(call, _)| shared.are_alone(call)) {
+            if let Some(alone) = native.alone.take() {
+                *native = *alone;
+            }
+        }
+        let mut forms = forms_of(&natives);
         for (call, (native, ..)) in natives.iter().enumerate() {
             for (i, words) in native.scratch.iter().copied().chain(forms.scratch(call)).enumerate() {
                 if i == self.scratch.len() {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::{Linear, LinearBackwardInput, LinearBackwardWeight};
 use crate::error::Result;
 use crate::graph::Signature;
-use crate::kernel::NativeCall;
+use crate::kernel::{NativeArgs, NativeCall};
 use crate::ops::linear::Extents;
 use crate::ops::native::Epilogue;
-use crate::ops::native::matmul::{BackwardInput, BackwardWeight, Forward, Product};
+use crate::ops::native::matmul::{BackwardInput, BackwardWeight, Forward, Product, Weights};
 use crate::ops::simd::level;
 
 pub(super) fn forward(op: &Linear, signature: &Signature) -> Result<NativeCall> {
@@ -24,15 +24,30 @@ pub(super) fn forward(op: &Linear, signature: &Signature) -> Result<NativeCall> 
 
 pub(super) fn backward_input(op: &LinearBackwardInput, signature: &Signature) -> Result<NativeCall> {
     let extents = Extents::of_gradient("linear_backward_input", &signature.inputs[0], &signature.inputs[1])?;
-    let product = Arc::new(BackwardInput::new(&extents, 1, level()));
     let masked = op.masked;
-    let (scratch, prepared) = (vec![product.scratch()], product.prepared(1));
-    let call = NativeCall::with_scratch("linear_backward_input", scratch, move |args| {
+    Ok(by_weights("linear_backward_input", &extents, 1, move |args| {
         let epilogue = Epilogue { mask: masked.then(|| args.input(2)), ..Epilogue::default() };
-        let dx = Product::new(args.input(0), args.output(0), epilogue);
-        product.run(args.prepared(0), &[dx], args.scratch(0));
+        [Product::new(args.input(0), args.output(0), epilogue)]
+    }))
+}
+
+/// The call of the `products` by the weights in input `weights`, which may be packed before.
+pub(crate) fn by_weights<const STREAMS: usize>(
+    name: &'static str,
+    extents: &Extents,
+    weights: usize,
+    products: impl for<'a> Fn(&NativeArgs<'a>) -> [Product<'a>; STREAMS] + Copy + Send + Sync + 'static,
+) -> NativeCall {
+    let alone = BackwardInput::alone(extents, STREAMS, level());
+    let alone = NativeCall::with_scratch(name, vec![alone.scratch()], move |args| {
+        alone.run(Weights::Plain(args.input(weights)), &products(args), args.scratch(0));
     });
-    Ok(NativeCall { prepared, ..call })
+    let packed = Arc::new(BackwardInput::new(extents, STREAMS, level()));
+    let (scratch, prepared) = (vec![packed.scratch()], packed.prepared(weights));
+    let call = NativeCall::with_scratch(name, scratch, move |args| {
+        packed.run(Weights::Packed(args.prepared(0)), &products(args), args.scratch(0));
+    });
+    NativeCall { prepared, alone: Some(Box::new(alone)), ..call }
 }
 
 pub(super) fn backward_weight(op: &LinearBackwardWeight, signature: &Signature) -> Result<NativeCall> {

@@ -8,6 +8,8 @@ mod cpu;
 mod gpu;
 mod product;
 
+pub(super) use cpu::by_weights;
+
 use std::any::Any;
 use std::sync::Arc;
 

@@ -1,13 +1,12 @@
 //! Native kernels of the linear layer on a box, see [`crate::ops::native`]: the centers by w and the radii by |w|.
 
-use std::sync::Arc;
-
 use super::{LinearInterval, LinearIntervalBackwardInput, LinearIntervalBackwardWeight};
 use crate::error::Result;
 use crate::graph::Signature;
 use crate::kernel::NativeCall;
+use crate::ops::linear::by_weights;
 use crate::ops::native::Epilogue;
-use crate::ops::native::matmul::{BackwardInput, BackwardWeight, Forward, Product};
+use crate::ops::native::matmul::{BackwardWeight, Forward, Product};
 use crate::ops::simd::level;
 
 pub(super) fn forward(op: &LinearInterval, signature: &Signature) -> Result<NativeCall> {
@@ -22,14 +21,11 @@ pub(super) fn forward(op: &LinearInterval, signature: &Signature) -> Result<Nati
 }
 
 pub(super) fn backward_input(op: &LinearIntervalBackwardInput, signature: &Signature) -> Result<NativeCall> {
-    let product = Arc::new(BackwardInput::new(&op.extents(&signature.inputs)?, 2, level()));
-    let (scratch, prepared) = (vec![product.scratch()], product.prepared(2));
-    let call = NativeCall::with_scratch("linear_interval_backward_input", scratch, move |args| {
+    Ok(by_weights("linear_interval_backward_input", &op.extents(&signature.inputs)?, 2, |args| {
         let center = Product::new(args.input(0), args.output(0), Epilogue::default());
         let radius = Product::new(args.input(1), args.output(1), Epilogue::default());
-        product.run(args.prepared(0), &[center, radius], args.scratch(0));
-    });
-    Ok(NativeCall { prepared, ..call })
+        [center, radius]
+    }))
 }
 
 pub(super) fn backward_weight(op: &LinearIntervalBackwardWeight, signature: &Signature) -> Result<NativeCall> {

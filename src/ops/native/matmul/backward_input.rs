@@ -12,20 +12,43 @@ use crate::ops::native::tile::{MAX_ROWS, pieces};
 use crate::ops::native::workers::{Shared, aligned, for_each, for_each_task, scratch_words, slots};
 use crate::ops::simd::Level;
 
+/// Words of the weights that a task packs for itself: 256 KiB, which should stay in the second-level cache.
+const SPAN_WORDS: usize = 64 * 1024;
+
 /// dx = dy·w.
 #[derive(Debug)]
 pub(crate) struct BackwardInput {
     m: Matmul,
     spans: Spans,
     slots: usize,
+    /// Whether each task packs its columns of w for itself.
+    alone: bool,
+}
+
+/// The weights as a product finds them.
+#[derive(Clone, Copy)]
+pub(crate) enum Weights<'a> {
+    /// w `[G,F]`, for a product that packs them itself.
+    Plain(&'a [f32]),
+    /// As [`BackwardInput::pack`] leaves them.
+    Packed(&'a [f32]),
 }
 
 impl BackwardInput {
-    /// Decides the blocking.
+    /// Decides the blocking, for weights that are packed before.
     pub(crate) fn new(e: &Extents, streams: usize, level: Level) -> BackwardInput {
+        BackwardInput::limited(e, streams, level, usize::MAX)
+    }
+
+    /// The same, to the bit, for weights as they are: where nobody else reads packed ones, they need not go through memory for it.
+    pub(crate) fn alone(e: &Extents, streams: usize, level: Level) -> BackwardInput {
+        BackwardInput { alone: true, ..BackwardInput::limited(e, streams, level, SPAN_WORDS) }
+    }
+
+    fn limited(e: &Extents, streams: usize, level: Level, span_words: usize) -> BackwardInput {
         let m = Matmul::new(e, streams, level);
-        let spans = Spans::new(m.inputs, m.outputs, &m.width, usize::MAX);
-        BackwardInput { m, spans, slots: slots(spans.tasks()) }
+        let spans = Spans::new(m.inputs, m.outputs, &m.width, span_words);
+        BackwardInput { m, spans, slots: slots(spans.tasks()), alone: false }
     }
 
     /// Size of the scratch buffer.
@@ -33,9 +56,10 @@ impl BackwardInput {
         scratch_words(self.slots * self.slot_words())
     }
 
-    /// A tile, and a panel of |w| if there is a second stream.
+    /// A tile, a panel of |w| if there is a second stream, and a task's packed columns unless all are packed before.
     fn slot_words(&self) -> usize {
-        self.spans.slot_words(if self.m.streams == 2 { self.spans.panel } else { 0 })
+        let absolute = if self.m.streams == 2 { self.spans.panel } else { 0 };
+        self.spans.slot_words(absolute + if self.alone { self.spans.span } else { 0 })
     }
 
     /// The packed weights, of the call's input `weights`.
@@ -70,13 +94,15 @@ impl BackwardInput {
         });
     }
 
-    /// Runs the products by packed weights; `scratch` as declared by [`BackwardInput::scratch`].
-    pub(crate) fn run(&self, packed: &[f32], products: &[Product<'_>], scratch: &mut [f32]) {
+    /// Runs the products by weights that are packed unless this is one [`BackwardInput::alone`]; `scratch` as declared by
+    /// [`BackwardInput::scratch`].
+    pub(crate) fn run(&self, weights: Weights<'_>, products: &[Product<'_>], scratch: &mut [f32]) {
+        assert_eq!(self.alone, matches!(weights, Weights::Plain(_)), "weights of the other kind");
         let slots = aligned(scratch, self.slots * self.slot_words());
         for_each_task(self.spans.tasks(), self.slots, slots, |task, slot| {
             let first = task * self.spans.span;
             // SAFETY: tasks write disjoint columns.
-            unsafe { dispatch(self.m.width.level, InputTask { b: self, packed, products, first, slot }) }
+            unsafe { dispatch(self.m.width.level, InputTask { b: self, weights, products, first, slot }) }
         });
     }
 }
@@ -100,7 +126,7 @@ impl Work for PackTask<'_> {
 /// Some columns of dx for all samples.
 struct InputTask<'a> {
     b: &'a BackwardInput,
-    packed: &'a [f32],
+    weights: Weights<'a>,
     products: &'a [Product<'a>],
     first: usize,
     slot: &'a mut [f32],
@@ -110,15 +136,24 @@ impl Work for InputTask<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let (m, c) = (&self.b.m, &self.b.spans);
-        let (tile, absolute) = self.slot.split_at_mut(MAX_ROWS * c.panel);
+        let (tile, rest) = self.slot.split_at_mut(MAX_ROWS * c.panel);
         let words = c.terms * c.panel;
+        let (absolute, own) = rest.split_at_mut(if m.streams == 2 { words } else { 0 });
+        let packed = match self.weights {
+            Weights::Packed(all) => &all[self.first * c.terms..],
+            Weights::Plain(w) => {
+                // SAFETY: `first` begins a span.
+                unsafe { c.pack::<S>(w, self.first, own) };
+                own
+            }
+        };
         let count = m.batch.div_ceil(MAX_ROWS);
         for (offset, width) in c.panels(self.first) {
             let column = self.first + offset;
-            let panel = &self.packed[column * c.terms..][..words];
-            // The weights come from memory: while this panel is worked on, the next one of this worker is asked for.
-            let next = if offset + c.panel < c.span { column + c.panel } else { self.first + self.b.slots * c.span };
-            let next = self.packed.as_ptr().wrapping_add(next * c.terms);
+            let panel = &packed[offset * c.terms..][..words];
+            // Weights that are packed before come from memory: while this panel is worked on, the next one of this worker is asked for.
+            let next = if offset + c.panel < c.span { offset + c.panel } else { self.b.slots * c.span };
+            let next = packed.as_ptr().wrapping_add(next * c.terms);
             for (stream, product) in self.products.iter().enumerate() {
                 let vectors = if stream == 1 {
                     absolute.iter_mut().zip(panel).for_each(|(a, w)| *a = w.abs());
@@ -130,12 +165,19 @@ impl Work for InputTask<'_> {
                     let scalars = super::rows(product.input, m.outputs, sample, rows);
                     // SAFETY: rows and columns are inside the operands, the columns this task's own.
                     unsafe {
-                        if stream == 0 {
+                        if stream == 0 && !self.b.alone {
                             let part = i * words / count..(i + 1) * words / count;
                             prefetch::<S>(next.wrapping_add(part.start), part.len());
                         }
                         let at = sample * m.inputs + column;
                         let output = product.output.at(at);
+                        // Rows lie pages apart: only we know which ones the next tile writes, and where their mask is.
+                        for row in rows..2 * rows {
+                            prefetch::<S>(output.wrapping_add(row * m.inputs), width);
+                            if let Some(mask) = product.epilogue.mask {
+                                prefetch::<S>(mask.as_ptr().wrapping_add(at + row * m.inputs), width);
+                            }
+                        }
                         if width == c.panel {
                             c.tile::<S>(&scalars[..rows], vectors, (output, m.inputs));
                         } else {

@@ -11,8 +11,14 @@ use crate::ops::simd::Level;
 /// Features in a block of the reduction of y: 64 lanes of them are 64 KiB.
 const BLOCK: usize = 256;
 
-/// Output features of y that a task computes, in tiles of 6.
-const ROWS: usize = 24;
+/// Most output features of y that a task computes, in tiles of 6: as often is a block of inputs read that was brought close for the first.
+const ROWS: usize = 64;
+
+/// Fewer output features don't make up for reading their inputs once more.
+const LEAST_ROWS: usize = 24;
+
+/// Tasks for each thread, if there are features enough: the last ones to finish keep the others waiting.
+const TASKS: usize = 4;
 
 /// y = x·wᵀ.
 #[derive(Debug)]
@@ -21,6 +27,8 @@ pub(crate) struct Forward {
     panel: usize,
     panels: usize,
     row_blocks: usize,
+    /// Whether inputs are transposed before all tasks; else each task transposes those of its panel, which no other has.
+    shared: bool,
     slots: usize,
 }
 
@@ -29,23 +37,56 @@ impl Forward {
     pub(crate) fn new(e: &Extents, streams: usize, level: Level) -> Forward {
         let m = Matmul::new(e, streams, level);
         let panel = m.panel(m.batch);
-        let (panels, row_blocks) = (m.batch.div_ceil(panel), m.outputs.div_ceil(ROWS));
-        Forward { m, panel, panels, row_blocks, slots: slots(streams * panels * row_blocks) }
+        let panels = m.batch.div_ceil(panel);
+        let tasks = TASKS * rayon::current_num_threads();
+        let shared = 2 * panels < tasks;
+        let enough = tasks.div_ceil(panels).min(m.outputs.div_ceil(LEAST_ROWS));
+        let row_blocks = if shared { m.outputs.div_ceil(ROWS).max(enough) } else { 1 };
+        Forward { m, panel, panels, row_blocks, shared, slots: slots(panels * row_blocks) }
     }
 
-    /// Sizes of the scratch buffers: transposed inputs; sums of the workers.
+    /// Most rows of a task.
+    fn rows(&self) -> usize {
+        self.m.outputs.div_ceil(self.row_blocks)
+    }
+
+    /// Words of the inputs that are transposed before all tasks.
+    fn packed_words(&self) -> usize {
+        if self.shared { self.m.streams * self.panels * self.panel * self.m.inputs } else { 0 }
+    }
+
+    /// Sums of a worker, by stream, and transposed ones; a block of its own of transposed inputs.
+    fn slot_words(&self) -> usize {
+        let own = if self.shared { 0 } else { BLOCK.min(self.m.inputs) };
+        line_aligned(((self.m.streams + 1) * self.rows() + own) * self.panel)
+    }
+
+    /// Sizes of the scratch buffers: transposed inputs; work space of the workers.
     pub(crate) fn scratch(&self) -> Vec<usize> {
-        vec![
-            scratch_words(self.m.streams * self.panels * self.panel * self.m.inputs),
-            scratch_words(self.slots * line_aligned(2 * ROWS * self.panel)),
-        ]
+        vec![scratch_words(self.packed_words()), scratch_words(self.slots * self.slot_words())]
     }
 
     /// Runs the products; `scratch` as declared by [`Forward::scratch`].
     pub(crate) fn run(&self, w: &[f32], products: &[Product<'_>], scratch: [&mut [f32]; 2]) {
         let m = &self.m;
         let [packed, slots] = scratch;
-        let packed = aligned(packed, m.streams * self.panels * self.panel * m.inputs);
+        let packed = aligned(packed, self.packed_words());
+        if self.shared {
+            self.pack(products, packed);
+        }
+        let packed = &*packed;
+        let slots = aligned(slots, self.slots * self.slot_words());
+        for_each_task(self.row_blocks * self.panels, self.slots, slots, |task, slot| {
+            let (panel, rows) = (task % self.panels, task / self.panels);
+            let rows = rows * m.outputs / self.row_blocks..(rows + 1) * m.outputs / self.row_blocks;
+            // SAFETY: tasks write disjoint rows and samples of disjoint outputs.
+            unsafe { dispatch(self.m.width.level, ForwardTask { f: self, w, packed, products, panel, rows, slot }) }
+        });
+    }
+
+    /// Transposes the inputs of all streams.
+    fn pack(&self, products: &[Product<'_>], packed: &mut [f32]) {
+        let m = &self.m;
         let shared = Shared::new(packed);
         let blocks = m.inputs.div_ceil(BLOCK);
         for_each(m.streams * self.panels * blocks, |task| {
@@ -55,121 +96,105 @@ impl Forward {
             // SAFETY: each task writes its own block of the packed inputs.
             unsafe {
                 let to = std::slice::from_raw_parts_mut(shared.at(at), features.len() * self.panel);
-                dispatch(
-                    self.m.width.level,
-                    PackSamples {
-                        m,
-                        input: products[stream].input,
-                        first: panel * self.panel,
-                        features,
-                        to,
-                        panel: self.panel,
-                    },
-                );
+                dispatch(m.width.level, PackSamples { f: self, input: products[stream].input, panel, features, to });
             }
-        });
-        let packed = &*packed;
-        let slots = aligned(slots, self.slots * line_aligned(2 * ROWS * self.panel));
-        // The streams of a block of rows run one after the other, while its weights are in the cache.
-        for_each_task(self.row_blocks * self.panels * m.streams, self.slots, slots, |task, slot| {
-            let (rest, stream) = (task / m.streams, task % m.streams);
-            let (panel, rows) = (rest % self.panels, rest / self.panels);
-            let first = rows * m.outputs / self.row_blocks;
-            let work = ForwardTask {
-                f: self,
-                w,
-                packed: &packed[(stream * self.panels + panel) * m.inputs * self.panel..][..m.inputs * self.panel],
-                product: products[stream],
-                abs: stream == 1,
-                samples: panel * self.panel,
-                rows: first..(rows + 1) * m.outputs / self.row_blocks,
-                sums: slot,
-            };
-            // SAFETY: tasks write disjoint rows and samples of disjoint outputs.
-            unsafe { dispatch(self.m.width.level, work) }
         });
     }
 }
 
 /// Transposes some features of a panel of samples to `[feature][lane]`, with zeros in the lanes past the last sample.
 struct PackSamples<'a> {
-    m: &'a Matmul,
+    f: &'a Forward,
     input: &'a [f32],
-    first: usize,
+    /// Number of the panel.
+    panel: usize,
     features: std::ops::Range<usize>,
     to: &'a mut [f32],
-    panel: usize,
 }
 
 impl Work for PackSamples<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let samples = self.panel.min(self.m.batch - self.first);
-        if samples < self.panel {
+        let (m, panel) = (&self.f.m, self.f.panel);
+        let first = self.panel * panel;
+        let samples = panel.min(m.batch - first);
+        if samples < panel {
             self.to.fill(0.0);
         }
-        let from = &self.input[self.first * self.m.inputs + self.features.start..];
+        let from = &self.input[first * m.inputs + self.features.start..];
         // SAFETY: samples and features are inside the input; `to` is [features][panel].
         unsafe {
-            transpose::<S>(
-                (from.as_ptr(), self.m.inputs),
-                (self.to.as_mut_ptr(), self.panel),
-                samples,
-                self.features.len(),
-            );
+            let to = (self.to.as_mut_ptr(), panel);
+            transpose::<S>((from.as_ptr(), m.inputs), to, samples, self.features.len());
         }
     }
 }
 
-/// Some rows of yᵀ for one panel of samples.
+/// Some rows of yᵀ for one panel of samples, of all streams: they share the weights, block by block.
 struct ForwardTask<'a> {
     f: &'a Forward,
     w: &'a [f32],
+    /// Transposed inputs of all streams, if they are shared.
     packed: &'a [f32],
-    product: Product<'a>,
-    abs: bool,
-    samples: usize,
+    products: &'a [Product<'a>],
+    /// Number of the panel.
+    panel: usize,
     rows: std::ops::Range<usize>,
-    sums: &'a mut [f32],
+    slot: &'a mut [f32],
 }
 
 impl Work for ForwardTask<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let (m, panel) = (&self.f.m, self.f.panel);
-        let scalars_from = if self.abs { Scalars::StreamedAbs } else { Scalars::Streamed };
+        let of_stream = self.f.rows() * panel;
+        let (sums, rest) = self.slot.split_at_mut(m.streams * of_stream);
+        let (transposed, own) = rest.split_at_mut(of_stream);
         for first in (0..m.inputs).step_by(BLOCK) {
             let terms = BLOCK.min(m.inputs - first);
-            for (row, count) in pieces(self.rows.len(), MAX_ROWS) {
-                let scalars = rows(&self.w[first..], m.inputs, self.rows.start + row, count);
-                // SAFETY: rows, features and lanes are inside w, the packed inputs and the sums.
-                unsafe {
-                    StridedTile {
-                        rows: 1,
-                        columns: terms,
-                        scalars: &scalars[..count],
-                        row_step: 0,
-                        step: 1,
-                        vectors: self.packed.as_ptr().add(first * panel),
-                        vector_step: panel,
-                        out: self.sums.as_mut_ptr().add(row * panel),
-                        out_step: panel,
-                        accumulate: first > 0,
+            for (stream, sums) in sums.chunks_exact_mut(of_stream).enumerate() {
+                let scalars_from = if stream == 1 { Scalars::StreamedAbs } else { Scalars::Streamed };
+                let vectors = if self.f.shared {
+                    &self.packed[((stream * self.f.panels + self.panel) * m.inputs + first) * panel..]
+                } else {
+                    let (input, to) = (self.products[stream].input, &mut own[..terms * panel]);
+                    let block = PackSamples { f: self.f, input, panel: self.panel, features: first..first + terms, to };
+                    // SAFETY: as here.
+                    unsafe { block.run::<S>() };
+                    &own[..terms * panel]
+                };
+                for (row, count) in pieces(self.rows.len(), MAX_ROWS) {
+                    let scalars = rows(&self.w[first..], m.inputs, self.rows.start + row, count);
+                    // SAFETY: rows, features and lanes are inside w, the packed inputs and the sums.
+                    unsafe {
+                        StridedTile {
+                            rows: 1,
+                            columns: terms,
+                            scalars: &scalars[..count],
+                            row_step: 0,
+                            step: 1,
+                            vectors: vectors.as_ptr(),
+                            vector_step: panel,
+                            out: sums[row * panel..].as_mut_ptr(),
+                            out_step: panel,
+                            accumulate: first > 0,
+                        }
+                        .run::<S>(panel / S::LANES, scalars_from);
                     }
-                    .run::<S>(panel / S::LANES, scalars_from);
                 }
             }
         }
-        let samples = panel.min(m.batch - self.samples);
-        let (sums, transposed) = self.sums.split_at_mut(ROWS * panel);
-        // SAFETY: samples and rows are inside the output, and this task's own.
-        unsafe {
-            let to = (transposed.as_mut_ptr(), ROWS);
-            transpose::<S>((sums.as_ptr(), panel), to, self.rows.len(), samples);
-            for (lane, sums) in transposed.chunks_exact(ROWS).take(samples).enumerate() {
-                let at = (self.samples + lane) * m.outputs + self.rows.start;
-                let out = self.product.output.at(at);
-                self.product.epilogue.write_features::<S>(self.rows.start, at, sums.as_ptr(), out, self.rows.len());
+        let (count, first) = (self.rows.len(), self.panel * panel);
+        let samples = panel.min(m.batch - first);
+        for (product, sums) in self.products.iter().zip(sums.chunks_exact(of_stream)) {
+            // SAFETY: samples and rows are inside the output, and this task's own.
+            unsafe {
+                transpose::<S>((sums.as_ptr(), panel), (transposed.as_mut_ptr(), count), count, samples);
+                for (lane, sums) in transposed.chunks_exact(count).take(samples).enumerate() {
+                    let at = (first + lane) * m.outputs + self.rows.start;
+                    let out = product.output.at(at);
+                    product.epilogue.write_features::<S>(self.rows.start, at, sums.as_ptr(), out, count);
+                }
             }
         }
     }

@@ -3,14 +3,14 @@
 //! The operand that lies along the lanes is copied, into blocks that stay in the second-level cache; of the other a tile reads one
 //! scalar at a time. For y ([`forward`]) the lanes are samples, so that the weights, by far the largest operand when N is a mini-batch,
 //! are read once and never copied; for dx ([`backward_input`]) and dw ([`backward_weight`]) they are input features, cut into [`spans`]. The
-//! weights that dx reads are packed once for all calls between two updates; dw reads its scalars, which lie far apart in dy, from a copy, too.
+//! weights that dx reads are packed once for all calls between two updates, or span by span as a single call needs them; dw reads its scalars, which lie far apart in dy, from a copy, too.
 
 mod backward_input;
 mod backward_weight;
 mod forward;
 mod spans;
 
-pub(crate) use backward_input::BackwardInput;
+pub(crate) use backward_input::{BackwardInput, Weights};
 pub(crate) use backward_weight::BackwardWeight;
 pub(crate) use forward::Forward;
 

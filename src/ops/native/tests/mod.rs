@@ -6,7 +6,7 @@ use super::convolution::{Convolution, WeightGradient};
 use super::correlate::{Correlate, sign};
 use super::epilogue::Epilogue;
 use super::gather::{Gather, Stream};
-use super::matmul::{BackwardInput, BackwardWeight, Forward, Product};
+use super::matmul::{BackwardInput, BackwardWeight, Forward, Product, Weights};
 use crate::ops::conv2d::{Conv2dSpec, Geometry};
 use crate::ops::linear::Extents;
 use crate::ops::simd::{Level, level};
@@ -307,7 +307,15 @@ fn check_linear(e: &Extents, level: Level, integers: bool) -> Result<(), String>
         backward.pack(&w, &mut packed);
         let first = Epilogue { mask: (streams == 1).then_some(&mask[..]), ..plain };
         let both = [Product::new(&gy, &mut center, first), Product::new(&gr, &mut radius, plain)];
-        backward.run(&packed, &both[..streams], &mut s);
+        backward.run(Weights::Packed(&packed), &both[..streams], &mut s);
+        let alone = BackwardInput::alone(e, streams, level);
+        let ([mut s], mut same, mut same_radius) =
+            (scratch(vec![alone.scratch()]), vec![f32::NAN; n * f], vec![f32::NAN; n * f]);
+        let both = [Product::new(&gy, &mut same, first), Product::new(&gr, &mut same_radius, plain)];
+        alone.run(Weights::Plain(&w), &both[..streams], &mut s);
+        if same != center || (streams == 2 && same_radius != radius) {
+            return Err("weights that are packed on the way give other bits".into());
+        }
         if streams == 1 {
             masked(&mut dx, &mask);
         } else {
