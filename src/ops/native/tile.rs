@@ -104,6 +104,28 @@ pub(crate) struct ColumnTile<'a> {
     pub(crate) pixels: usize,
 }
 
+/// Lanes are neighbouring pixels of a row: `out[p·out_step + places[v] + lane]` = Σ_k `weights[k][p]` · `groups[v]`[`taps[k]` + lane], and the
+/// epilogue.
+#[derive(Clone, Copy)]
+pub(crate) struct RowTile<'a> {
+    /// Offset of each term in the groups.
+    pub(crate) taps: &'a [u32],
+    /// `[taps][P]`.
+    pub(crate) weights: *const f32,
+    /// V origins in the zero-padded image.
+    pub(crate) groups: &'a [*const f32],
+    /// V places in an output channel.
+    pub(crate) places: &'a [usize],
+    /// Its summands are those of the P channels.
+    pub(crate) epilogue: Epilogue<'a>,
+    /// Place of the first channel in the epilogue's mask.
+    pub(crate) at: usize,
+    pub(crate) out: *mut f32,
+    pub(crate) out_step: usize,
+    /// Pixels to write of each group, at most LANES.
+    pub(crate) pixels: usize,
+}
+
 /// Lanes are neighbouring pixels: `out[v·out_step + p·LANES + lane]` += Σ_i `columns[v·plane + i]` · `rows[p·pitch + i]` over the i of
 /// the lane.
 #[derive(Clone, Copy)]
@@ -194,25 +216,42 @@ impl<const P: usize, const V: usize> Work for SizedPair<ChannelTile<'_>, P, V> {
     }
 }
 
+/// Sums of a [`PixelTile`] or [`RowTile`].
+///
+/// # Safety
+/// See [`PixelTile`].
+#[inline(always)]
+unsafe fn pixels<S: Simd, const P: usize, const V: usize>(
+    taps: &[u32],
+    weights: *const f32,
+    groups: &[*const f32],
+) -> [[S::Vector; V]; P] {
+    // SAFETY: the caller's duty.
+    unsafe {
+        let groups: [*const f32; V] = std::array::from_fn(|v| groups[v]);
+        let mut sums = [[S::splat(0.0); V]; P];
+        let mut weights = weights;
+        for &tap in taps {
+            let vectors: [S::Vector; V] = std::array::from_fn(|v| S::load(groups[v].add(tap as usize)));
+            for (p, row) in sums.iter_mut().enumerate() {
+                let w = S::splat(*weights.add(p));
+                for (sum, &x) in row.iter_mut().zip(&vectors) {
+                    *sum = S::mul_add(w, x, *sum);
+                }
+            }
+            weights = weights.add(P);
+        }
+        sums
+    }
+}
+
 impl<const P: usize, const V: usize> Work for Sized<PixelTile<'_>, P, V> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let t = self.0;
         // SAFETY: the caller's duty; see `PixelTile`.
         unsafe {
-            let groups: [*const f32; V] = std::array::from_fn(|v| t.groups[v]);
-            let mut sums = [[S::splat(0.0); V]; P];
-            let mut weights = t.weights;
-            for &tap in t.taps {
-                let vectors: [S::Vector; V] = std::array::from_fn(|v| S::load(groups[v].add(tap as usize)));
-                for (p, row) in sums.iter_mut().enumerate() {
-                    let w = S::splat(*weights.add(p));
-                    for (sum, &x) in row.iter_mut().zip(&vectors) {
-                        *sum = S::mul_add(w, x, *sum);
-                    }
-                }
-                weights = weights.add(P);
-            }
+            let sums = pixels::<S, P, V>(t.taps, t.weights, t.groups);
             for (p, row) in sums.iter().enumerate() {
                 for (v, &sum) in row.iter().enumerate() {
                     S::store(t.out.add((p * V + v) * S::LANES), sum);
@@ -291,6 +330,23 @@ unsafe fn columns<S: Simd, const P: usize, const V: usize>(
             columns = columns.wrapping_add(t.pitch);
         }
         sums
+    }
+}
+
+impl<const P: usize, const V: usize> Work for Sized<RowTile<'_>, P, V> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let t = self.0;
+        // SAFETY: the caller's duty; see `RowTile`.
+        unsafe {
+            let sums = pixels::<S, P, V>(t.taps, t.weights, t.groups);
+            for (p, row) in sums.into_iter().enumerate() {
+                for (sum, &place) in row.into_iter().zip(t.places) {
+                    let place = p * t.out_step + place;
+                    t.epilogue.write_vector::<S>(p, t.at + place, sum, t.out.add(place), t.pixels);
+                }
+            }
+        }
     }
 }
 
@@ -502,6 +558,18 @@ impl ColumnTile<'_> {
     pub(crate) unsafe fn run<S: Simd>(self, rows: usize, vectors: usize) {
         // SAFETY: the caller's duty.
         unsafe { choose!(MATRIX(S, Sized, self), (rows, vectors)) }
+    }
+}
+
+impl RowTile<'_> {
+    /// Runs the tile with P = `channels` ≤ [`MAX_ROWS`] and V = number of groups ≤ [`max_vectors`].
+    ///
+    /// # Safety
+    /// The pointers hold what the equation reads and writes.
+    #[inline(always)]
+    pub(crate) unsafe fn run<S: Simd>(self, channels: usize) {
+        // SAFETY: the caller's duty.
+        unsafe { choose!(MATRIX(S, Sized, self), (channels, self.groups.len())) }
     }
 }
 

@@ -1,11 +1,12 @@
-//! The convolution as W · columns.
+//! The convolution as W · columns, which are not written down where a row of pixels fills vectors well: then they are read where they come
+//! from. The sums have the same bits.
 
 use super::{Layout, pack};
 use crate::ops::conv2d::Geometry;
 use crate::ops::native::epilogue::Epilogue;
 use crate::ops::native::gather::Stream;
 use crate::ops::native::lanes::{Simd, Work, dispatch};
-use crate::ops::native::tile::{ColumnTile, MAX_ROWS, max_vectors, pieces};
+use crate::ops::native::tile::{ColumnTile, MAX_ROWS, RowTile, max_vectors, pieces};
 use crate::ops::native::workers::{aligned, for_each_task, line_aligned, scratch_words, slots};
 use crate::ops::simd::Level;
 
@@ -16,6 +17,8 @@ pub(crate) struct ColumnsForward {
     batch: usize,
     slots: usize,
     streams: usize,
+    /// Whether columns are written down.
+    written: bool,
 }
 
 impl ColumnsForward {
@@ -23,7 +26,10 @@ impl ColumnsForward {
     pub(crate) fn new(g: &Geometry, streams: usize, level: Level) -> ColumnsForward {
         let layout = Layout::new(g, false, level);
         let slots = slots(g.batch * layout.bands * streams);
-        ColumnsForward { layout, batch: g.batch, slots, streams }
+        // Lanes in use, of those of the vectors that a row takes.
+        let [pixels, lanes] = [g.output[1], layout.width.lanes];
+        let written = 4 * pixels < 3 * pixels.next_multiple_of(lanes);
+        ColumnsForward { layout, batch: g.batch, slots, streams, written }
     }
 
     /// Words of the packed weights: for each piece of the features `[term][feature]`.
@@ -49,7 +55,7 @@ impl ColumnsForward {
     }
 
     fn slot_words(&self) -> usize {
-        self.layout.padded_words() + self.layout.matrix_words()
+        self.layout.padded_words() + if self.written { self.layout.matrix_words() } else { 0 }
     }
 
     /// Runs the streams, each with its packed weights; `scratch` is as declared by [`ColumnsForward::scratch`].
@@ -61,6 +67,7 @@ impl ColumnsForward {
             let (padded, matrix) = slot.split_at_mut(self.layout.padded_words());
             let work = BandTask {
                 layout: &self.layout,
+                written: self.written,
                 stream: streams[stream],
                 packed: packed[stream],
                 image: rest / self.layout.bands,
@@ -77,6 +84,7 @@ impl ColumnsForward {
 /// One band of one image.
 struct BandTask<'a> {
     layout: &'a Layout,
+    written: bool,
     stream: Stream<'a>,
     packed: &'a [f32],
     image: usize,
@@ -89,34 +97,96 @@ impl Work for BandTask<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let l = self.layout;
-        let Stream { input, output, epilogue } = self.stream;
         let (top, rows) = l.rows(self.band);
-        let image = &input[self.image * l.image()..][..l.image()];
-        let (vectors, most) = ((rows * l.output[1]).div_ceil(S::LANES), max_vectors(S::REGISTERS));
-        // SAFETY: the image is whole; the band's rows of y belong to this task.
+        let image = &self.stream.input[self.image * l.image()..][..l.image()];
+        // SAFETY: the image is whole; the buffers are those of the layout.
         unsafe {
             l.band.fill::<S>(image.as_ptr(), top * l.row_step, self.padded);
-            l.im2col::<S>(self.padded, rows, self.matrix);
+            if self.written {
+                l.im2col::<S>(self.padded, rows, self.matrix);
+            }
             for (first, count) in pieces(l.features, MAX_ROWS) {
                 let weights = &self.packed[first * l.terms()..][..count * l.terms()];
-                let epilogue = Epilogue { bias: epilogue.bias.map(|b| &b[first..first + count]), ..epilogue };
-                let from = self.image * l.image_out() + first * l.plane() + top * l.output[1];
-                for vector in (0..vectors).step_by(most) {
-                    let (group, pixel) = (most.min(vectors - vector), vector * S::LANES);
-                    let at = from + pixel;
-                    ColumnTile {
-                        terms: l.terms(),
-                        weights: weights.as_ptr(),
-                        columns: self.matrix.as_ptr().add(pixel),
-                        pitch: l.pitch,
-                        epilogue,
-                        at,
-                        out: output.at(at),
-                        out_step: l.plane(),
-                        pixels: (group * S::LANES).min(rows * l.output[1] - pixel),
-                    }
-                    .run::<S>(count, group);
+                if self.written {
+                    self.multiply_written::<S>(weights, (first, count), (top, rows));
+                } else {
+                    self.multiply::<S>(weights, (first, count), (top, rows));
                 }
+            }
+        }
+    }
+}
+
+impl BandTask<'_> {
+    /// The epilogue of `count` features from `first` on.
+    fn epilogue(&self, (first, count): (usize, usize)) -> Epilogue<'_> {
+        let epilogue = self.stream.epilogue;
+        Epilogue { bias: epilogue.bias.map(|b| &b[first..first + count]), ..epilogue }
+    }
+
+    /// Place of a band's first pixel in a feature of y.
+    fn place(&self, feature: usize, top: usize) -> usize {
+        let l = self.layout;
+        self.image * l.image_out() + feature * l.plane() + top * l.output[1]
+    }
+
+    /// Some features by columns in the padded rows.
+    #[inline(always)]
+    unsafe fn multiply<S: Simd>(&self, weights: &[f32], features: (usize, usize), (top, rows): (usize, usize)) {
+        const MOST: usize = 4;
+        let (l, width, most) = (self.layout, self.layout.output[1], max_vectors(S::REGISTERS).min(MOST));
+        let at = self.place(features.0, top);
+        let step = l.row_step * l.band.row();
+        // The last group of a row that is longer than a vector ends with it, and repeats some pixels.
+        let in_row = width.div_ceil(S::LANES);
+        let (pixels, last) = (S::LANES.min(width), width.saturating_sub(S::LANES));
+        for (first, count) in pieces(rows * in_row, most) {
+            let (mut groups, mut places) = ([std::ptr::null(); MOST], [0; MOST]);
+            for (i, (group, place)) in groups.iter_mut().zip(&mut places).enumerate().take(count) {
+                let (row, column) = ((first + i) / in_row, ((first + i) % in_row * S::LANES).min(last));
+                *group = &raw const self.padded[row * step + column];
+                *place = row * width + column;
+            }
+            // SAFETY: the taps of the band's outputs lie in the band, which is followed by a vector; the band's rows of y belong to this task.
+            unsafe {
+                RowTile {
+                    taps: &l.taps,
+                    weights: weights.as_ptr(),
+                    groups: &groups[..count],
+                    places: &places[..count],
+                    epilogue: self.epilogue(features),
+                    at,
+                    out: self.stream.output.at(at),
+                    out_step: l.plane(),
+                    pixels,
+                }
+                .run::<S>(features.1);
+            }
+        }
+    }
+
+    /// Some features by columns that were written down.
+    #[inline(always)]
+    unsafe fn multiply_written<S: Simd>(&self, weights: &[f32], features: (usize, usize), (top, rows): (usize, usize)) {
+        let l = self.layout;
+        let (vectors, most) = ((rows * l.output[1]).div_ceil(S::LANES), max_vectors(S::REGISTERS));
+        for vector in (0..vectors).step_by(most) {
+            let (group, pixel) = (most.min(vectors - vector), vector * S::LANES);
+            let at = self.place(features.0, top) + pixel;
+            // SAFETY: the matrix holds the columns; the band's rows of y belong to this task.
+            unsafe {
+                ColumnTile {
+                    terms: l.terms(),
+                    weights: weights.as_ptr(),
+                    columns: self.matrix.as_ptr().add(pixel),
+                    pitch: l.pitch,
+                    epilogue: self.epilogue(features),
+                    at,
+                    out: self.stream.output.at(at),
+                    out_step: l.plane(),
+                    pixels: (group * S::LANES).min(rows * l.output[1] - pixel),
+                }
+                .run::<S>(features.1, group);
             }
         }
     }
