@@ -309,9 +309,7 @@ mod tests {
         assert_eq!(with_states(&adam[..4], &[3, 1, 2], &[]), 1);
         assert_eq!(with_states(&adam, &[3, 1, 2, 4], &[]), 5, "p is read after the step");
         assert_eq!(with_states(&adam[..4], &[3, 1, 2], &[p]), 1, "p is reduced before the step");
-        let product: (Action, &[Arg]) = (MUL, &[p, step(4)]);
         let reduced = [adam[0], adam[1], adam[2], adam[3], (SQUARE, &[Y]), (MUL, &[p, step(4)])];
-        assert_eq!(product, reduced[5]);
         assert_eq!(with_states(&reduced, &[3, 1, 2], &[step(5)]), 5, "p is reduced at the end of a block");
         assert_eq!(with_states(&adam[..4], &[1, 3, 2], &[]), 4, "the outputs are not those states");
     }

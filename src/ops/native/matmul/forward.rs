@@ -17,6 +17,9 @@ const ROWS: usize = 64;
 /// Fewer output features don't make up for reading their inputs once more.
 const LEAST_ROWS: usize = 24;
 
+/// Most output features of a task that transposes its inputs itself: their sums should stay in the second-level cache.
+const MOST_ROWS: usize = 512;
+
 /// Tasks for each thread, if there are features enough: the last ones to finish keep the others waiting.
 const TASKS: usize = 4;
 
@@ -39,7 +42,7 @@ impl Forward {
         let panel = m.panel(m.batch);
         let panels = m.batch.div_ceil(panel);
         let tasks = TASKS * rayon::current_num_threads();
-        let shared = 2 * panels < tasks;
+        let shared = 2 * panels < tasks || m.outputs > MOST_ROWS;
         let enough = tasks.div_ceil(panels).min(m.outputs.div_ceil(LEAST_ROWS));
         let row_blocks = if shared { m.outputs.div_ceil(ROWS).max(enough) } else { 1 };
         Forward { m, panel, panels, row_blocks, shared, slots: slots(panels * row_blocks) }

@@ -358,6 +358,9 @@ fn linear_layers_match_f64_loops() {
             (65, 257, 57),
             (130, 100, 10),
             (3, 600, 85),
+            // Panels enough for tasks of their own.
+            (260, 300, 70),
+            (1100, 33, 9),
         ] {
             for integers in [true, false] {
                 let e = Extents { batch, inputs, outputs };
