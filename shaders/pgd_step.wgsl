@@ -28,8 +28,8 @@ fn main(
         return;
     }
     var open = false;
-    for (var part = 0u; part < params.PARTS; part++) {
-        open = open || !(done[part] > 0.0);
+    for (var part = 0u; !open && part < params.PARTS; part++) {
+        open = !(done[part] > 0.0);
     }
     let g = grad[i];
     let moved = z[i] + params.STEP * reach[0] * (f32(g > 0.0) - f32(g < 0.0));

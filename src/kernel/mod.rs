@@ -140,6 +140,15 @@ pub struct GpuCall {
     pub dispatches: Vec<Dispatch>,
     /// Sizes of the scratch buffers, in words.
     pub scratch: Vec<usize>,
+    /// Which dispatch does the op's work, along with all of the same shader; the others prepare or finish it.
+    pub main: usize,
+}
+
+impl GpuCall {
+    /// One dispatch without scratch.
+    pub fn single(dispatch: Dispatch) -> GpuCall {
+        GpuCall { dispatches: vec![dispatch], ..GpuCall::default() }
+    }
 }
 
 /// The limits of an adapter that decide how an op cuts its work.

@@ -1,6 +1,11 @@
 //! Linear layers, margins of a last layer.
 
+use smallbox::device::cpu::CpuSession;
+use smallbox::device::{Feed, Session};
+use smallbox::error::Result;
+use smallbox::graph::{Graph, Plan};
 use smallbox::ops;
+use smallbox::shape::TensorType;
 
 use crate::common::cases::{EXTENTS, Linear, linears};
 use crate::common::close::assert_close;
@@ -100,4 +105,39 @@ fn margins() {
             }
         }
     });
+}
+
+/// Weights are packed before where several gradients read them, and by the gradient itself where it is the only one, to the same bits.
+#[test]
+fn weights_that_one_gradient_reads_are_not_packed_before() -> Result<()> {
+    let random = &mut Random::new(5);
+    let (n, f, k) = (9, 301, 70);
+    let w = Data::Reals.signed(random, [k, f]).to_f32();
+    let grads: Vec<Vec<f32>> = (0..2).map(|_| Data::Reals.signed(random, [n, k]).to_f32()).collect();
+    let mut of_first = Vec::new();
+    for (count, packed) in [(1, 0), (2, 1)] {
+        let mut g = Graph::new();
+        let [x, weights] = [("x", [n, f]), ("w", [k, f])].map(|(name, shape)| g.input(name, TensorType::f32(shape)));
+        let (x, weights) = (x?, weights?);
+        let y = ops::linear(&mut g, x, weights, None)?;
+        let mut feeds: Vec<(String, &[f32])> = vec![("x".into(), &w[..n * f]), ("w".into(), &w)];
+        for (i, grad) in grads.iter().enumerate().take(count) {
+            let seed = g.input(&format!("grad{i}"), TensorType::f32([n, k]))?;
+            let dx = ops::gradients_from(&mut g, y, seed, &[x])?[0].expect("y depends on x");
+            g.output(&format!("dx{i}"), dx);
+            feeds.push((format!("grad{i}"), grad));
+        }
+        let session = &mut CpuSession::new();
+        let program = session.compile(&Plan::new(g)?)?;
+        let launches = session.program_info(program).launches;
+        let packs = launches.iter().filter(|launch| launch.kernel == "linear_pack_weight").count();
+        assert_eq!(packs, packed, "for {count} gradients");
+        let feeds: Vec<Feed<'_>> = feeds.iter().map(|(name, of)| (name.as_str(), bytemuck::cast_slice(of))).collect();
+        session.run(program, &feeds)?;
+        of_first.push(pollster::block_on(session.read(program, "dx0"))?);
+    }
+    assert_eq!(of_first[0], of_first[1]);
+    // The comparison can tell.
+    assert!(of_first[0].iter().any(|&word| word != of_first[0][0]));
+    Ok(())
 }

@@ -169,10 +169,7 @@ impl Compiler<'_> {
 
 /// The cost of an op over its dispatches: see [`Launch::cost`].
 fn shares(cost: Cost, call: &GpuCall) -> Vec<Cost> {
-    // What a pass reduces it reads or makes in its main kernel.
-    let reduces = |dispatch: &&Dispatch| dispatch.shader.name.starts_with("reduce");
-    let main = call.dispatches.iter().find(|d| !reduces(d)).or(call.dispatches.first()).map(|d| d.shader.name);
-    let groups = |dispatch: &Dispatch| match Some(dispatch.shader.name) == main {
+    let groups = |dispatch: &Dispatch| match dispatch.shader.name == call.dispatches[call.main].shader.name {
         true => dispatch.groups.iter().map(|&g| u128::from(g)).product(),
         false => 0,
     };
@@ -361,9 +358,12 @@ mod tests {
         let dispatch =
             |shader, groups| Dispatch { shader, binds: Vec::new(), overrides: Vec::new(), groups: [groups, 1, 1] };
         let dispatches = vec![dispatch(&FIRST, 1), dispatch(&FIRST, 2), dispatch(&SUM, 5), dispatch(&FIRST, 4)];
-        let call = GpuCall { dispatches, scratch: Vec::new() };
-        let costs = shares(Cost { flops: 100, bytes: 7 }, &call);
-        let [flops, bytes] = [|c: &Cost| c.flops, |c: &Cost| c.bytes].map(|f| costs.iter().map(f).collect::<Vec<_>>());
-        assert_eq!((flops, bytes), (vec![14, 28, 0, 58], vec![1, 2, 0, 4]));
+        let call = GpuCall { dispatches, ..GpuCall::default() };
+        let of = |call: &GpuCall| {
+            let costs = shares(Cost { flops: 100, bytes: 7 }, call);
+            [|c: &Cost| c.flops, |c: &Cost| c.bytes].map(|f| costs.iter().map(f).collect::<Vec<_>>())
+        };
+        assert_eq!(of(&call), [vec![14, 28, 0, 58], vec![1, 2, 0, 4]]);
+        assert_eq!(of(&GpuCall { main: 2, ..call }), [vec![0, 0, 100, 0], vec![0, 0, 7, 0]]);
     }
 }

@@ -8,7 +8,7 @@ use crate::ops::shaders::{BOUND_PENALTY_BACKWARD, BOUND_PENALTY_FORWARD};
 fn single(shader: &'static Shader, binds: &[Operand]) -> GpuCall {
     let binds = binds.iter().map(|&operand| Bind::all(operand)).collect();
     let dispatch = Dispatch { shader, binds, overrides: Vec::new(), groups: [1; 3] };
-    GpuCall { dispatches: vec![dispatch], scratch: Vec::new() }
+    GpuCall::single(dispatch)
 }
 
 pub(super) fn forward() -> Result<GpuCall> {

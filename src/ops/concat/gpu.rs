@@ -23,5 +23,5 @@ pub(super) fn call(signature: &Signature, limits: &GpuLimits) -> Result<GpuCall>
     }
     binds.push(Bind::all(Output(0)));
     let groups = grid(CONCAT.name, end.div_ceil(256), limits)?;
-    Ok(GpuCall { dispatches: vec![Dispatch { shader: &CONCAT, binds, overrides, groups }], scratch: Vec::new() })
+    Ok(GpuCall::single(Dispatch { shader: &CONCAT, binds, overrides, groups }))
 }

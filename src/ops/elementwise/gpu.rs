@@ -100,8 +100,10 @@ pub(super) fn call(op: &Fused, limits: &GpuLimits) -> Result<GpuCall> {
         }
         order.append(&mut reduction.dispatches);
     }
+    // What is reduced ahead belongs to what the pass does, if it does more.
+    let main = if dispatches.is_empty() { 0 } else { of_operands.len() };
     of_operands.append(&mut dispatches);
-    Ok(GpuCall { dispatches: of_operands, scratch })
+    Ok(GpuCall { dispatches: of_operands, scratch, main })
 }
 
 /// The buffer behind an operand.

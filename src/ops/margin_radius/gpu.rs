@@ -19,7 +19,7 @@ fn whole(
     overrides.push(("COUNT", int(elements)));
     let groups = grid(shader.name, elements.div_ceil(64), limits)?;
     let binds = binds.iter().map(|&operand| Bind::all(operand)).collect();
-    Ok(GpuCall { dispatches: vec![Dispatch { shader, binds, overrides, groups }], scratch: Vec::new() })
+    Ok(GpuCall::single(Dispatch { shader, binds, overrides, groups }))
 }
 
 pub(super) fn forward(signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {

@@ -16,5 +16,5 @@ pub(super) fn call(signature: &Signature, limits: &GpuLimits) -> Result<GpuCall>
         overrides: vec![("ROWS", int(table[0])), ("COUNT", int(table[1]))],
         groups: grid(RECORD_ROW.name, table[1].div_ceil(256), limits)?,
     };
-    Ok(GpuCall { dispatches: vec![dispatch], scratch: Vec::new() })
+    Ok(GpuCall::single(dispatch))
 }

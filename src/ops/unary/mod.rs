@@ -166,8 +166,8 @@ impl Op for Unary {
 
     /// Of scaling alone: it rounds once.
     fn constant(&self, inputs: &[&[u32]], _output: &TensorType) -> Option<Vec<u32>> {
-        let UnaryKind::Affine { scale, shift: 0.0 } = self.kind else { return None };
-        Some(inputs[0].iter().map(|&v| (scale * f32::from_bits(v) + 0.0).to_bits()).collect())
+        let UnaryKind::Affine { scale, shift } = self.kind else { return None };
+        (shift == 0.0).then(|| inputs[0].iter().map(|&v| (scale * f32::from_bits(v) + shift).to_bits()).collect())
     }
 
     fn elementwise(&self, signature: &Signature) -> Option<Elementwise> {
