@@ -104,25 +104,22 @@ pub(crate) struct ColumnTile<'a> {
     pub(crate) pixels: usize,
 }
 
-/// Lanes are neighbouring pixels of a row: `out[p·out_step + places[v] + lane]` = Σ_k `weights[k][p]` · `groups[v]`[`taps[k]` + lane], and the
-/// epilogue.
+/// Lanes are the pixels of a row: `out[p·out_step + v·pixels + lane]` = Σ_k `weights[k][p]` · `groups[v]`[`taps[k]` + lane], and the epilogue.
 #[derive(Clone, Copy)]
 pub(crate) struct RowTile<'a> {
     /// Offset of each term in the groups.
     pub(crate) taps: &'a [u32],
     /// `[taps][P]`.
     pub(crate) weights: *const f32,
-    /// V origins in the zero-padded image.
+    /// Origins of V rows in the zero-padded image.
     pub(crate) groups: &'a [*const f32],
-    /// V places in an output channel.
-    pub(crate) places: &'a [usize],
     /// Its summands are those of the P channels.
     pub(crate) epilogue: Epilogue<'a>,
     /// Place of the first channel in the epilogue's mask.
     pub(crate) at: usize,
     pub(crate) out: *mut f32,
     pub(crate) out_step: usize,
-    /// Pixels to write of each group, at most LANES.
+    /// Pixels of a row, at most LANES.
     pub(crate) pixels: usize,
 }
 
@@ -341,8 +338,8 @@ impl<const P: usize, const V: usize> Work for Sized<RowTile<'_>, P, V> {
         unsafe {
             let sums = pixels::<S, P, V>(t.taps, t.weights, t.groups);
             for (p, row) in sums.into_iter().enumerate() {
-                for (sum, &place) in row.into_iter().zip(t.places) {
-                    let place = p * t.out_step + place;
+                for (v, sum) in row.into_iter().enumerate() {
+                    let place = p * t.out_step + v * t.pixels;
                     t.epilogue.write_vector::<S>(p, t.at + place, sum, t.out.add(place), t.pixels);
                 }
             }

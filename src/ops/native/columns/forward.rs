@@ -1,4 +1,4 @@
-//! The convolution as W · columns, which are not written down where a row of pixels fills vectors well: then they are read where they come
+//! The convolution as W · columns, which are not written down where a row of pixels about fills a vector: then they are read where they come
 //! from. The sums have the same bits.
 
 use super::{Layout, pack};
@@ -26,9 +26,9 @@ impl ColumnsForward {
     pub(crate) fn new(g: &Geometry, streams: usize, level: Level) -> ColumnsForward {
         let layout = Layout::new(g, false, level);
         let slots = slots(g.batch * layout.bands * streams);
-        // Lanes in use, of those of the vectors that a row takes.
+        // Of longer rows, vectors would be stored across cache lines, or in parts, more often than that saves.
         let [pixels, lanes] = [g.output[1], layout.width.lanes];
-        let written = 4 * pixels < 3 * pixels.next_multiple_of(lanes);
+        let written = 4 * pixels < 3 * lanes || pixels > lanes;
         ColumnsForward { layout, batch: g.batch, slots, streams, written }
     }
 
@@ -137,28 +137,23 @@ impl BandTask<'_> {
         let (l, width, most) = (self.layout, self.layout.output[1], max_vectors(S::REGISTERS).min(MOST));
         let at = self.place(features.0, top);
         let step = l.row_step * l.band.row();
-        // The last group of a row that is longer than a vector ends with it, and repeats some pixels.
-        let in_row = width.div_ceil(S::LANES);
-        let (pixels, last) = (S::LANES.min(width), width.saturating_sub(S::LANES));
-        for (first, count) in pieces(rows * in_row, most) {
-            let (mut groups, mut places) = ([std::ptr::null(); MOST], [0; MOST]);
-            for (i, (group, place)) in groups.iter_mut().zip(&mut places).enumerate().take(count) {
-                let (row, column) = ((first + i) / in_row, ((first + i) % in_row * S::LANES).min(last));
-                *group = &raw const self.padded[row * step + column];
-                *place = row * width + column;
+        for (first, count) in pieces(rows, most) {
+            let mut groups = [std::ptr::null(); MOST];
+            for (row, group) in (first..first + count).zip(&mut groups) {
+                *group = &raw const self.padded[row * step];
             }
+            let at = at + first * width;
             // SAFETY: the taps of the band's outputs lie in the band, which is followed by a vector; the band's rows of y belong to this task.
             unsafe {
                 RowTile {
                     taps: &l.taps,
                     weights: weights.as_ptr(),
                     groups: &groups[..count],
-                    places: &places[..count],
                     epilogue: self.epilogue(features),
                     at,
                     out: self.stream.output.at(at),
                     out_step: l.plane(),
-                    pixels,
+                    pixels: width,
                 }
                 .run::<S>(features.1);
             }
