@@ -226,12 +226,12 @@ fn parts() -> Result<[(&'static str, Plan); 2]> {
 /// Times kernels that differ in how they read or exchange values, in turn, best of three rounds.
 fn pairs() -> Result<()> {
     let chosen = open(None, None)?.limits();
-    let (tile, portable) = (WIDE_TILES[0], GpuLimits { subgroups: false, ..chosen });
+    let (tile, portable) = (WIDE_TILES[0], GpuLimits { subgroups: 0, ..chosen });
     let of = |variant| GpuLimits { variant: Some(variant), ..chosen };
     let [linear, sums] = parts()?;
     let pairs = [
         (linear, [("tiled", of(Variant::Tiled(tile))), ("wide", of(Variant::Wide(tile)))]),
-        (sums, [("workgroup memory", portable), ("subgroups", GpuLimits { subgroups: true, ..chosen })]),
+        (sums, [("workgroup memory", portable), ("subgroups", chosen)]),
     ];
     for ((name, plan), ways) in pairs {
         let words: Vec<Vec<f32>> = plan.inputs.iter().map(|input| vec![0.5; input.ty.elements()]).collect();

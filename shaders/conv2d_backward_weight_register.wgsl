@@ -2,13 +2,13 @@
 // out[o,c,u,v] = Σ_(n,i,j) g[n,o,i,j] · x[n, c, i·S − P + u·D, j·S − P + v·D], terms outside x being 0, times sign(w) with SIGNED (else `w` is
 // not read),
 // in parts: part p sums the rows (n,i) from p·PART_ROWS on and goes to out[FIRST_PART + p·PART_STEP]; `sum_partials` adds them in order.
-// For adapters that are CPUs: a large register tile per invocation and no workgroup memory, since there a load costs some
-// hundred multiply-adds and a barrier saves none.
+// For adapters that are CPUs: a large register tile per invocation and no workgroup memory, since there a load costs a hundred
+// instructions and a barrier saves none. `by_invocation` and `by_subgroup` say how g is read.
 // x [BATCH,C,H,W], g [BATCH,O,OH,OW], out [parts,O,C,KH,KW].
 // Drivers compile it once for all shapes. Since a look-up between the many stores at the end takes them long, signs are taken in a loop of
 // their own.
-// One invocation computes 8 output channels × 12 weights of each; grid: ceil(PARTS·ceil(O/8)·ceil(C·KH·KW/12) / GROUP) groups, folded
-// into x and y.
+// One invocation computes 16 output channels × 8 weights of each, those from its own on in steps of GROUP; grid:
+// PARTS·ceil(O/16)·ceil(C·KH·KW/(8·GROUP)) groups, folded into x and y.
 
 override GROUP: u32;
 
@@ -41,38 +41,33 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 @group(0) @binding(4) var<storage, read> params: Params;
 
-const CHANNELS = 8u;
+const CHANNELS = 16u;
 // Vectors of four weights.
-const VECTORS = 3u;
+const VECTORS = 2u;
 
-@compute @workgroup_size(GROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
+// `at` of the groups. All invocations of one come to the same end: what is spread must have been read.
+fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
     // Weights of one output channel, and the rows (n,i) of g.
     let weights = params.C * params.KH * params.KW;
     let rows = params.BATCH * params.OH;
     let o_tiles = (params.O + CHANNELS - 1u) / CHANNELS;
-    let column_tiles = (weights + 4u * VECTORS - 1u) / (4u * VECTORS);
-    let tile = (group.y * groups.x + group.x) * GROUP + local;
-    let part = tile / (o_tiles * column_tiles);
+    let column_tiles = (weights + 4u * VECTORS * GROUP - 1u) / (4u * VECTORS * GROUP);
+    let part = at / (o_tiles * column_tiles);
     if part >= params.PARTS {
         return;
     }
-    let o0 = tile / column_tiles % o_tiles * CHANNELS;
-    let column0 = tile % column_tiles * (4u * VECTORS);
+    let o0 = at / column_tiles % o_tiles * CHANNELS;
+    let column0 = at % column_tiles * (4u * VECTORS * GROUP) + local;
     // Channels and weights past the end read the last one; their sums are not stored.
     var g_at: array<u32, CHANNELS>;
-    for (var c = 0u; c < CHANNELS; c++) {
-        g_at[c] = min(o0 + c, params.O - 1u) * (params.OH * params.OW);
+    for (var c = 0u; c * SHARED < CHANNELS; c++) {
+        g_at[c] = min(o0 + c * SHARED + lane, params.O - 1u) * (params.OH * params.OW);
     }
     var plane: array<vec4<u32>, VECTORS>;
     var h0: array<vec4<u32>, VECTORS>;
     var v0: array<vec4<u32>, VECTORS>;
     for (var k = 0u; k < VECTORS; k++) {
-        let column = min(vec4<u32>(column0 + 4u * k) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(weights - 1u));
+        let column = min(column0 + (4u * k + vec4<u32>(0u, 1u, 2u, 3u)) * GROUP, vec4<u32>(weights - 1u));
         plane[k] = column / (params.KH * params.KW) * (params.H * params.W);
         h0[k] = column / params.KW % params.KH * params.DILATION_H - params.PADDING_H;
         v0[k] = column % params.KW * params.DILATION_W - params.PADDING_W;
@@ -95,11 +90,15 @@ fn main(
             for (var k = 0u; k < VECTORS; k++) {
                 let v = v0[k] + j * params.STRIDE_W;
                 let inside = row_inside[k] & (v < vec4<u32>(params.W));
-                let at = select(vec4<u32>(0u), x_row[k] + v, inside);
-                q[k] = select(vec4<f32>(), vec4<f32>(x[at.x], x[at.y], x[at.z], x[at.w]), inside);
+                let e = select(vec4<u32>(0u), x_row[k] + v, inside);
+                q[k] = select(vec4<f32>(), vec4<f32>(x[e.x], x[e.y], x[e.z], x[e.w]), inside);
+            }
+            var read: array<f32, CHANNELS>;
+            for (var c = 0u; c * SHARED < CHANNELS; c++) {
+                read[c] = g[g_row + g_at[c] + j];
             }
             for (var c = 0u; c < CHANNELS; c++) {
-                let p = g[g_row + g_at[c] + j];
+                let p = spread(read[c / SHARED], c % SHARED);
                 for (var k = 0u; k < VECTORS; k++) {
                     acc[c][k] += p * q[k];
                 }
@@ -110,7 +109,7 @@ fn main(
     for (var c = 0u; c < CHANNELS; c++) {
         for (var k = 0u; k < VECTORS; k++) {
             for (var e = 0u; e < 4u; e++) {
-                let column = column0 + 4u * k + e;
+                let column = column0 + (4u * k + e) * GROUP;
                 if o0 + c < params.O && column < weights {
                     out[first + (o0 + c) * weights + column] = acc[c][k][e];
                 }
@@ -121,9 +120,9 @@ fn main(
         return;
     }
     for (var o = o0; o < min(o0 + CHANNELS, params.O); o++) {
-        for (var at = o * weights + column0; at < o * weights + min(column0 + 4u * VECTORS, weights); at++) {
-            let s = w[at];
-            out[first + at] *= f32(s > 0.0) - f32(s < 0.0);
+        for (var column = column0; column < min(column0 + 4u * VECTORS * GROUP, weights); column += GROUP) {
+            let s = w[o * weights + column];
+            out[first + o * weights + column] *= f32(s > 0.0) - f32(s < 0.0);
         }
     }
 }

@@ -3,13 +3,13 @@
 // Forward: w(m,r,t,s) at m·W_M + r·W_R + t·KW + s, h = i·STRIDE − PADDING + t·DILATION, v likewise.
 // BACKWARD, where x is the gradient of the output and y that of the input: the pixels of one phase (i mod STRIDE, j mod STRIDE) are reached
 // by the same taps, every PERIOD-th from a first one on, so that each phase is a convolution of stride 1 by some of the taps.
-// For adapters that are CPUs: a large register tile per invocation and no workgroup memory, since there a load costs some
-// hundred multiply-adds and a barrier saves none.
+// For adapters that are CPUs: a large register tile per invocation and no workgroup memory, since there a load costs a hundred
+// instructions and a barrier saves none. `by_invocation` and `by_subgroup` say how the weights are read.
 // Then: BIAS adds extra[m], RELU cuts at 0, MASKED zeroes where extra at y's place is ≤ 0. With none of these `extra` is not read.
 // ABS_W takes |w|.
 // x [BATCH,R,IN_H,IN_W], y [BATCH,M,OUT_H,OUT_W].
-// One invocation computes CHANNELS channels × 12 points, those from its own on in steps of GROUP; a workgroup CHANNELS channels ×
-// 12·GROUP points. Grid: x and y hold ceil(M/CHANNELS)·ceil(points/(12·GROUP)) groups for the points of the largest phase, z the phases.
+// One invocation computes CHANNELS channels × 8 points, those from its own on in steps of GROUP; a workgroup CHANNELS channels ×
+// 8·GROUP points. Grid: x and y hold ceil(M/CHANNELS)·ceil(points/(8·GROUP)) groups for the points of the largest phase, z the phases.
 // Drivers compile it once for all shapes: with extents as constants they unroll the sum, which takes them seconds and makes it slower.
 // For the same reason nothing is looked up or decided between the many stores at the end.
 
@@ -60,9 +60,9 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 @group(0) @binding(4) var<storage, read> params: Params;
 
-const MOST_CHANNELS = 8u;
+const MOST_CHANNELS = 16u;
 // Vectors of four points.
-const VECTORS = 3u;
+const VECTORS = 2u;
 
 // One axis of a phase: output pixel phase + i·step sums, over taps t, input pixel first + i·move + t·tap times weight tap
 // w_first + t·PERIOD.
@@ -88,31 +88,23 @@ fn axis(phase: u32, extent: u32, taps: u32, stride: u32, padding: i32, dilation:
     return Axis(points, 0u, 0, 0u);
 }
 
-@compute @workgroup_size(GROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
+// `at` of the groups of a phase. All invocations come to the end: what is spread must have been read.
+fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
     let phase_h = group.z / params.PHASES_W;
     let phase_w = group.z % params.PHASES_W;
     let rows = axis(phase_h, params.OUT_H, params.KH, params.STRIDE_H, params.PADDING_H, params.DILATION_H, params.PERIOD_H);
     let columns = axis(phase_w, params.OUT_W, params.KW, params.STRIDE_W, params.PADDING_W, params.DILATION_W, params.PERIOD_W);
     let points = params.BATCH * rows.points * columns.points;
     let m_tiles = (params.M + CHANNELS - 1u) / CHANNELS;
-    let tile = group.y * groups.x + group.x;
-    let m0 = tile % m_tiles * CHANNELS;
-    let p0 = tile / m_tiles * (4u * VECTORS * GROUP) + local;
-    if p0 >= points {
-        return;
-    }
+    let m0 = at % m_tiles * CHANNELS;
+    let p0 = at / m_tiles * (4u * VECTORS * GROUP) + local;
     let in_area = params.IN_H * params.IN_W;
     let out_area = params.OUT_H * params.OUT_W;
     let abs_w = params.ABS_W != 0u;
     // Channels and points past the end read the last one; their sums are not stored.
     var w_at: array<u32, MOST_CHANNELS>;
-    for (var c = 0u; c < CHANNELS; c++) {
-        w_at[c] = min(m0 + c, params.M - 1u) * params.W_M;
+    for (var k = 0u; k * SHARED < CHANNELS; k++) {
+        w_at[k] = min(m0 + k * SHARED + lane, params.M - 1u) * params.W_M;
     }
     var h0: array<vec4<i32>, VECTORS>;
     var v0: array<vec4<i32>, VECTORS>;
@@ -147,12 +139,16 @@ fn main(
             for (var r = 0u; r < params.R; r++) {
                 var q: array<vec4<f32>, VECTORS>;
                 for (var i = 0u; i < VECTORS; i++) {
-                    let at = x_at[i] + r * in_area;
-                    q[i] = select(vec4<f32>(), vec4<f32>(x[at.x], x[at.y], x[at.z], x[at.w]), inside[i]);
+                    let e = x_at[i] + r * in_area;
+                    q[i] = select(vec4<f32>(), vec4<f32>(x[e.x], x[e.y], x[e.z], x[e.w]), inside[i]);
+                }
+                var read: array<f32, MOST_CHANNELS>;
+                for (var k = 0u; k * SHARED < CHANNELS; k++) {
+                    let v = w[w_at[k] + r * params.W_R + tap];
+                    read[k] = select(v, abs(v), abs_w);
                 }
                 for (var c = 0u; c < CHANNELS; c++) {
-                    let v = w[w_at[c] + r * params.W_R + tap];
-                    let p = select(v, abs(v), abs_w);
+                    let p = spread(read[c / SHARED], c % SHARED);
                     for (var i = 0u; i < VECTORS; i++) {
                         acc[c][i] += p * q[i];
                     }
@@ -179,9 +175,9 @@ fn main(
     for (var p = p0; p < min(p0 + 4u * VECTORS * GROUP, points); p += GROUP) {
         let line = p / columns.points;
         let row = phase_h + line % rows.points * params.STEP_H;
-        let at = line / rows.points * (params.M * out_area) + row * params.OUT_W + phase_w + p % columns.points * params.STEP_W;
+        let first = line / rows.points * (params.M * out_area) + row * params.OUT_W + phase_w + p % columns.points * params.STEP_W;
         for (var m = m0; m < min(m0 + CHANNELS, params.M); m++) {
-            let to = m * out_area + at;
+            let to = m * out_area + first;
             if !(extra[to] > 0.0) {
                 y[to] = 0.0;
             }

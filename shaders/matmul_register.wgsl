@@ -1,12 +1,14 @@
 // matmul_register: c[m,n] = Σ_k a[m,k] · b[k,n] over strided matrices, for adapters that are CPUs: a large register tile per
-// invocation and no workgroup memory, since there a load costs some hundred multiply-adds and a barrier saves none.
+// invocation and no workgroup memory, since there a load costs a hundred instructions and a barrier saves none. `by_invocation` and
+// `by_subgroup` say how a is read.
 // a[m,k] is at A_FIRST + m·A_M + k·A_K, b[k,n] at k·B_K + n·B_N (its absolute value with ABS_B), c[m,n] at C_FIRST + m·C_M + n.
 // In parts: part z sums the k from z·PART_K on and goes to c at z·C_PART; `sum_partials` adds them in order.
 // Then, in this order: BIAS adds extra[C_FIRST + n], SIGNED multiplies by sign(extra) at c's place, ACCUMULATE adds the old c,
 // RELU cuts at 0, MASKED zeroes where extra at c's place is ≤ 0. With none of these `extra` is not read.
 // Drivers compile it once for all shapes, except to ACCUMULATE. Since a look-up between the many stores at the end takes them long, what
 // follows the sum is done in a loop of its own where the old c is not needed.
-// One invocation computes 8 × 12 elements of one part; grid: x and y hold ceil(ceil(M/8)·ceil(N/12) / GROUP) groups, z the parts.
+// One invocation computes 16 rows × 8 columns of one part, those from its own on in steps of GROUP; grid: x and y hold
+// ceil(M/16)·ceil(N/(8·GROUP)) groups, z the parts.
 
 // Length of a part of k, and from one part to the next in c.
 override GROUP: u32;
@@ -38,9 +40,9 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> c: array<f32>;
 @group(0) @binding(4) var<storage, read> params: Params;
 
-const ROWS = 8u;
+const ROWS = 16u;
 // Vectors of four columns.
-const VECTORS = 3u;
+const VECTORS = 2u;
 
 // What the flags ask for, in their order above, for an element and its place in c.
 fn finish(n: u32, at: u32, sum: f32) -> f32 {
@@ -64,38 +66,34 @@ fn finish(n: u32, at: u32, sum: f32) -> f32 {
     return v;
 }
 
-@compute @workgroup_size(GROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let n_tiles = (params.N + 4u * VECTORS - 1u) / (4u * VECTORS);
-    let tile = (group.y * groups.x + group.x) * GROUP + local;
-    let m0 = tile / n_tiles * ROWS;
-    if m0 >= params.M {
-        return;
-    }
-    let n0 = tile % n_tiles * (4u * VECTORS);
+// `at` of the groups of a part. All invocations come to the end: what is spread must have been read.
+fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
+    let n_tiles = (params.N + 4u * VECTORS * GROUP - 1u) / (4u * VECTORS * GROUP);
+    let m0 = at / n_tiles * ROWS;
+    let n0 = at % n_tiles * (4u * VECTORS * GROUP) + local;
     // Rows and columns past the end read the last one; their sums are not stored.
     var a_at: array<u32, ROWS>;
-    for (var i = 0u; i < ROWS; i++) {
-        a_at[i] = params.A_FIRST + min(m0 + i, params.M - 1u) * params.A_M;
+    for (var i = 0u; i * SHARED < ROWS; i++) {
+        a_at[i] = params.A_FIRST + min(m0 + i * SHARED + lane, params.M - 1u) * params.A_M;
     }
     var b_at: array<vec4<u32>, VECTORS>;
     for (var j = 0u; j < VECTORS; j++) {
-        b_at[j] = min(vec4<u32>(n0 + 4u * j) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(params.N - 1u)) * params.B_N;
+        b_at[j] = min(n0 + (4u * j + vec4<u32>(0u, 1u, 2u, 3u)) * GROUP, vec4<u32>(params.N - 1u)) * params.B_N;
     }
     var acc: array<array<vec4<f32>, VECTORS>, ROWS>;
     for (var k = group.z * params.PART_K; k < min((group.z + 1u) * params.PART_K, params.K); k++) {
         var q: array<vec4<f32>, VECTORS>;
         for (var j = 0u; j < VECTORS; j++) {
-            let at = b_at[j] + k * params.B_K;
-            let v = vec4<f32>(b[at.x], b[at.y], b[at.z], b[at.w]);
+            let e = b_at[j] + k * params.B_K;
+            let v = vec4<f32>(b[e.x], b[e.y], b[e.z], b[e.w]);
             q[j] = select(v, abs(v), params.ABS_B != 0u);
         }
+        var read: array<f32, ROWS>;
+        for (var i = 0u; i * SHARED < ROWS; i++) {
+            read[i] = a[a_at[i] + k * params.A_K];
+        }
         for (var i = 0u; i < ROWS; i++) {
-            let p = a[a_at[i] + k * params.A_K];
+            let p = spread(read[i / SHARED], i % SHARED);
             for (var j = 0u; j < VECTORS; j++) {
                 acc[i][j] += p * q[j];
             }
@@ -105,14 +103,14 @@ fn main(
     for (var i = 0u; i < ROWS; i++) {
         for (var j = 0u; j < VECTORS; j++) {
             for (var e = 0u; e < 4u; e++) {
-                let n = n0 + 4u * j + e;
+                let n = n0 + (4u * j + e) * GROUP;
                 if m0 + i < params.M && n < params.N {
-                    let at = first + (m0 + i) * params.C_M + n;
+                    let to = first + (m0 + i) * params.C_M + n;
                     var v = acc[i][j][e];
                     if ACCUMULATE {
-                        v = finish(n, at, v);
+                        v = finish(n, to, v);
                     }
-                    c[at] = v;
+                    c[to] = v;
                 }
             }
         }
@@ -121,9 +119,9 @@ fn main(
         return;
     }
     for (var m = m0; m < min(m0 + ROWS, params.M); m++) {
-        for (var n = n0; n < min(n0 + 4u * VECTORS, params.N); n++) {
-            let at = first + m * params.C_M + n;
-            c[at] = finish(n, at, c[at]);
+        for (var n = n0; n < min(n0 + 4u * VECTORS * GROUP, params.N); n += GROUP) {
+            let to = first + m * params.C_M + n;
+            c[to] = finish(n, to, c[to]);
         }
     }
 }

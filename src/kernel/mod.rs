@@ -16,12 +16,14 @@ pub enum Access {
     Write,
 }
 
-/// A compute shader: one `.wgsl` file, one entry point `main`, bindings `0..` in group 0.
-/// The name is the file's stem and also the label, the profile row and the bench id.
+/// A compute shader: one entry point `main`, bindings `0..` in group 0.
+/// The name is also the label, the profile row and the bench id.
 #[derive(Debug)]
 pub struct Shader {
-    /// File stem.
+    /// The stem of its file, where that has no more than one end.
     pub name: &'static str,
+    /// Stems of the `.wgsl` files that the text is made of.
+    pub files: &'static [&'static str],
     /// WGSL text, legal as it stands. Sizes are `override` constants, or fields of a struct `Params` in a buffer behind the other bindings:
     /// what is a constant costs a compilation for each value of it, what is a parameter does not. The buffer is a storage buffer, or a uniform
     /// where all eight of those are taken: lavapipe compiles a shader anew for values in uniforms that end a loop.
@@ -82,7 +84,7 @@ impl Shader {
 
     /// Whether it needs [`GpuLimits::subgroups`].
     pub fn has_subgroups(&self) -> bool {
-        self.source.contains("@builtin(subgroup_size)")
+        self.source.contains("@builtin(subgroup_")
     }
 
     /// Whether the parameters are in a uniform.
@@ -169,8 +171,8 @@ pub struct GpuLimits {
     pub dispatch_flops: u64,
     /// The adapter is a CPU (lavapipe, WARP): workgroup memory and barriers cost more than they save there.
     pub software: bool,
-    /// Invocations may exchange values inside a subgroup, of whatever size.
-    pub subgroups: bool,
+    /// Least invocations of a subgroup, inside of which they may exchange values; 0 where they may not.
+    pub subgroups: u32,
     /// The kernel to take where there are several and this one fits the work; else the op chooses by a rule of its own.
     pub variant: Option<Variant>,
 }
@@ -188,7 +190,7 @@ impl GpuLimits {
         offset_words: 64,
         dispatch_flops: GpuLimits::flops_at(50e9),
         software: false,
-        subgroups: false,
+        subgroups: 0,
         variant: None,
     };
 
@@ -391,7 +393,7 @@ mod tests {
     fn parameters_are_read_from_the_text() {
         let source =
             "struct Params {\n    A: u32,\n    // Of b.\n    B: i32,\n    C: f32,\n}\nstruct Other {\n    D: u32,\n}";
-        let of = |source| Shader { name: "s", source, bindings: &[] }.params();
+        let of = |source| Shader { name: "s", files: &[], source, bindings: &[] }.params();
         assert_eq!(of(source), [("A", Scalar::U32), ("B", Scalar::I32), ("C", Scalar::F32)]);
         assert_eq!(of("fn main() {}"), []);
         assert_eq!(Scalar::I32.word(-1.0), u32::MAX);

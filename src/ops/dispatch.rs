@@ -193,16 +193,23 @@ impl Matrix {
                 (self.tiles(tile), constants)
             }
             Variant::Register { group } => {
-                let tiles = self.rows.div_ceil(REGISTER_TILE.0) * self.columns.div_ceil(REGISTER_TILE.1) * self.parts;
-                (tiles.div_ceil(group as usize), vec![("GROUP", f64::from(group))])
+                let (rows, columns) = REGISTER_TILE;
+                let tiles = self.rows.div_ceil(rows) * self.columns.div_ceil(columns * group as usize);
+                (tiles * self.parts, vec![("GROUP", f64::from(group))])
             }
             Variant::Plain => ((self.rows * self.columns * self.parts).div_ceil(64), Vec::new()),
         }
     }
 }
 
-/// Elements that one invocation of a register-tiled kernel computes: rows, columns.
-pub(crate) const REGISTER_TILE: (usize, usize) = (8, 12);
+/// Elements that one invocation of a register-tiled kernel computes: rows, columns. Those of a workgroup have the rows in common.
+pub(crate) const REGISTER_TILE: (usize, usize) = (16, 8);
+
+/// Of two register-tiled kernels of the same sums the one for `limits`: the first lets each invocation read what belongs to its rows, the second
+/// eight of a subgroup together (`SHARED` in `shaders/by_subgroup.wgsl`).
+pub(crate) fn register_tiled([alone, shared]: [&'static Shader; 2], limits: &GpuLimits) -> &'static Shader {
+    if limits.subgroups >= 8 { shared } else { alone }
+}
 
 /// Side of the smallest tile.
 const SMALLEST_TILE: usize = 32;

@@ -25,14 +25,15 @@ fn session(options: GpuOptions) -> Option<GpuSession> {
 }
 
 /// Limits that ask for the kernels of a hardware adapter, of a software adapter, and the baseline.
-fn variants() -> [(&'static str, GpuLimits); 6] {
+fn variants() -> [(&'static str, GpuLimits); 7] {
     let tiled = GpuLimits { workgroup_bytes: 32_768, invocations: 1024, ..GpuLimits::PORTABLE };
     [
         ("tiled", tiled),
         ("tiled, portable", GpuLimits::PORTABLE),
         ("wide", GpuLimits { variant: Some(Variant::Wide(WIDE_TILES[0])), ..tiled }),
-        ("subgroups", GpuLimits { subgroups: true, ..tiled }),
+        ("subgroups", GpuLimits { subgroups: 8, ..tiled }),
         ("register", GpuLimits { software: true, ..tiled }),
+        ("register, subgroups", GpuLimits { software: true, subgroups: 8, ..tiled }),
         ("plain", GpuLimits { variant: Some(Variant::Plain), ..tiled }),
     ]
 }

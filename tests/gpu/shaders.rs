@@ -14,7 +14,7 @@ use super::variants::dispatches;
 /// Parses and validates, or says what is wrong.
 fn read(source: &str) -> Result<(Module, ModuleInfo), String> {
     let module = naga::front::wgsl::parse_str(source).map_err(|e| e.emit_to_string(source))?;
-    let subgroups = source.contains("@builtin(subgroup_size)");
+    let subgroups = source.contains("@builtin(subgroup_");
     let capabilities = if subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
     let info = Validator::new(ValidationFlags::all(), capabilities)
         .subgroup_stages(ShaderStages::COMPUTE)
@@ -137,9 +137,10 @@ fn files_and_registry_hold_the_same_shaders() {
         .filter(|path| path.extension().is_some_and(|e| e == "wgsl"))
         .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
         .collect();
-    let registry: Vec<String> = shaders::ALL.iter().map(|s| s.name.to_string()).collect();
+    let used: BTreeSet<String> = shaders::ALL.iter().flat_map(|s| s.files).map(|file| file.to_string()).collect();
     assert!(!files.is_empty());
-    assert_eq!(files.into_iter().collect::<Vec<_>>(), registry, "sorted by name");
+    assert_eq!(files, used);
+    assert!(shaders::ALL.is_sorted_by_key(|s| s.name), "sorted by name");
 }
 
 #[test]
@@ -150,7 +151,7 @@ fn every_shader_is_valid_and_binds_what_the_registry_says() {
         assert_eq!(module.entry_points.len(), 1, "{}: one entry point", shader.name);
         assert_eq!(module.entry_points[0].name, "main", "{}", shader.name);
         assert!(
-            shader.source.starts_with(&format!("// {}: ", shader.name)),
+            shader.source.starts_with(&format!("// {}: ", shader.files[0])),
             "{}: the header says what it computes",
             shader.name
         );

@@ -161,7 +161,7 @@ fn describe(index: usize, adapter: &wgpu::Adapter) -> AdapterDescription {
 }
 
 /// The limits that ops cut their work by.
-pub(super) fn gpu_limits(limits: &wgpu::Limits, kind: wgpu::DeviceType, subgroups: bool) -> GpuLimits {
+pub(super) fn gpu_limits(limits: &wgpu::Limits, kind: wgpu::DeviceType, subgroups: u32) -> GpuLimits {
     GpuLimits {
         // Kernels index words with u32; a quarter of its range leaves room for sums of indices.
         binding_words: (limits.max_storage_buffer_binding_size.min(limits.max_buffer_size) / 4).min(1 << 30) as usize,

@@ -67,7 +67,10 @@ impl Context {
             driver: adapter::driver_name(&about),
         };
         let required_limits = if options.portable { wgpu::Limits::default() } else { adapter.limits() };
-        let subgroups = !options.portable && adapter.features().contains(wgpu::Features::SUBGROUP);
+        let subgroups = match adapter.features().contains(wgpu::Features::SUBGROUP) && !options.portable {
+            true => about.subgroup_min_size,
+            false => 0,
+        };
         let mut limits = adapter::gpu_limits(&required_limits, about.device_type, subgroups);
         if let Some(wanted) = options.limits {
             limits = tighter(limits, wanted);
@@ -77,7 +80,7 @@ impl Context {
         let mut wanted = wgpu::Features::empty();
         wanted.set(wgpu::Features::TIMESTAMP_QUERY, timed);
         wanted.set(wgpu::Features::PIPELINE_CACHE, options.store.is_some());
-        wanted.set(wgpu::Features::SUBGROUP, limits.subgroups);
+        wanted.set(wgpu::Features::SUBGROUP, limits.subgroups > 0);
         let required_features = adapter.features() & wanted;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("smallbox"),
@@ -158,7 +161,7 @@ fn tighter(a: GpuLimits, b: GpuLimits) -> GpuLimits {
         offset_words: a.offset_words.max(b.offset_words),
         dispatch_flops: a.dispatch_flops.min(b.dispatch_flops),
         software: b.software,
-        subgroups: a.subgroups && b.subgroups,
+        subgroups: a.subgroups.min(b.subgroups),
         variant: b.variant,
     }
 }

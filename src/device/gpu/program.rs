@@ -350,8 +350,8 @@ mod tests {
     use super::*;
     use crate::kernel::Shader;
 
-    static FIRST: Shader = Shader { name: "first", source: "", bindings: &[] };
-    static SUM: Shader = Shader { name: "sum", source: "", bindings: &[] };
+    static FIRST: Shader = Shader { name: "first", files: &[], source: "", bindings: &[] };
+    static SUM: Shader = Shader { name: "sum", files: &[], source: "", bindings: &[] };
 
     #[test]
     fn the_dispatches_of_an_op_share_its_cost() {

@@ -5,10 +5,11 @@ use crate::error::Result;
 use crate::kernel::Operand::{Output, Scratch};
 use crate::kernel::{Bind, Dispatch, GpuCall, GpuLimits, Variant};
 use crate::ops::dispatch::{
-    Matrix, Override, SumEpilogue, chunks_of_work, flag, grid, int, part, sum_partials, too_large,
+    Matrix, Override, SumEpilogue, chunks_of_work, flag, grid, int, part, register_tiled, sum_partials, too_large,
 };
 use crate::ops::shaders::{
-    CONV2D_BACKWARD_WEIGHT, CONV2D_BACKWARD_WEIGHT_PLAIN, CONV2D_BACKWARD_WEIGHT_REGISTER, CONV2D_INTERVAL_BACKWARD_WEIGHT,
+    CONV2D_BACKWARD_WEIGHT, CONV2D_BACKWARD_WEIGHT_PLAIN, CONV2D_BACKWARD_WEIGHT_REGISTER, CONV2D_BACKWARD_WEIGHT_SUBGROUP,
+    CONV2D_INTERVAL_BACKWARD_WEIGHT,
 };
 
 /// One correlation that goes into the gradient: images, gradients of the outputs.
@@ -80,7 +81,10 @@ impl Correlation {
                         overrides.extend([("SIGNED", flag(signed)), ("PART_STEP", int(terms))]);
                         let shader = match variant {
                             Variant::Tiled(_) => &CONV2D_BACKWARD_WEIGHT,
-                            Variant::Register { .. } => &CONV2D_BACKWARD_WEIGHT_REGISTER,
+                            Variant::Register { .. } => {
+                                let both = [&CONV2D_BACKWARD_WEIGHT_REGISTER, &CONV2D_BACKWARD_WEIGHT_SUBGROUP];
+                                register_tiled(both, limits)
+                            }
                             Variant::Wide(_) => unreachable!("a convolution has no such kernel"),
                             Variant::Plain => &CONV2D_BACKWARD_WEIGHT_PLAIN,
                         };

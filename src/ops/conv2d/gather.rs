@@ -3,8 +3,10 @@
 use super::Geometry;
 use crate::error::Result;
 use crate::kernel::{Bind, Dispatch, GpuLimits, Variant};
-use crate::ops::dispatch::{Matrix, Override, REGISTER_TILE, flag, grid, int, too_large};
-use crate::ops::shaders::{CONV2D_GATHER, CONV2D_GATHER_PLAIN, CONV2D_GATHER_REGISTER, CONV2D_INTERVAL_GATHER};
+use crate::ops::dispatch::{Matrix, Override, REGISTER_TILE, flag, grid, int, register_tiled, too_large};
+use crate::ops::shaders::{
+    CONV2D_GATHER, CONV2D_GATHER_PLAIN, CONV2D_GATHER_REGISTER, CONV2D_GATHER_SUBGROUP, CONV2D_INTERVAL_GATHER,
+};
 
 /// One axis of the gathering: what is the same for all phases of its pixels.
 ///
@@ -168,7 +170,7 @@ impl Gather<'_> {
         let variant = matrix.variant(limits);
         let shader = match variant {
             Variant::Tiled(_) => &CONV2D_GATHER,
-            Variant::Register { .. } => &CONV2D_GATHER_REGISTER,
+            Variant::Register { .. } => register_tiled([&CONV2D_GATHER_REGISTER, &CONV2D_GATHER_SUBGROUP], limits),
             Variant::Wide(_) => unreachable!("a convolution has no such kernel"),
             Variant::Plain => &CONV2D_GATHER_PLAIN,
         };

@@ -2,8 +2,8 @@
 
 use crate::error::Result;
 use crate::kernel::{Bind, Dispatch, GpuCall, GpuLimits, Operand, Variant};
-use crate::ops::dispatch::{Matrix, Override, SumEpilogue, flag, grid, int, sum_partials, too_large};
-use crate::ops::shaders::{MATMUL, MATMUL_INTERVAL, MATMUL_PLAIN, MATMUL_REGISTER, MATMUL_WIDE};
+use crate::ops::dispatch::{Matrix, Override, SumEpilogue, flag, grid, int, register_tiled, sum_partials, too_large};
+use crate::ops::shaders::{MATMUL, MATMUL_INTERVAL, MATMUL_PLAIN, MATMUL_REGISTER, MATMUL_SUBGROUP, MATMUL_WIDE};
 
 /// Extents and strides of `c[m,n]` = Σ_k `a[m,k]` · `b[k,n]`; see `shaders/matmul.wgsl`.
 #[derive(Clone, Copy, Debug)]
@@ -137,7 +137,7 @@ impl Product {
         let shader = match variant {
             Variant::Tiled(_) => &MATMUL,
             Variant::Wide(_) => &MATMUL_WIDE,
-            Variant::Register { .. } => &MATMUL_REGISTER,
+            Variant::Register { .. } => register_tiled([&MATMUL_REGISTER, &MATMUL_SUBGROUP], limits),
             Variant::Plain => &MATMUL_PLAIN,
         };
         let (groups, constants) = self.matrix(1, [1, 1]).launch(variant);

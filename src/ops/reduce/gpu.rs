@@ -36,7 +36,7 @@ fn stage(
 ) -> Result<Dispatch> {
     let pieces = view.pieces();
     // Both add up one tree: which of them runs changes no bit.
-    let shader = if limits.subgroups { &REDUCE_SUBGROUP } else { &REDUCE };
+    let shader = if limits.subgroups > 0 { &REDUCE_SUBGROUP } else { &REDUCE };
     Ok(Dispatch {
         shader,
         binds: vec![x, y],
