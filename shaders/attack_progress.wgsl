@@ -73,7 +73,8 @@ fn main(
     workgroupBarrier();
     if local == 0u && flat * 64u < params.COUNT {
         var any = 0u;
-        for (var j = 0u; j < 64u; j++) {
+        // Of this length rather than 64, which drivers would unroll.
+        for (var j = 0u; j < min(64u, params.COUNT - flat * 64u); j++) {
             any |= open[j];
         }
         done[flat] = f32(any == 0u);

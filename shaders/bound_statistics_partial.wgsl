@@ -4,15 +4,20 @@
 // One workgroup of 256 sums one piece of SPAN elements: each invocation every 256th element in order, then a fixed tree.
 // Grid: ceil(COUNT / SPAN) groups, folded into x and y.
 
-override PASS: u32;
-override SPAN: u32;
-override FIRST_PIECE: u32;
-override COUNT: u32;
+struct Params {
+    PASS: u32,
+    SPAN: u32,
+    FIRST_PIECE: u32,
+    COUNT: u32,
+    // Half of the invocations: a loop of constant length would be unrolled, barriers and all, which takes drivers long.
+    HALF: u32,
+}
 
 @group(0) @binding(0) var<storage, read> c: array<f32>;
 @group(0) @binding(1) var<storage, read> r: array<f32>;
 @group(0) @binding(2) var<storage, read> statistics: array<f32>;
 @group(0) @binding(3) var<storage, read_write> partials: array<f32>;
+@group(0) @binding(4) var<storage, read> params: Params;
 
 var<workgroup> sums: array<vec4<f32>, 256>;
 
@@ -24,31 +29,28 @@ fn main(
 ) {
     let piece = group.y * groups.x + group.x;
     // A group past the work has nothing to sum, and still takes part in the barriers.
-    let in_work = piece < (COUNT + SPAN - 1u) / SPAN;
-    let first = select(COUNT, piece * SPAN, in_work);
-    let end = min(first + SPAN, COUNT);
+    let in_work = piece < (params.COUNT + params.SPAN - 1u) / params.SPAN;
+    let first = select(params.COUNT, piece * params.SPAN, in_work);
+    let end = min(first + params.SPAN, params.COUNT);
+    let mean = select(0.0, statistics[5], params.PASS == 1u);
     var sum = vec4<f32>();
     for (var i = first + local; i < end; i += 256u) {
-        let on = c[i] - r[i] > 0.0;
-        let off = c[i] + r[i] < 0.0;
-        if PASS == 0u {
-            sum += vec4<f32>(r[i], select(0.0, c[i], on), select(0.0, c[i], off), c[i]);
-        } else {
-            let d = c[i] - statistics[5];
-            let d_on = select(0.0, d, on);
-            let d_off = select(0.0, d, off);
-            sum += vec4<f32>(d_on * d_on, d_off * d_off, d_on, d_off);
-        }
+        let d = c[i] - mean;
+        let d_on = select(0.0, d, c[i] - r[i] > 0.0);
+        let d_off = select(0.0, d, c[i] + r[i] < 0.0);
+        let sums = vec4<f32>(r[i], d_on, d_off, d);
+        let squares = vec4<f32>(d_on * d_on, d_off * d_off, d_on, d_off);
+        sum += select(sums, squares, params.PASS == 1u);
     }
     sums[local] = sum;
-    for (var half = 128u; half > 0u; half /= 2u) {
+    for (var half = params.HALF; half > 0u; half /= 2u) {
         workgroupBarrier();
         if local < half {
             sums[local] += sums[local + half];
         }
     }
     if local == 0u && in_work {
-        let at = (FIRST_PIECE + piece) * 4u;
+        let at = (params.FIRST_PIECE + piece) * 4u;
         partials[at] = sums[0].x;
         partials[at + 1u] = sums[0].y;
         partials[at + 2u] = sums[0].z;

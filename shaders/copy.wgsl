@@ -1,10 +1,13 @@
 // copy: y[i] = x[i]. x, y [COUNT]. One invocation computes one element;
 // grid: ceil(COUNT / 256) groups, folded into x and y.
 
-override COUNT: u32;
+struct Params {
+    COUNT: u32,
+}
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var<storage, read> params: Params;
 
 @compute @workgroup_size(256)
 fn main(
@@ -13,7 +16,7 @@ fn main(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = (group.y * groups.x + group.x) * 256u + local;
-    if i >= COUNT {
+    if i >= params.COUNT {
         return;
     }
     y[i] = x[i];

@@ -1,7 +1,7 @@
 // elementwise: a short program of elementwise steps, computed for each element without a step's result ever reaching memory.
 // Value k < 8 is operand k of the buffer SOURCE_k (0 … 4: x0 … x4, 5 … 7: y0 … y2 before they are written): element i where SPREAD_k is 0,
 // element FIRST_k where it is 1, else element FIRST_k + (OFFSET + i) / INNER_k % LEN_k. Value 8 + k is the result of step k: ACTION_k
-// (`Action::code`) of the values whose numbers are in ARGS_k, 5 bits each, and of the constants P_k and Q_k. yk[i] becomes value RESULT_k, if
+// (`Action::code`) of the values whose numbers are in ARGS_k, 5 bits each, and of P_k and Q_k. yk[i] becomes value RESULT_k, if
 // there is one (31: none). All buffers that are read at i, and the outputs [COUNT], begin at element OFFSET of the whole. One invocation
 // computes one element; grid: ceil(COUNT / 256) groups, folded into x and y.
 
@@ -24,68 +24,36 @@ override SPREAD_7: u32 = 0u;
 override STEPS: u32;
 override ACTION_0: u32 = 0u;
 override ARGS_0: u32 = 0u;
-override P_0: f32 = 0.0;
-override Q_0: f32 = 0.0;
 override ACTION_1: u32 = 0u;
 override ARGS_1: u32 = 0u;
-override P_1: f32 = 0.0;
-override Q_1: f32 = 0.0;
 override ACTION_2: u32 = 0u;
 override ARGS_2: u32 = 0u;
-override P_2: f32 = 0.0;
-override Q_2: f32 = 0.0;
 override ACTION_3: u32 = 0u;
 override ARGS_3: u32 = 0u;
-override P_3: f32 = 0.0;
-override Q_3: f32 = 0.0;
 override ACTION_4: u32 = 0u;
 override ARGS_4: u32 = 0u;
-override P_4: f32 = 0.0;
-override Q_4: f32 = 0.0;
 override ACTION_5: u32 = 0u;
 override ARGS_5: u32 = 0u;
-override P_5: f32 = 0.0;
-override Q_5: f32 = 0.0;
 override ACTION_6: u32 = 0u;
 override ARGS_6: u32 = 0u;
-override P_6: f32 = 0.0;
-override Q_6: f32 = 0.0;
 override ACTION_7: u32 = 0u;
 override ARGS_7: u32 = 0u;
-override P_7: f32 = 0.0;
-override Q_7: f32 = 0.0;
 override ACTION_8: u32 = 0u;
 override ARGS_8: u32 = 0u;
-override P_8: f32 = 0.0;
-override Q_8: f32 = 0.0;
 override ACTION_9: u32 = 0u;
 override ARGS_9: u32 = 0u;
-override P_9: f32 = 0.0;
-override Q_9: f32 = 0.0;
 override ACTION_10: u32 = 0u;
 override ARGS_10: u32 = 0u;
-override P_10: f32 = 0.0;
-override Q_10: f32 = 0.0;
 override ACTION_11: u32 = 0u;
 override ARGS_11: u32 = 0u;
-override P_11: f32 = 0.0;
-override Q_11: f32 = 0.0;
 override ACTION_12: u32 = 0u;
 override ARGS_12: u32 = 0u;
-override P_12: f32 = 0.0;
-override Q_12: f32 = 0.0;
 override ACTION_13: u32 = 0u;
 override ARGS_13: u32 = 0u;
-override P_13: f32 = 0.0;
-override Q_13: f32 = 0.0;
 override ACTION_14: u32 = 0u;
 override ARGS_14: u32 = 0u;
-override P_14: f32 = 0.0;
-override Q_14: f32 = 0.0;
 override ACTION_15: u32 = 0u;
 override ARGS_15: u32 = 0u;
-override P_15: f32 = 0.0;
-override Q_15: f32 = 0.0;
 override RESULT_0: u32 = 31u;
 override RESULT_1: u32 = 31u;
 override RESULT_2: u32 = 31u;
@@ -117,6 +85,38 @@ struct Params {
     FIRST_7: u32,
     INNER_7: u32,
     LEN_7: u32,
+    P_0: f32,
+    Q_0: f32,
+    P_1: f32,
+    Q_1: f32,
+    P_2: f32,
+    Q_2: f32,
+    P_3: f32,
+    Q_3: f32,
+    P_4: f32,
+    Q_4: f32,
+    P_5: f32,
+    Q_5: f32,
+    P_6: f32,
+    Q_6: f32,
+    P_7: f32,
+    Q_7: f32,
+    P_8: f32,
+    Q_8: f32,
+    P_9: f32,
+    Q_9: f32,
+    P_10: f32,
+    Q_10: f32,
+    P_11: f32,
+    Q_11: f32,
+    P_12: f32,
+    Q_12: f32,
+    P_13: f32,
+    Q_13: f32,
+    P_14: f32,
+    Q_14: f32,
+    P_15: f32,
+    Q_15: f32,
 }
 
 @group(0) @binding(0) var<storage, read> x0: array<f32>;
@@ -218,52 +218,52 @@ fn main(
     v[6] = operand(SOURCE_6, SPREAD_6, params.FIRST_6, params.INNER_6, params.LEN_6, i);
     v[7] = operand(SOURCE_7, SPREAD_7, params.FIRST_7, params.INNER_7, params.LEN_7, i);
     if STEPS > 0u {
-        v[8] = apply(ACTION_0, v[ARGS_0 & 31u], v[(ARGS_0 >> 5u) & 31u], v[(ARGS_0 >> 10u) & 31u], v[(ARGS_0 >> 15u) & 31u], v[(ARGS_0 >> 20u) & 31u], P_0, Q_0);
+        v[8] = apply(ACTION_0, v[ARGS_0 & 31u], v[(ARGS_0 >> 5u) & 31u], v[(ARGS_0 >> 10u) & 31u], v[(ARGS_0 >> 15u) & 31u], v[(ARGS_0 >> 20u) & 31u], params.P_0, params.Q_0);
     }
     if STEPS > 1u {
-        v[9] = apply(ACTION_1, v[ARGS_1 & 31u], v[(ARGS_1 >> 5u) & 31u], v[(ARGS_1 >> 10u) & 31u], v[(ARGS_1 >> 15u) & 31u], v[(ARGS_1 >> 20u) & 31u], P_1, Q_1);
+        v[9] = apply(ACTION_1, v[ARGS_1 & 31u], v[(ARGS_1 >> 5u) & 31u], v[(ARGS_1 >> 10u) & 31u], v[(ARGS_1 >> 15u) & 31u], v[(ARGS_1 >> 20u) & 31u], params.P_1, params.Q_1);
     }
     if STEPS > 2u {
-        v[10] = apply(ACTION_2, v[ARGS_2 & 31u], v[(ARGS_2 >> 5u) & 31u], v[(ARGS_2 >> 10u) & 31u], v[(ARGS_2 >> 15u) & 31u], v[(ARGS_2 >> 20u) & 31u], P_2, Q_2);
+        v[10] = apply(ACTION_2, v[ARGS_2 & 31u], v[(ARGS_2 >> 5u) & 31u], v[(ARGS_2 >> 10u) & 31u], v[(ARGS_2 >> 15u) & 31u], v[(ARGS_2 >> 20u) & 31u], params.P_2, params.Q_2);
     }
     if STEPS > 3u {
-        v[11] = apply(ACTION_3, v[ARGS_3 & 31u], v[(ARGS_3 >> 5u) & 31u], v[(ARGS_3 >> 10u) & 31u], v[(ARGS_3 >> 15u) & 31u], v[(ARGS_3 >> 20u) & 31u], P_3, Q_3);
+        v[11] = apply(ACTION_3, v[ARGS_3 & 31u], v[(ARGS_3 >> 5u) & 31u], v[(ARGS_3 >> 10u) & 31u], v[(ARGS_3 >> 15u) & 31u], v[(ARGS_3 >> 20u) & 31u], params.P_3, params.Q_3);
     }
     if STEPS > 4u {
-        v[12] = apply(ACTION_4, v[ARGS_4 & 31u], v[(ARGS_4 >> 5u) & 31u], v[(ARGS_4 >> 10u) & 31u], v[(ARGS_4 >> 15u) & 31u], v[(ARGS_4 >> 20u) & 31u], P_4, Q_4);
+        v[12] = apply(ACTION_4, v[ARGS_4 & 31u], v[(ARGS_4 >> 5u) & 31u], v[(ARGS_4 >> 10u) & 31u], v[(ARGS_4 >> 15u) & 31u], v[(ARGS_4 >> 20u) & 31u], params.P_4, params.Q_4);
     }
     if STEPS > 5u {
-        v[13] = apply(ACTION_5, v[ARGS_5 & 31u], v[(ARGS_5 >> 5u) & 31u], v[(ARGS_5 >> 10u) & 31u], v[(ARGS_5 >> 15u) & 31u], v[(ARGS_5 >> 20u) & 31u], P_5, Q_5);
+        v[13] = apply(ACTION_5, v[ARGS_5 & 31u], v[(ARGS_5 >> 5u) & 31u], v[(ARGS_5 >> 10u) & 31u], v[(ARGS_5 >> 15u) & 31u], v[(ARGS_5 >> 20u) & 31u], params.P_5, params.Q_5);
     }
     if STEPS > 6u {
-        v[14] = apply(ACTION_6, v[ARGS_6 & 31u], v[(ARGS_6 >> 5u) & 31u], v[(ARGS_6 >> 10u) & 31u], v[(ARGS_6 >> 15u) & 31u], v[(ARGS_6 >> 20u) & 31u], P_6, Q_6);
+        v[14] = apply(ACTION_6, v[ARGS_6 & 31u], v[(ARGS_6 >> 5u) & 31u], v[(ARGS_6 >> 10u) & 31u], v[(ARGS_6 >> 15u) & 31u], v[(ARGS_6 >> 20u) & 31u], params.P_6, params.Q_6);
     }
     if STEPS > 7u {
-        v[15] = apply(ACTION_7, v[ARGS_7 & 31u], v[(ARGS_7 >> 5u) & 31u], v[(ARGS_7 >> 10u) & 31u], v[(ARGS_7 >> 15u) & 31u], v[(ARGS_7 >> 20u) & 31u], P_7, Q_7);
+        v[15] = apply(ACTION_7, v[ARGS_7 & 31u], v[(ARGS_7 >> 5u) & 31u], v[(ARGS_7 >> 10u) & 31u], v[(ARGS_7 >> 15u) & 31u], v[(ARGS_7 >> 20u) & 31u], params.P_7, params.Q_7);
     }
     if STEPS > 8u {
-        v[16] = apply(ACTION_8, v[ARGS_8 & 31u], v[(ARGS_8 >> 5u) & 31u], v[(ARGS_8 >> 10u) & 31u], v[(ARGS_8 >> 15u) & 31u], v[(ARGS_8 >> 20u) & 31u], P_8, Q_8);
+        v[16] = apply(ACTION_8, v[ARGS_8 & 31u], v[(ARGS_8 >> 5u) & 31u], v[(ARGS_8 >> 10u) & 31u], v[(ARGS_8 >> 15u) & 31u], v[(ARGS_8 >> 20u) & 31u], params.P_8, params.Q_8);
     }
     if STEPS > 9u {
-        v[17] = apply(ACTION_9, v[ARGS_9 & 31u], v[(ARGS_9 >> 5u) & 31u], v[(ARGS_9 >> 10u) & 31u], v[(ARGS_9 >> 15u) & 31u], v[(ARGS_9 >> 20u) & 31u], P_9, Q_9);
+        v[17] = apply(ACTION_9, v[ARGS_9 & 31u], v[(ARGS_9 >> 5u) & 31u], v[(ARGS_9 >> 10u) & 31u], v[(ARGS_9 >> 15u) & 31u], v[(ARGS_9 >> 20u) & 31u], params.P_9, params.Q_9);
     }
     if STEPS > 10u {
-        v[18] = apply(ACTION_10, v[ARGS_10 & 31u], v[(ARGS_10 >> 5u) & 31u], v[(ARGS_10 >> 10u) & 31u], v[(ARGS_10 >> 15u) & 31u], v[(ARGS_10 >> 20u) & 31u], P_10, Q_10);
+        v[18] = apply(ACTION_10, v[ARGS_10 & 31u], v[(ARGS_10 >> 5u) & 31u], v[(ARGS_10 >> 10u) & 31u], v[(ARGS_10 >> 15u) & 31u], v[(ARGS_10 >> 20u) & 31u], params.P_10, params.Q_10);
     }
     if STEPS > 11u {
-        v[19] = apply(ACTION_11, v[ARGS_11 & 31u], v[(ARGS_11 >> 5u) & 31u], v[(ARGS_11 >> 10u) & 31u], v[(ARGS_11 >> 15u) & 31u], v[(ARGS_11 >> 20u) & 31u], P_11, Q_11);
+        v[19] = apply(ACTION_11, v[ARGS_11 & 31u], v[(ARGS_11 >> 5u) & 31u], v[(ARGS_11 >> 10u) & 31u], v[(ARGS_11 >> 15u) & 31u], v[(ARGS_11 >> 20u) & 31u], params.P_11, params.Q_11);
     }
     if STEPS > 12u {
-        v[20] = apply(ACTION_12, v[ARGS_12 & 31u], v[(ARGS_12 >> 5u) & 31u], v[(ARGS_12 >> 10u) & 31u], v[(ARGS_12 >> 15u) & 31u], v[(ARGS_12 >> 20u) & 31u], P_12, Q_12);
+        v[20] = apply(ACTION_12, v[ARGS_12 & 31u], v[(ARGS_12 >> 5u) & 31u], v[(ARGS_12 >> 10u) & 31u], v[(ARGS_12 >> 15u) & 31u], v[(ARGS_12 >> 20u) & 31u], params.P_12, params.Q_12);
     }
     if STEPS > 13u {
-        v[21] = apply(ACTION_13, v[ARGS_13 & 31u], v[(ARGS_13 >> 5u) & 31u], v[(ARGS_13 >> 10u) & 31u], v[(ARGS_13 >> 15u) & 31u], v[(ARGS_13 >> 20u) & 31u], P_13, Q_13);
+        v[21] = apply(ACTION_13, v[ARGS_13 & 31u], v[(ARGS_13 >> 5u) & 31u], v[(ARGS_13 >> 10u) & 31u], v[(ARGS_13 >> 15u) & 31u], v[(ARGS_13 >> 20u) & 31u], params.P_13, params.Q_13);
     }
     if STEPS > 14u {
-        v[22] = apply(ACTION_14, v[ARGS_14 & 31u], v[(ARGS_14 >> 5u) & 31u], v[(ARGS_14 >> 10u) & 31u], v[(ARGS_14 >> 15u) & 31u], v[(ARGS_14 >> 20u) & 31u], P_14, Q_14);
+        v[22] = apply(ACTION_14, v[ARGS_14 & 31u], v[(ARGS_14 >> 5u) & 31u], v[(ARGS_14 >> 10u) & 31u], v[(ARGS_14 >> 15u) & 31u], v[(ARGS_14 >> 20u) & 31u], params.P_14, params.Q_14);
     }
     if STEPS > 15u {
-        v[23] = apply(ACTION_15, v[ARGS_15 & 31u], v[(ARGS_15 >> 5u) & 31u], v[(ARGS_15 >> 10u) & 31u], v[(ARGS_15 >> 15u) & 31u], v[(ARGS_15 >> 20u) & 31u], P_15, Q_15);
+        v[23] = apply(ACTION_15, v[ARGS_15 & 31u], v[(ARGS_15 >> 5u) & 31u], v[(ARGS_15 >> 10u) & 31u], v[(ARGS_15 >> 15u) & 31u], v[(ARGS_15 >> 20u) & 31u], params.P_15, params.Q_15);
     }
     if RESULT_0 < 24u {
         y0[i] = v[RESULT_0];

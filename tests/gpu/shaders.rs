@@ -192,8 +192,8 @@ fn wrong_shaders_are_rejected() {
     let dispatch = |overrides| Dispatch { shader: good, binds: Vec::new(), overrides, groups: [1; 3] };
     assert!(check_overrides(&dispatch(vec![]), &module).is_err(), "a missing parameter");
     assert!(check_overrides(&dispatch(vec![("COUNT", 1.0), ("OTHER", 1.0)]), &module).is_err(), "an unknown constant");
-    let (module, info) = read(shaders::COPY.source).unwrap();
-    let dispatch = Dispatch { shader: &shaders::COPY, ..dispatch(vec![]) };
+    let (module, info) = read(shaders::EXPAND.source).unwrap();
+    let dispatch = Dispatch { shader: &shaders::EXPAND, ..dispatch(vec![]) };
     assert!(check_overrides(&dispatch, &module).is_err(), "a missing constant");
     assert!(write_all(&dispatch, &module, &info).is_err(), "an unresolved constant");
 }

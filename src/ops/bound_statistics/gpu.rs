@@ -34,6 +34,7 @@ pub(super) fn forward(signature: &Signature, limits: &GpuLimits) -> Result<GpuCa
                     ("SPAN", int(SPAN)),
                     ("FIRST_PIECE", int(pieces)),
                     ("COUNT", int(count)),
+                    ("HALF", 128.0),
                 ],
                 groups: grid(name, groups, limits)?,
             });

@@ -18,7 +18,8 @@ macro_rules! numbered {
 /// The shader's constants for each operand, step and result: as many as it has.
 const OPERANDS: [[&str; 2]; 8] = numbered!(["SOURCE" "SPREAD"]: 0 1 2 3 4 5 6 7);
 const SPREADS: [[&str; 3]; 8] = numbered!(["FIRST" "INNER" "LEN"]: 0 1 2 3 4 5 6 7);
-const STEPS: [[&str; 4]; 16] = numbered!(["ACTION" "ARGS" "P" "Q"]: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+const STEPS: [[&str; 2]; 16] = numbered!(["ACTION" "ARGS"]: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+const NUMBERS: [[&str; 2]; 16] = numbered!(["P" "Q"]: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
 const RESULTS: [[&str; 1]; 3] = numbered!(["RESULT"]: 0 1 2);
 
 /// Bindings for reading, in front of those of the results.
@@ -196,11 +197,15 @@ impl Segment {
             Arg::Step(s) if s >= self.steps.start => OPERANDS.len() + s - self.steps.start,
             _ => self.reads.iter().position(|r| r.arg == arg).expect("it is read"),
         };
-        for (step, names) in program.steps[self.steps.clone()].iter().zip(STEPS) {
+        let steps = &program.steps[self.steps.clone()];
+        for (step, names) in steps.iter().zip(STEPS) {
             let args = step.args.iter().rev().fold(0, |packed, &arg| packed << VALUE_BITS | number(arg));
-            let [p, q] = step.action.constants();
-            let values = [step.action.code().into(), int(args), p.into(), q.into()];
-            overrides.extend(names.iter().copied().zip(values));
+            overrides.extend(names.iter().copied().zip([step.action.code().into(), int(args)]));
+        }
+        // No constants: a mean over another number of elements would be another kernel.
+        let numbers = steps.iter().map(|step| step.action.constants()).chain(std::iter::repeat([0.0; 2]));
+        for (names, numbers) in NUMBERS.iter().zip(numbers) {
+            overrides.extend(names.iter().copied().zip(numbers.map(f64::from)));
         }
         for (&step, [name]) in self.results.iter().zip(RESULTS) {
             overrides.push((name, int(number(Arg::Step(step)))));
