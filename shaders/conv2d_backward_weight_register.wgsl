@@ -106,14 +106,18 @@ fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
         }
     }
     let first = (params.FIRST_PART + part * params.PART_STEP) * (params.O * weights);
-    for (var c = 0u; c < CHANNELS; c++) {
+    // One channel at a time, the others moving up: drivers unroll stores, and each takes them long.
+    for (var o = o0; o < min(o0 + CHANNELS, params.O); o++) {
         for (var k = 0u; k < VECTORS; k++) {
             for (var e = 0u; e < 4u; e++) {
                 let column = column0 + (4u * k + e) * GROUP;
-                if o0 + c < params.O && column < weights {
-                    out[first + (o0 + c) * weights + column] = acc[c][k][e];
+                if column < weights {
+                    out[first + o * weights + column] = acc[0][k][e];
                 }
             }
+        }
+        for (var c = 1u; c < CHANNELS; c++) {
+            acc[c - 1u] = acc[c];
         }
     }
     if params.SIGNED == 0u {

@@ -156,17 +156,20 @@ fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
             }
         }
     }
-    for (var c = 0u; c < CHANNELS; c++) {
-        let m = min(m0 + c, params.M - 1u);
+    // One channel at a time, the others moving up: drivers unroll stores, and each takes them long.
+    for (var m = m0; m < min(m0 + CHANNELS, params.M); m++) {
         let bias = extra[select(0u, m, params.BIAS != 0u)];
         for (var i = 0u; i < VECTORS; i++) {
-            let sum = select(acc[c][i], acc[c][i] + bias, params.BIAS != 0u);
+            let sum = select(acc[0][i], acc[0][i] + bias, params.BIAS != 0u);
             let v = select(sum, vec4<f32>(), (sum < vec4<f32>()) & vec4<bool>(params.RELU != 0u));
             for (var e = 0u; e < 4u; e++) {
-                if p0 + (4u * i + e) * GROUP < points && m0 + c < params.M {
+                if p0 + (4u * i + e) * GROUP < points {
                     y[m * out_area + place[i][e]] = v[e];
                 }
             }
+        }
+        for (var c = 1u; c < CHANNELS; c++) {
+            acc[c - 1u] = acc[c];
         }
     }
     if params.MASKED == 0u {

@@ -5,7 +5,7 @@
 // In parts: part z sums the k from z·PART_K on and goes to c at z·C_PART; `sum_partials` adds them in order.
 // Then, in this order: BIAS adds extra[C_FIRST + n], SIGNED multiplies by sign(extra) at c's place, ACCUMULATE adds the old c,
 // RELU cuts at 0, MASKED zeroes where extra at c's place is ≤ 0. With none of these `extra` is not read.
-// Drivers compile it once for all shapes, except to ACCUMULATE. Since a look-up between the many stores at the end takes them long, what
+// Drivers compile it once for all shapes, except to ACCUMULATE. Since a look-up between the stores at the end takes them long, what
 // follows the sum is done in a loop of its own where the old c is not needed.
 // One invocation computes 16 rows × 8 columns of one part, those from its own on in steps of GROUP; grid: x and y hold
 // ceil(M/16)·ceil(N/(8·GROUP)) groups, z the parts.
@@ -100,19 +100,23 @@ fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
         }
     }
     let first = group.z * params.C_PART + params.C_FIRST;
-    for (var i = 0u; i < ROWS; i++) {
+    // One row at a time, the others moving up: drivers unroll stores, and each takes them long.
+    for (var m = m0; m < min(m0 + ROWS, params.M); m++) {
         for (var j = 0u; j < VECTORS; j++) {
             for (var e = 0u; e < 4u; e++) {
                 let n = n0 + (4u * j + e) * GROUP;
-                if m0 + i < params.M && n < params.N {
-                    let to = first + (m0 + i) * params.C_M + n;
-                    var v = acc[i][j][e];
+                if n < params.N {
+                    let to = first + m * params.C_M + n;
+                    var v = acc[0][j][e];
                     if ACCUMULATE {
                         v = finish(n, to, v);
                     }
                     c[to] = v;
                 }
             }
+        }
+        for (var i = 1u; i < ROWS; i++) {
+            acc[i - 1u] = acc[i];
         }
     }
     if ACCUMULATE || (params.BIAS | params.SIGNED | params.RELU | params.MASKED) == 0u {
