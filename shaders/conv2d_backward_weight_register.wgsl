@@ -5,7 +5,7 @@
 // For adapters that are CPUs: a large register tile per invocation and no workgroup memory, since there a load costs a hundred
 // instructions and a barrier saves none. `by_invocation` and `by_subgroup` say how g is read.
 // x [BATCH,C,H,W], g [BATCH,O,OH,OW], out [parts,O,C,KH,KW].
-// Drivers compile it once for all shapes. Since a look-up between the many stores at the end takes them long, signs are taken in a loop of
+// Drivers compile it once for all shapes. Since a look-up between the stores at the end takes them long, signs are taken in a loop of
 // their own.
 // One invocation computes 16 output channels × 8 weights of each, those from its own on in steps of GROUP; grid:
 // PARTS·ceil(O/16)·ceil(C·KH·KW/(8·GROUP)) groups, folded into x and y.

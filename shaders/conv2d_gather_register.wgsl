@@ -11,7 +11,7 @@
 // One invocation computes CHANNELS channels × 8 points, those from its own on in steps of GROUP; a workgroup CHANNELS channels ×
 // 8·GROUP points. Grid: x and y hold ceil(M/CHANNELS)·ceil(points/(8·GROUP)) groups for the points of the largest phase, z the phases.
 // Drivers compile it once for all shapes: with extents as constants they unroll the sum, which takes them seconds and makes it slower.
-// For the same reason nothing is looked up or decided between the many stores at the end.
+// For the same reason nothing is looked up or decided between the stores at the end.
 
 override GROUP: u32;
 // At most MOST_CHANNELS.
