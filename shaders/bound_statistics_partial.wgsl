@@ -38,9 +38,9 @@ fn main(
         let d = c[i] - mean;
         let d_on = select(0.0, d, c[i] - r[i] > 0.0);
         let d_off = select(0.0, d, c[i] + r[i] < 0.0);
-        let sums = vec4<f32>(r[i], d_on, d_off, d);
+        let values = vec4<f32>(r[i], d_on, d_off, d);
         let squares = vec4<f32>(d_on * d_on, d_off * d_off, d_on, d_off);
-        sum += select(sums, squares, params.PASS == 1u);
+        sum += select(values, squares, params.PASS == 1u);
     }
     sums[local] = sum;
     for (var half = params.HALF; half > 0u; half /= 2u) {

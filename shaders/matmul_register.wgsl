@@ -10,7 +10,6 @@
 // One invocation computes 16 rows × 8 columns of one part, those from its own on in steps of GROUP; grid: x and y hold
 // ceil(M/16)·ceil(N/(8·GROUP)) groups, z the parts.
 
-// Length of a part of k, and from one part to the next in c.
 override GROUP: u32;
 override ACCUMULATE: bool;
 

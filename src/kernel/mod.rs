@@ -20,7 +20,7 @@ pub enum Access {
 /// The name is also the label, the profile row and the bench id.
 #[derive(Debug)]
 pub struct Shader {
-    /// The stem of its file, where that has no more than one end.
+    /// The stem of its file, if it has one of its own.
     pub name: &'static str,
     /// Stems of the `.wgsl` files that the text is made of.
     pub files: &'static [&'static str],

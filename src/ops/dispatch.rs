@@ -206,9 +206,10 @@ impl Matrix {
 pub(crate) const REGISTER_TILE: (usize, usize) = (16, 8);
 
 /// Of two register-tiled kernels of the same sums the one for `limits`: the first lets each invocation read what belongs to its rows, the second
-/// eight of a subgroup together (`SHARED` in `shaders/by_subgroup.wgsl`).
+/// eight of a subgroup together (`SHARED` in `shaders/by_subgroup.wgsl`). That these are the first eight is known of CPUs only, whose
+/// subgroups are vectors; a GPU need not fill a subgroup in order.
 pub(crate) fn register_tiled([alone, shared]: [&'static Shader; 2], limits: &GpuLimits) -> &'static Shader {
-    if limits.subgroups >= 8 { shared } else { alone }
+    if limits.software && limits.subgroups >= 8 { shared } else { alone }
 }
 
 /// Side of the smallest tile.

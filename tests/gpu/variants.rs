@@ -52,7 +52,9 @@ fn all_variants_give_the_same_bits() {
     let choices = choices.chain(WIDE_TILES.map(Variant::Wide)).map(|variant| (variant, 0));
     let mut results = Vec::new();
     for (variant, subgroups) in choices.chain(through_subgroups) {
-        let limits = GpuLimits { variant: Some(variant), subgroups, ..portable };
+        let limits = GpuLimits { variant: Some(variant), software: subgroups > 0, subgroups, ..portable };
+        let shared = dispatches(&limits).iter().any(|d| d.shader.name == "matmul_subgroup");
+        assert_eq!(shared, subgroups > 0, "{variant}");
         let Some(mut gpu) = session(GpuOptions { limits: Some(limits), ..GpuOptions::default() }) else { return };
         if gpu.limits().subgroups < subgroups {
             println!("skipped: an adapter without subgroups of {subgroups}");
