@@ -55,26 +55,96 @@ pub(crate) unsafe fn transpose_masked<S: Simd>(
     rows: usize,
     columns: usize,
 ) {
-    // SAFETY: the caller's duty; the blocks stay below rows and columns.
-    unsafe {
-        if rows < S::BLOCK || columns < S::BLOCK {
-            for c in 0..columns {
-                for r in 0..rows {
-                    let at = c * to_step + r;
+    if columns < 4 {
+        for c in 0..columns {
+            for r in 0..rows {
+                let at = c * to_step + r;
+                // SAFETY: the caller's duty.
+                unsafe {
                     let hidden = mask.is_some_and(|mask| *mask.add(at) <= 0.0);
                     *to.add(at) = if hidden { 0.0 } else { *from.add(r * from_step + c) };
                 }
             }
-            return;
         }
+        return;
+    }
+    // SAFETY: the caller's duty; the blocks stay below rows and columns.
+    unsafe {
         // The last block along each axis ends with it, and repeats what the one before has done.
-        for c in (0..columns).step_by(S::BLOCK) {
-            let c = c.min(columns - S::BLOCK);
-            for r in (0..rows).step_by(S::BLOCK) {
-                let r = r.min(rows - S::BLOCK);
-                let at = c * to_step + r;
-                let mask = mask.map(|mask| mask.add(at));
-                S::transpose((from.add(r * from_step + c), from_step), (to.add(at), to_step), mask);
+        for r in (0..rows).step_by(S::LANES) {
+            let r = r.min(rows.saturating_sub(S::LANES));
+            for c in (0..columns).step_by(4) {
+                let c = c.min(columns - 4);
+                let (from, at) = (from.add(r * from_step + c), c * to_step + r);
+                if rows >= S::LANES {
+                    for (j, v) in S::transpose(|i| from.add(i * from_step)).into_iter().enumerate() {
+                        let at = at + j * to_step;
+                        let v = mask.map_or(v, |mask| S::zero_unless_positive(v, S::load(mask.add(at))));
+                        S::store(to.add(at), v);
+                    }
+                } else {
+                    // Lanes past the last row repeat it, and are not written.
+                    for (j, v) in S::transpose(|i| from.add(i.min(rows - 1) * from_step)).into_iter().enumerate() {
+                        let at = at + j * to_step;
+                        let v = mask.map_or(v, |mask| S::zero_unless_positive(v, S::load_first(mask.add(at), rows)));
+                        S::store_first(to.add(at), v, rows);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::native::lanes::{Work, dispatch};
+    use crate::ops::simd::{Level, level};
+
+    struct Transposed<'a> {
+        from: &'a [f32],
+        to: &'a mut [f32],
+        mask: Option<&'a [f32]>,
+        rows: usize,
+        columns: usize,
+        steps: [usize; 2],
+    }
+
+    impl Work for Transposed<'_> {
+        #[inline(always)]
+        unsafe fn run<S: Simd>(self) {
+            let (from, to) = ((self.from.as_ptr(), self.steps[0]), (self.to.as_mut_ptr(), self.steps[1]));
+            // SAFETY: the test's slices hold what the equation reads and writes, and nothing more.
+            unsafe { transpose_masked::<S>(from, to, self.mask.map(<[f32]>::as_ptr), self.rows, self.columns) }
+        }
+    }
+
+    #[test]
+    fn transposition_moves_every_word_hides_what_the_mask_hides_and_writes_nothing_else() {
+        const UNTOUCHED: f32 = -7.0;
+        let levels = [Level::Baseline, Level::Avx2, Level::Avx512].into_iter().filter(|&l| l <= level());
+        for level in levels {
+            for (rows, columns) in (1..36).flat_map(|rows| (1..19).map(move |columns| (rows, columns))) {
+                let steps = [columns + rows % 3, rows + columns % 4];
+                // Exactly as long as it must be: what is read past the end is not ours.
+                let from: Vec<f32> = (0..(rows - 1) * steps[0] + columns).map(|i| i as f32 + 1.0).collect();
+                let length = (columns - 1) * steps[1] + rows;
+                let mask: Vec<f32> = (0..length).map(|i| [1.0, 0.0, -1.0, f32::NAN, -0.0, 2.0, 3.0][i % 7]).collect();
+                for mask in [None, Some(&mask[..])] {
+                    let mut to = vec![UNTOUCHED; length];
+                    let work = Transposed { from: &from, to: &mut to, mask, rows, columns, steps };
+                    // SAFETY: the machine has the level.
+                    unsafe { dispatch(level, work) };
+                    for (i, &found) in to.iter().enumerate() {
+                        let (c, r) = (i / steps[1], i % steps[1]);
+                        let expected = match mask {
+                            _ if r >= rows => UNTOUCHED,
+                            Some(mask) if mask[i] <= 0.0 => 0.0,
+                            _ => from[r * steps[0] + c],
+                        };
+                        assert_eq!(found, expected, "{level:?}: row {r}, column {c} of {rows} x {columns}");
+                    }
+                }
             }
         }
     }

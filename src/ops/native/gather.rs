@@ -377,19 +377,14 @@ impl BandTask<'_> {
         let [height, width] = g.output;
         let (top, pixels) = self.pixels();
         for first in (0..g.channels).step_by(S::LANES) {
-            // SAFETY: the buffer holds whole vectors of channels.
+            let channels = S::LANES.min(g.channels - first);
+            // SAFETY: the buffer holds whole vectors of channels; the band's rows of these channels belong to this task.
             unsafe {
-                let epilogue = self.epilogue.lanes::<S>(first, S::LANES.min(g.channels - first));
+                let epilogue = self.epilogue.lanes::<S>(first, channels);
                 for pixel in 0..if epilogue.is_identity() { 0 } else { pixels } {
                     let sums = self.buffer.as_mut_ptr().add(pixel * g.wide() + first);
                     S::store(sums, epilogue.apply(S::load(sums)));
                 }
-            }
-        }
-        for first in (0..g.channels).step_by(S::BLOCK) {
-            let channels = S::BLOCK.min(g.channels - first);
-            // SAFETY: the band's rows of these channels belong to this task.
-            unsafe {
                 let out = self.output.at(self.output_at + (first * height + top) * width);
                 let mask = self.epilogue.mask_from((first * height + top) * width);
                 let sums = (self.buffer.as_ptr().add(first), g.wide());

@@ -17,8 +17,6 @@ pub(crate) trait Simd: Copy + 'static {
     const LANES: usize;
     /// Architectural vector registers: how large a tile may be.
     const REGISTERS: usize;
-    /// Side of the square that [`Simd::transpose`] handles.
-    const BLOCK: usize;
 
     /// `x` in every lane.
     unsafe fn splat(x: f32) -> Self::Vector;
@@ -64,8 +62,8 @@ pub(crate) trait Simd: Copy + 'static {
     }
     /// Writes 2 · LANES words: lanes of `even` and of `odd` in turn.
     unsafe fn zip(even: Self::Vector, odd: Self::Vector, to: *mut f32);
-    /// `to[j·to_step + i]` = `from[i·from_step + j]` for i, j < BLOCK; 0 where a mask, laid out as `to`, is ≤ 0.
-    unsafe fn transpose(from: (*const f32, usize), to: (*mut f32, usize), mask: Option<*const f32>);
+    /// The columns of LANES rows of four words: lane i of vector j is word j of the row at `row(i)`.
+    unsafe fn transpose(row: impl Fn(usize) -> *const f32) -> [Self::Vector; 4];
     /// Asks for the cache line at `at`, which need not be valid memory.
     #[inline(always)]
     unsafe fn prefetch(at: *const f32) {
@@ -149,7 +147,6 @@ impl Simd for Portable {
     type Vector = [f32; 4];
     const LANES: usize = 4;
     const REGISTERS: usize = 16;
-    const BLOCK: usize = 4;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> [f32; 4] {
@@ -209,21 +206,9 @@ impl Simd for Portable {
         }
     }
     #[inline(always)]
-    unsafe fn transpose(
-        (from, from_step): (*const f32, usize),
-        (to, to_step): (*mut f32, usize),
-        mask: Option<*const f32>,
-    ) {
-        for i in 0..4 {
-            for j in 0..4 {
-                let at = j * to_step + i;
-                // SAFETY: by the contract of the trait.
-                unsafe {
-                    *to.add(at) =
-                        if mask.is_some_and(|m| *m.add(at) <= 0.0) { 0.0 } else { *from.add(i * from_step + j) };
-                }
-            }
-        }
+    unsafe fn transpose(row: impl Fn(usize) -> *const f32) -> [[f32; 4]; 4] {
+        // SAFETY: by the contract of the trait.
+        std::array::from_fn(|j| std::array::from_fn(|i| unsafe { *row(i).add(j) }))
     }
     unsafe fn enter<W: Work>(work: W) {
         // SAFETY: plain Rust runs everywhere; the rest is the caller's duty.

@@ -14,7 +14,6 @@ impl Simd for Neon {
     type Vector = float32x4_t;
     const LANES: usize = 4;
     const REGISTERS: usize = 32;
-    const BLOCK: usize = 4;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> float32x4_t {
@@ -76,25 +75,16 @@ impl Simd for Neon {
         }
     }
     #[inline(always)]
-    unsafe fn transpose(
-        (from, from_step): (*const f32, usize),
-        (to, to_step): (*mut f32, usize),
-        mask: Option<*const f32>,
-    ) {
+    unsafe fn transpose(row: impl Fn(usize) -> *const f32) -> [float32x4_t; 4] {
         unsafe {
-            let r: [float32x4_t; 4] = std::array::from_fn(|i| vld1q_f32(from.add(i * from_step)));
+            let r: [float32x4_t; 4] = std::array::from_fn(|i| vld1q_f32(row(i)));
             let (a, b) = (vtrnq_f32(r[0], r[1]), vtrnq_f32(r[2], r[3]));
-            let rows = [
+            [
                 vcombine_f32(vget_low_f32(a.0), vget_low_f32(b.0)),
                 vcombine_f32(vget_low_f32(a.1), vget_low_f32(b.1)),
                 vcombine_f32(vget_high_f32(a.0), vget_high_f32(b.0)),
                 vcombine_f32(vget_high_f32(a.1), vget_high_f32(b.1)),
-            ];
-            for (j, row) in rows.into_iter().enumerate() {
-                let at = j * to_step;
-                let row = mask.map_or(row, |mask| Self::zero_unless_positive(row, vld1q_f32(mask.add(at))));
-                vst1q_f32(to.add(at), row);
-            }
+            ]
         }
     }
     unsafe fn enter<W: Work>(work: W) {

@@ -24,7 +24,6 @@ impl Simd for Avx512 {
     type Vector = __m512;
     const LANES: usize = 16;
     const REGISTERS: usize = 32;
-    const BLOCK: usize = 8;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> __m512 {
@@ -98,8 +97,23 @@ impl Simd for Avx512 {
         }
     }
     #[inline(always)]
-    unsafe fn transpose(from: (*const f32, usize), to: (*mut f32, usize), mask: Option<*const f32>) {
-        unsafe { transpose8(from, to, mask) }
+    unsafe fn transpose(row: impl Fn(usize) -> *const f32) -> [__m512; 4] {
+        unsafe {
+            // Quarter q of vector i holds row 4q + i: what shuffles within quarters can't do is done by the loads.
+            let [a, b, c, d]: [__m512; 4] = std::array::from_fn(|i| {
+                let quarter = |q: usize| _mm_loadu_ps(row(4 * q + i));
+                let v = _mm512_castps128_ps512(quarter(0));
+                let v = _mm512_insertf32x4::<1>(v, quarter(1));
+                let v = _mm512_insertf32x4::<2>(v, quarter(2));
+                _mm512_insertf32x4::<3>(v, quarter(3))
+            });
+            let pair = |a, b| [_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b)].map(|v| _mm512_castps_pd(v));
+            let (ab, cd) = (pair(a, b), pair(c, d));
+            std::array::from_fn(|j| {
+                let (ab, cd) = (ab[j / 2], cd[j / 2]);
+                _mm512_castpd_ps(if j % 2 == 0 { _mm512_unpacklo_pd(ab, cd) } else { _mm512_unpackhi_pd(ab, cd) })
+            })
+        }
     }
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
     unsafe fn enter<W: Work>(work: W) {
@@ -119,7 +133,6 @@ impl Simd for Avx2 {
     type Vector = __m256;
     const LANES: usize = 8;
     const REGISTERS: usize = 16;
-    const BLOCK: usize = 8;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> __m256 {
@@ -199,8 +212,20 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
-    unsafe fn transpose(from: (*const f32, usize), to: (*mut f32, usize), mask: Option<*const f32>) {
-        unsafe { transpose8(from, to, mask) }
+    unsafe fn transpose(row: impl Fn(usize) -> *const f32) -> [__m256; 4] {
+        unsafe {
+            // Half h of vector i holds row 4h + i.
+            let [a, b, c, d]: [__m256; 4] = std::array::from_fn(|i| {
+                let v = _mm256_castps128_ps256(_mm_loadu_ps(row(i)));
+                _mm256_insertf128_ps::<1>(v, _mm_loadu_ps(row(4 + i)))
+            });
+            let pair = |a, b| [_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b)].map(|v| _mm256_castps_pd(v));
+            let (ab, cd) = (pair(a, b), pair(c, d));
+            std::array::from_fn(|j| {
+                let (ab, cd) = (ab[j / 2], cd[j / 2]);
+                _mm256_castpd_ps(if j % 2 == 0 { _mm256_unpacklo_pd(ab, cd) } else { _mm256_unpackhi_pd(ab, cd) })
+            })
+        }
     }
     #[target_feature(enable = "avx2,fma")]
     unsafe fn enter<W: Work>(work: W) {
@@ -212,7 +237,6 @@ impl Simd for Sse2 {
     type Vector = __m128;
     const LANES: usize = 4;
     const REGISTERS: usize = 16;
-    const BLOCK: usize = 4;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> __m128 {
@@ -274,54 +298,14 @@ impl Simd for Sse2 {
         }
     }
     #[inline(always)]
-    unsafe fn transpose(
-        (from, from_step): (*const f32, usize),
-        (to, to_step): (*mut f32, usize),
-        mask: Option<*const f32>,
-    ) {
+    unsafe fn transpose(row: impl Fn(usize) -> *const f32) -> [__m128; 4] {
         unsafe {
-            let [mut a, mut b, mut c, mut d]: [__m128; 4] =
-                std::array::from_fn(|i| _mm_loadu_ps(from.add(i * from_step)));
+            let [mut a, mut b, mut c, mut d]: [__m128; 4] = std::array::from_fn(|i| _mm_loadu_ps(row(i)));
             _MM_TRANSPOSE4_PS(&mut a, &mut b, &mut c, &mut d);
-            for (j, row) in [a, b, c, d].into_iter().enumerate() {
-                let at = j * to_step;
-                let row = mask.map_or(row, |mask| Self::zero_unless_positive(row, _mm_loadu_ps(mask.add(at))));
-                _mm_storeu_ps(to.add(at), row);
-            }
+            [a, b, c, d]
         }
     }
     unsafe fn enter<W: Work>(work: W) {
         unsafe { work.run::<Self>() }
-    }
-}
-
-/// 8×8 in three rounds: pairs, quads, halves.
-#[inline(always)]
-unsafe fn transpose8(
-    (from, from_step): (*const f32, usize),
-    (to, to_step): (*mut f32, usize),
-    mask: Option<*const f32>,
-) {
-    unsafe {
-        let write = |j: usize, row: __m256| {
-            let at = j * to_step;
-            let row = mask.map_or(row, |mask| Avx2::zero_unless_positive(row, _mm256_loadu_ps(mask.add(at))));
-            _mm256_storeu_ps(to.add(at), row);
-        };
-        let r: [__m256; 8] = std::array::from_fn(|i| _mm256_loadu_ps(from.add(i * from_step)));
-        let pairs: [__m256; 8] = std::array::from_fn(|i| {
-            let (a, b) = (r[i / 2 * 2], r[i / 2 * 2 + 1]);
-            if i % 2 == 0 { _mm256_unpacklo_ps(a, b) } else { _mm256_unpackhi_ps(a, b) }
-        });
-        // Quad 4h + c holds, in both halves, column c (and c + 4) of rows 4h..4h + 4.
-        let quads: [__m256; 8] = std::array::from_fn(|i| {
-            let (h, c) = (i / 4, i % 4);
-            let (a, b) = (pairs[4 * h + c / 2], pairs[4 * h + 2 + c / 2]);
-            if c % 2 == 0 { _mm256_shuffle_ps::<0x44>(a, b) } else { _mm256_shuffle_ps::<0xEE>(a, b) }
-        });
-        for c in 0..4 {
-            write(c, _mm256_permute2f128_ps::<0x20>(quads[c], quads[4 + c]));
-            write(c + 4, _mm256_permute2f128_ps::<0x31>(quads[c], quads[4 + c]));
-        }
     }
 }
