@@ -1,8 +1,8 @@
-//! Fusion: a node whose only output has one reader may take that reader's work into its own kernel.
+//! Fusion: a node whose outputs are all read by one other node, and by nobody else, may take that node's work into its own kernel.
 //!
 //! Which pairs fit is the ops' knowledge ([`super::Op::fuse`]); this pass only finds the pairs.
 
-use super::{Graph, Node, Origin};
+use super::{Graph, Node, Origin, Value};
 
 /// Rewrites `graph` until no pair fits any more. `live` says which nodes are needed; fused readers are switched off in it.
 pub(crate) fn fuse(graph: &mut Graph, live: &mut [bool]) {
@@ -27,7 +27,11 @@ pub(crate) fn fuse(graph: &mut Graph, live: &mut [bool]) {
         let between = graph.root(seen);
         let Origin::Node { node: producer, output: 0 } = graph.info(between).origin else { continue };
         let (first, second) = (&graph.nodes[producer.0 as usize], &graph.nodes[consumer]);
-        if first.outputs.len() != 1 || second.outputs.len() != 1 || readers[between.0 as usize] != 1 {
+        let count = first.outputs.len();
+        // The reader's first inputs are the outputs, in their order, and it makes as many.
+        let between: Vec<Value> = second.inputs.iter().take(count).map(|&v| graph.root(v)).collect();
+        let alone = between.iter().all(|v| readers[v.0 as usize] == 1);
+        if between != first.outputs || second.outputs.len() != count || !alone {
             continue;
         }
         // What a kernel does on the way out is elementwise: an operand that is spread over another one stays apart.
@@ -36,10 +40,10 @@ pub(crate) fn fuse(graph: &mut Graph, live: &mut [bool]) {
             continue;
         }
         let Some(op) = first.op.fuse(second.op.as_ref()) else { continue };
-        let (mut inputs, others) = (first.inputs.clone(), second.inputs[1..].to_vec());
+        let (mut inputs, others) = (first.inputs.clone(), second.inputs[count..].to_vec());
         let outputs = second.outputs.clone();
         // Behind a reshape the kernel reads the same words under its own shape; what it makes keeps that of the consumer.
-        let shape = graph.shape(between).clone();
+        let shape = graph.shape(between[0]).clone();
         inputs.extend(others.into_iter().map(|v| match *graph.shape(v) == shape {
             true => v,
             false => graph.reshape(v, shape.clone()).expect("operands of one shape, which has as many elements"),

@@ -90,7 +90,7 @@ pub trait Op: Debug + Send + Sync + Any {
         None
     }
 
-    /// An op that does this op's work and then `consumer`'s, which reads this op's only output as its input 0.
+    /// An op that does this op's work and then `consumer`'s, whose first inputs are this op's outputs and which makes as many.
     /// The new op's inputs are this op's, followed by the consumer's others.
     fn fuse(&self, consumer: &dyn Op) -> Option<Arc<dyn Op>> {
         let _ = consumer;

@@ -11,11 +11,11 @@ use crate::ops::native::convolution::{Convolution, WeightGradient};
 use crate::ops::native::gather::Stream;
 
 pub(super) fn forward(op: &Conv2d, signature: &Signature) -> Result<NativeCall> {
-    let convolution = Arc::new(Convolution::forward(&op.geometry(&signature.inputs)?, 1, op.fast));
+    let convolution = Arc::new(Convolution::forward(&op.geometry(&signature.inputs)?, op.fast));
     let (bias, relu) = (op.bias, op.relu);
     let (scratch, prepared) = (vec![convolution.scratch()], convolution.prepared(1, 1));
     let call = NativeCall::with_scratch("conv2d_forward", scratch, move |args| {
-        let epilogue = Epilogue { bias: bias.then(|| args.input(2)), relu, mask: None };
+        let epilogue = Epilogue { bias: bias.then(|| args.input(2)), relu, ..Epilogue::default() };
         let stream = Stream::new(args.input(0), args.output(0), epilogue);
         convolution.run(&[args.prepared(0)], &[stream], args.scratch(0));
     });
@@ -23,7 +23,7 @@ pub(super) fn forward(op: &Conv2d, signature: &Signature) -> Result<NativeCall> 
 }
 
 pub(super) fn backward_input(op: &Conv2dBackwardInput, signature: &Signature) -> Result<NativeCall> {
-    let convolution = Arc::new(Convolution::backward(&op.geometry(&signature.inputs)?, 1, op.fast));
+    let convolution = Arc::new(Convolution::backward(&op.geometry(&signature.inputs)?, op.fast));
     let masked = op.masked;
     let (scratch, prepared) = (vec![convolution.scratch()], convolution.prepared(1, 1));
     let call = NativeCall::with_scratch("conv2d_backward_input", scratch, move |args| {

@@ -11,14 +11,15 @@ use crate::ops::native::convolution::{Convolution, WeightGradient};
 use crate::ops::native::gather::Stream;
 
 pub(super) fn forward(op: &Conv2dInterval, signature: &Signature) -> Result<NativeCall> {
-    let convolution = Arc::new(Convolution::forward(&op.geometry(&signature.inputs)?, 2, op.fast));
-    let (bias, fast) = (op.bias, op.fast);
+    let convolution = Arc::new(Convolution::forward(&op.geometry(&signature.inputs)?, op.fast));
+    let (bias, relu, fast) = (op.bias, op.relu, op.fast);
     let (scratch, prepared) = (vec![convolution.scratch()], convolution.prepared(2, 2));
     let call = NativeCall::with_scratch("conv2d_interval_forward", scratch, move |args| {
         let shifted = Epilogue { bias: bias.then(|| args.input(3)), ..Epilogue::default() };
         let center = Stream::new(args.input(0), args.output(0), shifted);
         // The plain sums of terms ≥ 0 are ≥ 0 themselves.
-        let kept = Epilogue { relu: fast, ..Epilogue::default() };
+        let joined = relu.then(|| center.joined(None));
+        let kept = Epilogue { relu: fast, joined, ..Epilogue::default() };
         let radius = Stream::new(args.input(1), args.output(1), kept);
         convolution.run(&[args.prepared(0), args.prepared(1)], &[center, radius], args.scratch(0));
     });
@@ -26,11 +27,13 @@ pub(super) fn forward(op: &Conv2dInterval, signature: &Signature) -> Result<Nati
 }
 
 pub(super) fn backward_input(op: &Conv2dIntervalBackwardInput, signature: &Signature) -> Result<NativeCall> {
-    let convolution = Arc::new(Convolution::backward(&op.geometry(&signature.inputs)?, 2, op.fast));
+    let convolution = Arc::new(Convolution::backward(&op.geometry(&signature.inputs)?, op.fast));
+    let relu = op.relu;
     let (scratch, prepared) = (vec![convolution.scratch()], convolution.prepared(2, 2));
     let call = NativeCall::with_scratch("conv2d_interval_backward_input", scratch, move |args| {
         let center = Stream::new(args.input(0), args.output(0), Epilogue::default());
-        let radius = Stream::new(args.input(1), args.output(1), Epilogue::default());
+        let joined = relu.then(|| center.joined(Some([args.input(3), args.input(4)])));
+        let radius = Stream::new(args.input(1), args.output(1), Epilogue { joined, ..Epilogue::default() });
         convolution.run(&[args.prepared(0), args.prepared(1)], &[center, radius], args.scratch(0));
     });
     Ok(NativeCall { prepared, ..call })

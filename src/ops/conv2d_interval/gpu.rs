@@ -4,22 +4,38 @@ use super::{Conv2dInterval, Conv2dIntervalBackwardInput, Conv2dIntervalBackwardW
 use crate::error::Result;
 use crate::graph::Signature;
 use crate::kernel::Operand::{Input, Output};
-use crate::kernel::{Bind, GpuCall, GpuLimits};
+use crate::kernel::{Bind, GpuCall, GpuLimits, Operand};
 use crate::ops::conv2d::{Correlation, Gather, Pair};
 use crate::ops::dispatch::{chunks_of_work, part};
+use crate::ops::relu_interval::joined;
 
 pub(super) fn forward(op: &Conv2dInterval, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
+    if !op.relu {
+        let mut call = GpuCall::default();
+        add_forward(op, signature, [Output(0), Output(1)], &mut call, limits)?;
+        return Ok(call);
+    }
+    joined(signature.outputs[0].elements(), None, limits, |call, to| add_forward(op, signature, to, call, limits))
+}
+
+/// The convolutions, with results in `to`.
+fn add_forward(
+    op: &Conv2dInterval,
+    signature: &Signature,
+    to: [Operand; 2],
+    call: &mut GpuCall,
+    limits: &GpuLimits,
+) -> Result<()> {
     let g = op.geometry(&signature.inputs)?;
     let (x, y) = (signature.inputs[0].shape.inner(), signature.outputs[0].shape.inner());
-    let mut call = GpuCall::default();
     for (first, count) in chunks_of_work("conv2d_interval_forward", g.batch, &[x, y], 2 * g.sample_flops(), limits)? {
         let w = Bind::all(Input(2));
         let bias = if op.bias { Bind::all(Input(3)) } else { w };
         let cut = |operand, words| part(operand, first, count, words);
-        let binds = [cut(Input(0), x), cut(Input(1), x), w, bias, cut(Output(0), y), cut(Output(1), y)];
+        let binds = [cut(Input(0), x), cut(Input(1), x), w, bias, cut(to[0], y), cut(to[1], y)];
         call.dispatches.extend(Gather::forward(&g, count).interval(op.bias, binds, limits)?);
     }
-    Ok(call)
+    Ok(())
 }
 
 pub(super) fn backward_input(
@@ -27,16 +43,32 @@ pub(super) fn backward_input(
     signature: &Signature,
     limits: &GpuLimits,
 ) -> Result<GpuCall> {
+    if !op.relu {
+        let mut call = GpuCall::default();
+        add_backward(op, signature, [Output(0), Output(1)], &mut call, limits)?;
+        return Ok(call);
+    }
+    let behind = Some([Input(3), Input(4)]);
+    joined(signature.outputs[0].elements(), behind, limits, |call, to| add_backward(op, signature, to, call, limits))
+}
+
+/// The gradients, with results in `to`.
+fn add_backward(
+    op: &Conv2dIntervalBackwardInput,
+    signature: &Signature,
+    to: [Operand; 2],
+    call: &mut GpuCall,
+    limits: &GpuLimits,
+) -> Result<()> {
     let g = op.geometry(&signature.inputs)?;
-    let (y, x) = (signature.inputs[0].shape.inner(), signature.outputs[0].shape.inner());
-    let mut call = GpuCall::default();
+    let (x, y) = (g.x_shape().inner(), signature.inputs[0].shape.inner());
     for (first, count) in chunks_of_work("conv2d_interval_backward_input", g.batch, &[x, y], 2 * g.sample_flops(), limits)? {
         let w = Bind::all(Input(2));
         let cut = |operand, words| part(operand, first, count, words);
-        let binds = [cut(Input(0), y), cut(Input(1), y), w, w, cut(Output(0), x), cut(Output(1), x)];
+        let binds = [cut(Input(0), y), cut(Input(1), y), w, w, cut(to[0], x), cut(to[1], x)];
         call.dispatches.extend(Gather::backward(&g, count).interval(false, binds, limits)?);
     }
-    Ok(call)
+    Ok(())
 }
 
 pub(super) fn backward_weight(

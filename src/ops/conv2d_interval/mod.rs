@@ -14,6 +14,7 @@ mod gpu;
 use std::sync::Arc;
 
 use super::conv2d::{Geometry, bias_gradient, conv_cost};
+use super::relu_interval::{is_relu, is_slope};
 use crate::error::{Error, Result};
 use crate::graph::{Backward, Cost, Graph, Op, Signature, Value};
 use crate::kernel::{GpuCall, GpuLimits, NativeCall};
@@ -21,21 +22,24 @@ use crate::ops::support::{expect_same, expect_types};
 use crate::ops::{Conv2dSpec, fill};
 use crate::shape::{DType, Shape, TensorType};
 
-/// Forward. Inputs center, radius, w and, if `bias`, b; outputs center, radius.
+/// Forward, and with `relu` the ReLU of what it makes. Inputs center, radius, w and, if `bias`, b; outputs center, radius.
 #[derive(Debug, Clone)]
 pub(crate) struct Conv2dInterval {
     pub(crate) spec: Conv2dSpec,
     pub(crate) bias: bool,
+    pub(crate) relu: bool,
     /// Whether sums may be rounded as a faster kernel has them.
     pub(crate) fast: bool,
 }
 
-/// Gradient with respect to the box. Inputs g_c, g_r, w; outputs d/d center, d/d radius.
+/// Gradient with respect to the box, and with `relu` with respect to what a ReLU made it from. Inputs g_c, g_r, w and, if `relu`, center and
+/// radius of the box; outputs d/d center, d/d radius.
 #[derive(Debug, Clone)]
 pub(crate) struct Conv2dIntervalBackwardInput {
     pub(crate) spec: Conv2dSpec,
     /// (H, W) of the input box.
     pub(crate) input: [usize; 2],
+    pub(crate) relu: bool,
     /// Whether sums may be rounded as a faster kernel has them.
     pub(crate) fast: bool,
 }
@@ -57,7 +61,7 @@ pub fn conv2d_interval(
     spec: Conv2dSpec,
 ) -> Result<(Value, Value)> {
     let inputs: Vec<Value> = [center, radius, w].into_iter().chain(b).collect();
-    let outputs = graph.push(Conv2dInterval { spec, bias: b.is_some(), fast: false }, &inputs)?;
+    let outputs = graph.push(Conv2dInterval { spec, bias: b.is_some(), relu: false, fast: false }, &inputs)?;
     Ok((outputs[0], outputs[1]))
 }
 
@@ -98,11 +102,12 @@ impl Op for Conv2dInterval {
     }
 
     fn gradient(&self, g: &mut Graph, at: &Backward<'_>) -> Result<Vec<Option<Value>>> {
+        debug_assert!(!self.relu, "fusion comes after differentiation");
         let mut grads = vec![None; at.inputs.len()];
         let Some((grad_center, grad_radius)) = box_gradients(g, at)? else { return Ok(grads) };
         let (center, radius, w) = (at.inputs[0], at.inputs[1], at.inputs[2]);
         if at.needs[0] || at.needs[1] {
-            let op = Conv2dIntervalBackwardInput { spec: self.spec, input: pair(&g.shape(center).clone()), fast: false };
+            let op = Conv2dIntervalBackwardInput { spec: self.spec, input: pair(&g.shape(center).clone()), relu: false, fast: false };
             let of_box = g.push(op, &[grad_center, grad_radius, w])?;
             (grads[0], grads[1]) = (Some(of_box[0]), Some(of_box[1]));
         }
@@ -118,6 +123,11 @@ impl Op for Conv2dInterval {
 
     fn cost(&self, signature: &Signature) -> Cost {
         conv_cost(&self.geometry(&signature.inputs).expect("checked by infer"), 2, signature)
+    }
+
+    fn fuse(&self, consumer: &dyn Op) -> Option<Arc<dyn Op>> {
+        let relu = !self.relu && is_relu(consumer);
+        relu.then(|| Arc::new(Conv2dInterval { relu, ..self.clone() }) as Arc<dyn Op>)
     }
 
     fn fast(&self) -> Option<Arc<dyn Op>> {
@@ -151,13 +161,22 @@ impl Op for Conv2dIntervalBackwardInput {
     }
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
-        expect_types(self.name(), inputs, &[DType::F32; 3])?;
+        expect_types(self.name(), inputs, &[DType::F32; 5][..3 + 2 * self.relu as usize])?;
         expect_same(self.name(), &inputs[0].shape, &inputs[1].shape)?;
-        Ok(vec![TensorType::f32(self.geometry(inputs)?.x_shape()); 2])
+        let x = self.geometry(inputs)?.x_shape();
+        for behind in &inputs[3..] {
+            expect_same(self.name(), &x, &behind.shape)?;
+        }
+        Ok(vec![TensorType::f32(x); 2])
     }
 
     fn cost(&self, signature: &Signature) -> Cost {
         conv_cost(&self.geometry(&signature.inputs).expect("checked by infer"), 2, signature)
+    }
+
+    fn fuse(&self, consumer: &dyn Op) -> Option<Arc<dyn Op>> {
+        let relu = !self.relu && is_slope(consumer);
+        relu.then(|| Arc::new(Conv2dIntervalBackwardInput { relu, ..self.clone() }) as Arc<dyn Op>)
     }
 
     fn fast(&self) -> Option<Arc<dyn Op>> {

@@ -16,7 +16,7 @@ pub(super) fn forward(op: &Linear, signature: &Signature) -> Result<NativeCall> 
     let product = Forward::new(&extents, 1, level());
     let (bias, relu) = (op.bias, op.relu);
     Ok(NativeCall::with_scratch("linear_forward", product.scratch(), move |args| {
-        let epilogue = Epilogue { bias: bias.then(|| args.input(2)), relu, mask: None };
+        let epilogue = Epilogue { bias: bias.then(|| args.input(2)), relu, ..Epilogue::default() };
         let y = Product::new(args.input(0), args.output(0), epilogue);
         product.run(args.input(1), &[y], [args.scratch(0), args.scratch(1)]);
     }))

@@ -11,19 +11,22 @@ use crate::ops::simd::level;
 
 pub(super) fn forward(op: &LinearInterval, signature: &Signature) -> Result<NativeCall> {
     let product = Forward::new(&op.extents(&signature.inputs)?, 2, level());
-    let bias = op.bias;
+    let (bias, relu) = (op.bias, op.relu);
     Ok(NativeCall::with_scratch("linear_interval_forward", product.scratch(), move |args| {
         let shifted = Epilogue { bias: bias.then(|| args.input(3)), ..Epilogue::default() };
         let center = Product::new(args.input(0), args.output(0), shifted);
-        let radius = Product::new(args.input(1), args.output(1), Epilogue::default());
+        let joined = relu.then(|| center.joined(None));
+        let radius = Product::new(args.input(1), args.output(1), Epilogue { joined, ..Epilogue::default() });
         product.run(args.input(2), &[center, radius], [args.scratch(0), args.scratch(1)]);
     }))
 }
 
 pub(super) fn backward_input(op: &LinearIntervalBackwardInput, signature: &Signature) -> Result<NativeCall> {
-    Ok(by_weights("linear_interval_backward_input", &op.extents(&signature.inputs)?, 2, |args| {
+    let relu = op.relu;
+    Ok(by_weights("linear_interval_backward_input", &op.extents(&signature.inputs)?, 2, move |args| {
         let center = Product::new(args.input(0), args.output(0), Epilogue::default());
-        let radius = Product::new(args.input(1), args.output(1), Epilogue::default());
+        let joined = relu.then(|| center.joined(Some([args.input(3), args.input(4)])));
+        let radius = Product::new(args.input(1), args.output(1), Epilogue { joined, ..Epilogue::default() });
         [center, radius]
     }))
 }

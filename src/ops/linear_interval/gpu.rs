@@ -4,23 +4,39 @@ use super::{LinearInterval, LinearIntervalBackwardInput, LinearIntervalBackwardW
 use crate::error::{Error, Result};
 use crate::graph::Signature;
 use crate::kernel::Operand::{Input, Output, Scratch};
-use crate::kernel::{Bind, Dispatch, GpuCall, GpuLimits, Variant};
+use crate::kernel::{Bind, Dispatch, GpuCall, GpuLimits, Operand, Variant};
 use crate::ops::dispatch::{Matrix, SumEpilogue, flag, grid, int, part, sum_partials};
 use crate::ops::linear::{Epilogue, Product};
+use crate::ops::relu_interval::joined;
 use crate::ops::shaders::MATMUL_INTERVAL_BACKWARD_WEIGHT;
 
 pub(super) fn forward(op: &LinearInterval, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
+    if !op.relu {
+        let mut call = GpuCall::default();
+        add_forward(op, signature, [Output(0), Output(1)], &mut call, limits)?;
+        return Ok(call);
+    }
+    joined(signature.outputs[0].elements(), None, limits, |call, to| add_forward(op, signature, to, call, limits))
+}
+
+/// The products, with results in `to`.
+fn add_forward(
+    op: &LinearInterval,
+    signature: &Signature,
+    to: [Operand; 2],
+    call: &mut GpuCall,
+    limits: &GpuLimits,
+) -> Result<()> {
     let e = op.extents(&signature.inputs)?;
-    let mut call = GpuCall::default();
     for cut in e.cuts("linear_interval_forward", limits)? {
         let w = part(Input(2), cut.features.0, cut.features.1, e.inputs);
         let inputs = |operand| part(operand, cut.samples.0, cut.samples.1, e.inputs);
         let outputs = |operand| part(operand, cut.samples.0, cut.samples.1, e.outputs);
         let bias = if op.bias { Bind::all(Input(3)) } else { w };
-        let binds = [inputs(Input(0)), inputs(Input(1)), w, bias, outputs(Output(0)), outputs(Output(1))];
-        e.forward(cut).add_interval_to(&mut call, (op.bias, false), binds, limits)?;
+        let binds = [inputs(Input(0)), inputs(Input(1)), w, bias, outputs(to[0]), outputs(to[1])];
+        e.forward(cut).add_interval_to(call, (op.bias, false), binds, limits)?;
     }
-    Ok(call)
+    Ok(())
 }
 
 pub(super) fn backward_input(
@@ -28,16 +44,32 @@ pub(super) fn backward_input(
     signature: &Signature,
     limits: &GpuLimits,
 ) -> Result<GpuCall> {
+    if !op.relu {
+        let mut call = GpuCall::default();
+        add_backward(op, signature, [Output(0), Output(1)], &mut call, limits)?;
+        return Ok(call);
+    }
+    let behind = Some([Input(3), Input(4)]);
+    joined(signature.outputs[0].elements(), behind, limits, |call, to| add_backward(op, signature, to, call, limits))
+}
+
+/// The gradients, with results in `to`.
+fn add_backward(
+    op: &LinearIntervalBackwardInput,
+    signature: &Signature,
+    to: [Operand; 2],
+    call: &mut GpuCall,
+    limits: &GpuLimits,
+) -> Result<()> {
     let e = op.extents(&signature.inputs)?;
-    let mut call = GpuCall::default();
     for cut in e.cuts("linear_interval_backward_input", limits)? {
         let w = part(Input(2), cut.features.0, cut.features.1, e.inputs);
         let inputs = |operand| part(operand, cut.samples.0, cut.samples.1, e.inputs);
         let outputs = |operand| part(operand, cut.samples.0, cut.samples.1, e.outputs);
-        let binds = [outputs(Input(0)), outputs(Input(1)), w, w, inputs(Output(0)), inputs(Output(1))];
-        e.backward_input(cut).add_interval_to(&mut call, (false, cut.features.0 > 0), binds, limits)?;
+        let binds = [outputs(Input(0)), outputs(Input(1)), w, w, inputs(to[0]), inputs(to[1])];
+        e.backward_input(cut).add_interval_to(call, (false, cut.features.0 > 0), binds, limits)?;
     }
-    Ok(call)
+    Ok(())
 }
 
 pub(super) fn backward_weight(

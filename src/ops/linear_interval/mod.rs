@@ -7,24 +7,31 @@
 mod cpu;
 mod gpu;
 
+use std::sync::Arc;
+
 use super::conv2d::bias_gradient;
 use super::conv2d_interval::box_gradients;
 use super::linear::Extents;
+use super::relu_interval::{is_relu, is_slope};
 use crate::error::Result;
 use crate::graph::{Backward, Cost, Graph, Op, Signature, Value};
 use crate::kernel::{GpuCall, GpuLimits, NativeCall};
 use crate::ops::support::{expect_same, expect_types};
 use crate::shape::{DType, TensorType};
 
-/// Forward. Inputs center, radius, w and, if `bias`, b; outputs center, radius.
+/// Forward, and with `relu` the ReLU of what it makes. Inputs center, radius, w and, if `bias`, b; outputs center, radius.
 #[derive(Debug, Clone)]
 pub(crate) struct LinearInterval {
     pub(crate) bias: bool,
+    pub(crate) relu: bool,
 }
 
-/// Gradient with respect to the box. Inputs g_c, g_r, w; outputs d/d center, d/d radius.
+/// Gradient with respect to the box, and with `relu` with respect to what a ReLU made it from. Inputs g_c, g_r, w and, if `relu`, center and
+/// radius of the box; outputs d/d center, d/d radius.
 #[derive(Debug, Clone)]
-pub(crate) struct LinearIntervalBackwardInput;
+pub(crate) struct LinearIntervalBackwardInput {
+    pub(crate) relu: bool,
+}
 
 /// Gradient with respect to w. Inputs center, radius, g_c, g_r, w.
 #[derive(Debug, Clone)]
@@ -38,7 +45,7 @@ pub fn linear_interval(
     b: Option<Value>,
 ) -> Result<(Value, Value)> {
     let inputs: Vec<Value> = [center, radius, w].into_iter().chain(b).collect();
-    let outputs = graph.push(LinearInterval { bias: b.is_some() }, &inputs)?;
+    let outputs = graph.push(LinearInterval { bias: b.is_some(), relu: false }, &inputs)?;
     Ok((outputs[0], outputs[1]))
 }
 
@@ -64,11 +71,12 @@ impl Op for LinearInterval {
     }
 
     fn gradient(&self, g: &mut Graph, at: &Backward<'_>) -> Result<Vec<Option<Value>>> {
+        debug_assert!(!self.relu, "fusion comes after differentiation");
         let mut grads = vec![None; at.inputs.len()];
         let Some((grad_center, grad_radius)) = box_gradients(g, at)? else { return Ok(grads) };
         let (center, radius, w) = (at.inputs[0], at.inputs[1], at.inputs[2]);
         if at.needs[0] || at.needs[1] {
-            let of_box = g.push(LinearIntervalBackwardInput, &[grad_center, grad_radius, w])?;
+            let of_box = g.push(LinearIntervalBackwardInput { relu: false }, &[grad_center, grad_radius, w])?;
             (grads[0], grads[1]) = (Some(of_box[0]), Some(of_box[1]));
         }
         if at.needs[2] {
@@ -83,6 +91,11 @@ impl Op for LinearInterval {
 
     fn cost(&self, signature: &Signature) -> Cost {
         self.extents(&signature.inputs).expect("checked by infer").cost(2, signature)
+    }
+
+    fn fuse(&self, consumer: &dyn Op) -> Option<Arc<dyn Op>> {
+        let relu = !self.relu && is_relu(consumer);
+        relu.then(|| Arc::new(LinearInterval { relu, ..self.clone() }) as Arc<dyn Op>)
     }
 
     fn gpu(&self, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
@@ -106,14 +119,22 @@ impl Op for LinearIntervalBackwardInput {
     }
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
-        expect_types(self.name(), inputs, &[DType::F32; 3])?;
+        expect_types(self.name(), inputs, &[DType::F32; 5][..3 + 2 * self.relu as usize])?;
         expect_same(self.name(), &inputs[0].shape, &inputs[1].shape)?;
         let e = self.extents(inputs)?;
+        for behind in &inputs[3..] {
+            expect_same(self.name(), &[e.batch, e.inputs].into(), &behind.shape)?;
+        }
         Ok(vec![TensorType::f32([e.batch, e.inputs]); 2])
     }
 
     fn cost(&self, signature: &Signature) -> Cost {
         self.extents(&signature.inputs).expect("checked by infer").cost(2, signature)
+    }
+
+    fn fuse(&self, consumer: &dyn Op) -> Option<Arc<dyn Op>> {
+        let relu = !self.relu && is_slope(consumer);
+        relu.then(|| Arc::new(LinearIntervalBackwardInput { relu }) as Arc<dyn Op>)
     }
 
     fn gpu(&self, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {

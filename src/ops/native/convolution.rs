@@ -21,35 +21,35 @@ pub(crate) enum Convolution {
 }
 
 impl Convolution {
-    /// The convolution x → y, `streams` times over; `fast` allows another rounding.
-    pub(crate) fn forward(g: &Geometry, streams: usize, fast: bool) -> Convolution {
-        Convolution::forward_at(g, streams, fast, level())
+    /// The convolution x → y; `fast` allows another rounding.
+    pub(crate) fn forward(g: &Geometry, fast: bool) -> Convolution {
+        Convolution::forward_at(g, fast, level())
     }
 
     /// The gradient grad_y → grad_x.
-    pub(crate) fn backward(g: &Geometry, streams: usize, fast: bool) -> Convolution {
-        Convolution::backward_at(g, streams, fast, level())
+    pub(crate) fn backward(g: &Geometry, fast: bool) -> Convolution {
+        Convolution::backward_at(g, fast, level())
     }
 
     /// [`Convolution::forward`] on one instruction set.
-    pub(super) fn forward_at(g: &Geometry, streams: usize, fast: bool, level: Level) -> Convolution {
+    pub(super) fn forward_at(g: &Geometry, fast: bool, level: Level) -> Convolution {
         if columns::suits(g) {
-            Convolution::Columns(ColumnsForward::new(g, streams, level))
+            Convolution::Columns(ColumnsForward::new(g, level))
         } else if fast && winograd::pays(g, level) {
-            Convolution::Winograd(WinogradGather::forward(g, streams, level))
+            Convolution::Winograd(WinogradGather::forward(g, level))
         } else {
-            Convolution::Plain(Gather::forward(g, streams, level))
+            Convolution::Plain(Gather::forward(g, level))
         }
     }
 
     /// [`Convolution::backward`] on one instruction set.
-    pub(super) fn backward_at(g: &Geometry, streams: usize, fast: bool, level: Level) -> Convolution {
+    pub(super) fn backward_at(g: &Geometry, fast: bool, level: Level) -> Convolution {
         if columns::suits(g) {
-            Convolution::ColumnsBackward(ColumnsBackward::new(g, streams, level))
+            Convolution::ColumnsBackward(ColumnsBackward::new(g, level))
         } else if fast && winograd::pays(g, level) {
-            Convolution::Winograd(WinogradGather::backward(g, streams, level))
+            Convolution::Winograd(WinogradGather::backward(g, level))
         } else {
-            Convolution::Plain(Gather::backward(g, streams, level))
+            Convolution::Plain(Gather::backward(g, level))
         }
     }
 

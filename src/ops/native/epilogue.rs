@@ -1,9 +1,10 @@
 //! What happens to a sum before it is written.
 
+use super::box_relu::BoxRelu;
 use super::lanes::Simd;
 
-/// Summand, ReLU and mask, in this order. NaN passes ReLU, and a NaN in the mask doesn't hide the sum.
-#[derive(Clone, Copy, Debug, Default)]
+/// Summand, ReLU and mask, in this order, and then, when all of a task's sums are written, the ReLU of boxes whose radii they are. NaN passes ReLU, and a NaN in the mask doesn't hide the sum.
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Epilogue<'a> {
     /// One summand per output channel or feature.
     pub(crate) bias: Option<&'a [f32]>,
@@ -11,6 +12,8 @@ pub(crate) struct Epilogue<'a> {
     pub(crate) relu: bool,
     /// 0 where the mask, of the output's shape, is ≤ 0.
     pub(crate) mask: Option<&'a [f32]>,
+    /// What is done in place at the end. Whoever writes radii has written the centers of the same places before.
+    pub(crate) joined: Option<BoxRelu<'a>>,
 }
 
 impl Epilogue<'_> {
@@ -28,6 +31,18 @@ impl Epilogue<'_> {
     /// Whether sums stay as they are.
     pub(crate) fn is_identity(&self) -> bool {
         self.bias.is_none() && !self.relu && self.mask.is_none()
+    }
+
+    /// Ends with `n` neighbouring elements from element `at` of the output on, which `written` holds.
+    ///
+    /// # Safety
+    /// As [`BoxRelu::run`].
+    #[inline(always)]
+    pub(crate) unsafe fn finish<S: Simd>(&self, written: *mut f32, at: usize, n: usize) {
+        if let Some(joined) = &self.joined {
+            // SAFETY: the caller's duty.
+            unsafe { joined.run::<S>(written, at, n) }
+        }
     }
 
     /// The mask from element `at` on.

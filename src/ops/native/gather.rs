@@ -12,6 +12,7 @@ use std::ops::Range;
 use super::axis::{Axis, AxisSpec};
 use super::band::Band;
 use super::blocks::transpose_masked;
+use super::box_relu::BoxRelu;
 use super::epilogue::Epilogue;
 use super::lanes::{Simd, Width, Work, dispatch};
 use super::tile::{ChannelTile, MAX_ROWS, PixelTile, max_pixels, max_vectors, pieces};
@@ -70,7 +71,6 @@ pub(crate) struct Gather {
     bands: usize,
     packed: usize,
     slots: usize,
-    streams: usize,
 }
 
 /// One convolution of a call. An interval convolution has two: the centers by w, the radii by |w|.
@@ -86,6 +86,11 @@ impl<'a> Stream<'a> {
     pub(crate) fn new(input: &'a [f32], output: &'a mut [f32], epilogue: Epilogue<'a>) -> Self {
         Stream { input, output: Shared::new(output), epilogue }
     }
+
+    /// What the radii that belong to these centers may end with, see [`BoxRelu::new`]: of each place, streams are written in their order.
+    pub(crate) fn joined(&self, behind: Option<[&'a [f32]; 2]>) -> BoxRelu<'a> {
+        BoxRelu::new(self.output, behind)
+    }
 }
 
 /// The extents of `g` along one axis.
@@ -99,18 +104,18 @@ pub(crate) fn axis_spec(g: &Geometry, axis: usize) -> AxisSpec {
 }
 
 impl Gather {
-    /// The convolution x → y, `streams` times over.
-    pub(crate) fn forward(g: &Geometry, streams: usize, level: Level) -> Gather {
+    /// The convolution x → y.
+    pub(crate) fn forward(g: &Geometry, level: Level) -> Gather {
         let axes = [0, 1].map(|a| Axis::forward(axis_spec(g, a), g.output[a]));
         let taps = g.kernel[0] * g.kernel[1];
-        Gather::new(g, (g.channels, g.input), (g.features, g.output), axes, [g.channels * taps, taps], streams, level)
+        Gather::new(g, (g.channels, g.input), (g.features, g.output), axes, [g.channels * taps, taps], level)
     }
 
-    /// The gradient grad_y → grad_x, `streams` times over.
-    pub(crate) fn backward(g: &Geometry, streams: usize, level: Level) -> Gather {
+    /// The gradient grad_y → grad_x.
+    pub(crate) fn backward(g: &Geometry, level: Level) -> Gather {
         let axes = [0, 1].map(|a| Axis::backward(axis_spec(g, a), g.input[a]));
         let taps = g.kernel[0] * g.kernel[1];
-        Gather::new(g, (g.features, g.output), (g.channels, g.input), axes, [taps, g.channels * taps], streams, level)
+        Gather::new(g, (g.features, g.output), (g.channels, g.input), axes, [taps, g.channels * taps], level)
     }
 
     /// `steps`: distances in w of neighbouring output and input channels.
@@ -120,7 +125,6 @@ impl Gather {
         (channels, output): (usize, [usize; 2]),
         [rows, columns]: [Axis; 2],
         steps: [usize; 2],
-        streams: usize,
         level: Level,
     ) -> Gather {
         let width = Width::of(level);
@@ -175,8 +179,7 @@ impl Gather {
             band_rows,
             bands,
             packed,
-            slots: slots(g.batch * bands * streams),
-            streams,
+            slots: slots(g.batch * bands),
         }
     }
 
@@ -232,29 +235,28 @@ impl Gather {
     /// Runs the streams, each with its packed weights; `scratch` is as declared by [`Gather::scratch`].
     pub(crate) fn run(&self, packed: &[&[f32]], streams: &[Stream<'_>], scratch: &mut [f32]) {
         let slots = aligned(scratch, self.slots * self.slot_words());
-        let tasks = self.batch * self.bands * self.streams;
-        for_each_task(tasks, self.slots, slots, |task, slot| {
-            let (rest, stream) = (task / self.streams, task % self.streams);
-            let (image, band) = (rest / self.bands, rest % self.bands);
-            let Stream { input, output, epilogue } = streams[stream];
+        for_each_task(self.batch * self.bands, self.slots, slots, |task, slot| {
+            let (image, band) = (task / self.bands, task % self.bands);
             let (padded, buffer) = slot.split_at_mut(self.band_words());
             let first = band * self.band_rows;
-            let work = BandTask {
-                gather: self,
-                input: &input[image * self.image[0]..][..self.image[0]],
-                packed: packed[stream],
-                epilogue: Epilogue {
-                    mask: epilogue.mask.map(|m| &m[image * self.image[1]..][..self.image[1]]),
-                    ..epilogue
-                },
-                output,
-                output_at: image * self.image[1],
-                rows: first..(first + self.band_rows).min(self.rows.count()),
-                padded,
-                buffer,
-            };
-            // SAFETY: tasks write disjoint bands of disjoint images.
-            unsafe { dispatch(self.width.level, work) }
+            for (&Stream { input, output, epilogue }, &packed) in streams.iter().zip(packed) {
+                let work = BandTask {
+                    gather: self,
+                    input: &input[image * self.image[0]..][..self.image[0]],
+                    packed,
+                    epilogue: Epilogue {
+                        mask: epilogue.mask.map(|m| &m[image * self.image[1]..][..self.image[1]]),
+                        ..epilogue
+                    },
+                    output,
+                    output_at: image * self.image[1],
+                    rows: first..(first + self.band_rows).min(self.rows.count()),
+                    padded,
+                    buffer,
+                };
+                // SAFETY: tasks write disjoint bands of disjoint images.
+                unsafe { dispatch(self.width.level, work) }
+            }
         });
     }
 
@@ -319,6 +321,13 @@ impl Work for BandTask<'_> {
                     // What a vector reads past the last row is never used, but should be numbers.
                     self.padded[g.band.words()..].fill(0.0);
                     self.by_pixels::<S>();
+                }
+            }
+            if self.epilogue.joined.is_some() {
+                let (top, pixels) = self.pixels();
+                for channel in 0..g.channels {
+                    let at = self.output_at + (channel * g.output[0] + top) * g.output[1];
+                    self.epilogue.finish::<S>(self.output.at(at), at, pixels);
                 }
             }
         }

@@ -5,6 +5,9 @@
 
 use crate::ops::simd::Level;
 
+/// Most [`Simd::LANES`].
+pub(crate) const MOST_LANES: usize = 16;
+
 /// An instruction set: vectors of [`LANES`](Simd::LANES) f32.
 ///
 /// # Safety of the methods
@@ -32,6 +35,8 @@ pub(crate) trait Simd: Copy + 'static {
     unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// a − b.
     unsafe fn sub(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// a · b.
+    unsafe fn mul(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// a · b + c, fused where the instruction set has it.
     unsafe fn mul_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     /// Bits of a that are set in b, too.
@@ -181,6 +186,10 @@ impl Simd for Portable {
     #[inline(always)]
     unsafe fn sub(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
         std::array::from_fn(|i| a[i] - b[i])
+    }
+    #[inline(always)]
+    unsafe fn mul(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|i| a[i] * b[i])
     }
     #[inline(always)]
     unsafe fn mul_add(a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {

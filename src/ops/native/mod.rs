@@ -1,7 +1,7 @@
 //! Shared native kernels of the heavy ops: convolution, linear, and their interval forms.
 //!
 //! From the ground: [`lanes`] (vectors of one instruction set; [`x86`], [`neon`]) → [`tile`] (micro-kernels over a
-//! register tile) and [`blocks`] (copies, transposition) → [`gather`] (convolution and its input gradient),
+//! register tile), [`blocks`] (copies, transposition), [`epilogue`] (what happens to sums before they are written) and [`box_relu`] (and after it) → [`gather`] (convolution and its input gradient),
 //! [`correlate`] (the weight gradient), [`columns`] (all three where sums have few terms) and [`matmul`] (the three products of a linear
 //! layer), each over [`workers`].
 //! [`axis`] and [`band`] describe which input a convolution reads. [`winograd`] does with fewer multiplications what another
@@ -13,6 +13,7 @@
 mod axis;
 mod band;
 pub(crate) mod blocks;
+mod box_relu;
 mod columns;
 pub(crate) mod convolution;
 pub(crate) mod correlate;

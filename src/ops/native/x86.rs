@@ -54,6 +54,10 @@ impl Simd for Avx512 {
         unsafe { _mm512_sub_ps(a, b) }
     }
     #[inline(always)]
+    unsafe fn mul(a: __m512, b: __m512) -> __m512 {
+        unsafe { _mm512_mul_ps(a, b) }
+    }
+    #[inline(always)]
     unsafe fn mul_add(a: __m512, b: __m512, c: __m512) -> __m512 {
         unsafe { _mm512_fmadd_ps(a, b, c) }
     }
@@ -161,6 +165,10 @@ impl Simd for Avx2 {
     #[inline(always)]
     unsafe fn sub(a: __m256, b: __m256) -> __m256 {
         unsafe { _mm256_sub_ps(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn mul(a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_mul_ps(a, b) }
     }
     #[inline(always)]
     unsafe fn mul_add(a: __m256, b: __m256, c: __m256) -> __m256 {
@@ -273,6 +281,10 @@ impl Simd for Sse2 {
     #[inline(always)]
     unsafe fn sub(a: __m128, b: __m128) -> __m128 {
         unsafe { _mm_sub_ps(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn mul(a: __m128, b: __m128) -> __m128 {
+        unsafe { _mm_mul_ps(a, b) }
     }
     #[inline(always)]
     unsafe fn mul_add(a: __m128, b: __m128, c: __m128) -> __m128 {

@@ -18,7 +18,7 @@ pub(super) fn forward() -> Result<NativeCall> {
 
 pub(super) fn backward() -> Result<NativeCall> {
     Ok(NativeCall::new("relu_interval_backward", |args| {
-        let (m, r, grad_m, grad_r) = (args.input(0), args.input(1), args.input(2), args.input(3));
+        let (grad_m, grad_r, m, r) = (args.input(0), args.input(1), args.input(2), args.input(3));
         let (out_m, out_r) = (args.output(0), args.output(1));
         let inputs = (m.par_chunks(CHUNK), r.par_chunks(CHUNK), grad_m.par_chunks(CHUNK), grad_r.par_chunks(CHUNK));
         (out_m.par_chunks_mut(CHUNK), out_r.par_chunks_mut(CHUNK), inputs.0, inputs.1, inputs.2, inputs.3)
@@ -37,12 +37,12 @@ fn behind(m: f32, r: f32) -> (f32, f32) {
     (0.5 * (u + l), 0.5 * (u - l))
 }
 
-/// Gradients for center and radius before it.
+/// Gradients for center and radius before it, from those behind it and the box there.
 #[inline(always)]
 fn before(m: f32, r: f32, grad_m: f32, grad_r: f32) -> (f32, f32) {
     let (l, u) = (m - r, m + r);
-    let grad_u = if u > 0.0 { 0.5 * (grad_m + grad_r) } else { 0.0 };
-    let grad_l = if l > 0.0 { 0.5 * (grad_m - grad_r) } else { 0.0 };
+    let grad_u = if u <= 0.0 { 0.0 } else { 0.5 * (grad_m + grad_r) };
+    let grad_l = if l <= 0.0 { 0.0 } else { 0.5 * (grad_m - grad_r) };
     (grad_u + grad_l, grad_u - grad_l)
 }
 

@@ -2,12 +2,17 @@
 //!
 //! l = m − r, u = m + r; l' = max(l, 0), u' = max(u, 0); m' = (u' + l')/2, r' = (u' − l')/2.
 //! With upstream gradients (g_m, g_r): G_u = (g_m + g_r)/2 where u > 0, else 0; G_l = (g_m − g_r)/2 where l > 0, else 0;
-//! d/dm = G_u + G_l, d/dr = G_u − G_l. The slope at 0 is 0.
+//! d/dm = G_u + G_l, d/dr = G_u − G_l. The slope at 0 is 0. Which of u and l are positive is read from the box behind the ReLU, where
+//! u' = m' + r' and l' = m' − r', so that what was before it need not be kept: an l > 0 that is lost in the rounding of m' and r', less than
+//! their last bit, counts as 0, which it is for all that follows.
 
 mod cpu;
 mod gpu;
 
 pub(super) use cpu::{apply, center, radius, slope, slope_center, slope_radius};
+pub(super) use gpu::joined;
+
+use std::any::Any;
 
 use super::conv2d_interval::box_gradients;
 use crate::error::Result;
@@ -21,9 +26,19 @@ use crate::shape::{DType, TensorType};
 #[derive(Debug)]
 pub(super) struct ReluInterval;
 
-/// Gradient. Inputs m, r (before the ReLU), g_m, g_r; outputs d/dm, d/dr.
+/// Gradient. Inputs g_m, g_r, m', r' (behind the ReLU); outputs d/dm, d/dr.
 #[derive(Debug)]
 pub(super) struct ReluIntervalBackward;
+
+/// Whether `op` is the ReLU of a box, which kernels can do on the way out.
+pub(super) fn is_relu(op: &dyn Op) -> bool {
+    (op as &dyn Any).is::<ReluInterval>()
+}
+
+/// The same for its gradient.
+pub(super) fn is_slope(op: &dyn Op) -> bool {
+    (op as &dyn Any).is::<ReluIntervalBackward>()
+}
 
 /// ReLU of the box (center, radius), of any shape.
 pub fn relu_interval(graph: &mut Graph, (center, radius): (Value, Value)) -> Result<(Value, Value)> {
@@ -44,7 +59,7 @@ impl Op for ReluInterval {
 
     fn gradient(&self, g: &mut Graph, at: &Backward<'_>) -> Result<Vec<Option<Value>>> {
         let Some((grad_center, grad_radius)) = box_gradients(g, at)? else { return Ok(vec![None, None]) };
-        let grads = g.push(ReluIntervalBackward, &[at.inputs[0], at.inputs[1], grad_center, grad_radius])?;
+        let grads = g.push(ReluIntervalBackward, &[grad_center, grad_radius, at.outputs[0], at.outputs[1]])?;
         Ok(vec![Some(grads[0]), Some(grads[1])])
     }
 
@@ -96,7 +111,7 @@ impl Steps for ReluInterval {
 
 impl Steps for ReluIntervalBackward {
     fn steps(&self, at: &mut Lowering<'_>) -> Vec<Made> {
-        let args = [0, 1, 2, 3].map(|i| at.each(i));
+        let args = [2, 3, 0, 1].map(|i| at.each(i));
         [Action::SlopeCenter, Action::SlopeRadius].map(|action| Made::Each(at.step(action, &args))).into()
     }
 }

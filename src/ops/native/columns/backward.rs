@@ -15,14 +15,13 @@ pub(crate) struct ColumnsBackward {
     layout: Layout,
     batch: usize,
     slots: usize,
-    streams: usize,
 }
 
 impl ColumnsBackward {
-    /// The gradient grad_y → grad_x, `streams` times over.
-    pub(crate) fn new(g: &Geometry, streams: usize, level: Level) -> ColumnsBackward {
+    /// The gradient grad_y → grad_x.
+    pub(crate) fn new(g: &Geometry, level: Level) -> ColumnsBackward {
         let layout = Layout::new(g, true, level);
-        ColumnsBackward { layout, batch: g.batch, slots: slots(g.batch * streams), streams }
+        ColumnsBackward { layout, batch: g.batch, slots: slots(g.batch) }
     }
 
     /// Words of the packed weights: for each piece of the terms `[feature][term]`.
@@ -59,21 +58,14 @@ impl ColumnsBackward {
     /// Runs the streams, each with its packed weights; `scratch` is as declared by [`ColumnsBackward::scratch`].
     pub(crate) fn run(&self, packed: &[&[f32]], streams: &[Stream<'_>], scratch: &mut [f32]) {
         let slots = aligned(scratch, self.slots * self.slot_words());
-        for_each_task(self.batch * self.streams, self.slots, slots, |task, slot| {
-            let (image, stream) = (task / self.streams, task % self.streams);
+        for_each_task(self.batch, self.slots, slots, |image, slot| {
             let (padded, rest) = slot.split_at_mut(self.layout.padded_words());
             let (matrix, line) = rest.split_at_mut(self.layout.matrix_words());
-            let work = ImageTask {
-                layout: &self.layout,
-                stream: streams[stream],
-                packed: packed[stream],
-                image,
-                padded,
-                matrix,
-                line,
-            };
-            // SAFETY: tasks write disjoint images.
-            unsafe { dispatch(self.layout.width.level, work) }
+            for (&stream, &packed) in streams.iter().zip(packed) {
+                let work = ImageTask { layout: &self.layout, stream, packed, image, padded, matrix, line };
+                // SAFETY: tasks write disjoint images.
+                unsafe { dispatch(self.layout.width.level, work) }
+            }
         });
     }
 }
@@ -100,8 +92,12 @@ impl Work for ImageTask<'_> {
                 self.layout.col2im::<S>(self.matrix, band, self.padded);
             }
         }
+        let (at, n) = (self.image * self.layout.image(), self.layout.image());
         // SAFETY: the image is this task's.
-        unsafe { self.write::<S>() }
+        unsafe {
+            self.write::<S>();
+            self.stream.epilogue.finish::<S>(self.stream.output.at(at), at, n);
+        }
     }
 }
 

@@ -16,20 +16,19 @@ pub(crate) struct ColumnsForward {
     layout: Layout,
     batch: usize,
     slots: usize,
-    streams: usize,
     /// Whether columns are written down.
     written: bool,
 }
 
 impl ColumnsForward {
-    /// The convolution x → y, `streams` times over.
-    pub(crate) fn new(g: &Geometry, streams: usize, level: Level) -> ColumnsForward {
+    /// The convolution x → y.
+    pub(crate) fn new(g: &Geometry, level: Level) -> ColumnsForward {
         let layout = Layout::new(g, false, level);
-        let slots = slots(g.batch * layout.bands * streams);
+        let slots = slots(g.batch * layout.bands);
         // Of longer rows, vectors would be stored across cache lines, or in parts, more often than that saves.
         let [pixels, lanes] = [g.output[1], layout.width.lanes];
         let written = 4 * pixels < 3 * lanes || pixels > lanes;
-        ColumnsForward { layout, batch: g.batch, slots, streams, written }
+        ColumnsForward { layout, batch: g.batch, slots, written }
     }
 
     /// Words of the packed weights: for each piece of the features `[term][feature]`.
@@ -61,22 +60,22 @@ impl ColumnsForward {
     /// Runs the streams, each with its packed weights; `scratch` is as declared by [`ColumnsForward::scratch`].
     pub(crate) fn run(&self, packed: &[&[f32]], streams: &[Stream<'_>], scratch: &mut [f32]) {
         let slots = aligned(scratch, self.slots * self.slot_words());
-        let tasks = self.batch * self.layout.bands * self.streams;
-        for_each_task(tasks, self.slots, slots, |task, slot| {
-            let (rest, stream) = (task / self.streams, task % self.streams);
+        for_each_task(self.batch * self.layout.bands, self.slots, slots, |task, slot| {
             let (padded, matrix) = slot.split_at_mut(self.layout.padded_words());
-            let work = BandTask {
-                layout: &self.layout,
-                written: self.written,
-                stream: streams[stream],
-                packed: packed[stream],
-                image: rest / self.layout.bands,
-                band: rest % self.layout.bands,
-                padded,
-                matrix,
-            };
-            // SAFETY: tasks write disjoint bands of disjoint images.
-            unsafe { dispatch(self.layout.width.level, work) }
+            for (&stream, &packed) in streams.iter().zip(packed) {
+                let work = BandTask {
+                    layout: &self.layout,
+                    written: self.written,
+                    stream,
+                    packed,
+                    image: task / self.layout.bands,
+                    band: task % self.layout.bands,
+                    padded,
+                    matrix,
+                };
+                // SAFETY: tasks write disjoint bands of disjoint images.
+                unsafe { dispatch(self.layout.width.level, work) }
+            }
         });
     }
 }
@@ -111,6 +110,10 @@ impl Work for BandTask<'_> {
                     self.multiply_written::<S>(weights, (first, count), (top, rows));
                 } else {
                     self.multiply::<S>(weights, (first, count), (top, rows));
+                }
+                for feature in first..if self.stream.epilogue.joined.is_some() { first + count } else { first } {
+                    let at = self.place(feature, top);
+                    self.stream.epilogue.finish::<S>(self.stream.output.at(at), at, rows * l.output[1]);
                 }
             }
         }

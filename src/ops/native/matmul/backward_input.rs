@@ -190,6 +190,9 @@ impl Work for InputTask<'_> {
                                 product.epilogue.write::<S>(0, at + row * m.inputs, sums, to, width);
                             }
                         }
+                        for row in 0..if product.epilogue.joined.is_some() { rows } else { 0 } {
+                            product.epilogue.finish::<S>(output.add(row * m.inputs), at + row * m.inputs, width);
+                        }
                     }
                 }
             }

@@ -197,6 +197,7 @@ impl Work for ForwardTask<'_> {
                     let at = (first + lane) * m.outputs + self.rows.start;
                     let out = product.output.at(at);
                     product.epilogue.write_features::<S>(self.rows.start, at, sums.as_ptr(), out, count);
+                    product.epilogue.finish::<S>(out, at, count);
                 }
             }
         }

@@ -14,6 +14,7 @@ pub(crate) use backward_input::{BackwardInput, Weights};
 pub(crate) use backward_weight::BackwardWeight;
 pub(crate) use forward::Forward;
 
+use super::box_relu::BoxRelu;
 use super::epilogue::Epilogue;
 use super::lanes::Width;
 use super::tile::{MAX_ROWS, max_vectors};
@@ -33,6 +34,11 @@ impl<'a> Product<'a> {
     /// Reads `input`, writes `output`.
     pub(crate) fn new(input: &'a [f32], output: &'a mut [f32], epilogue: Epilogue<'a>) -> Self {
         Product { input, output: Shared::new(output), epilogue }
+    }
+
+    /// What the radii that belong to these centers may end with, see [`BoxRelu::new`]: of each place, products are written in their order.
+    pub(crate) fn joined(&self, behind: Option<[&'a [f32]; 2]>) -> BoxRelu<'a> {
+        BoxRelu::new(self.output, behind)
     }
 }
 

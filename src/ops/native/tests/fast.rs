@@ -125,7 +125,7 @@ fn the_fast_way_rounds_no_more_than_its_sums_allow() {
     let bounds: Vec<f64> = bounds.collect();
     for level in levels() {
         let run = |w: &[f32]| {
-            let convolution = Convolution::forward_at(&g, 1, true, level);
+            let convolution = Convolution::forward_at(&g, true, level);
             run_gather(&convolution, w, &[&x], &[Epilogue::default()], y.len()).remove(0)
         };
         let within =

@@ -9,6 +9,7 @@ use super::gather::{Gather, Stream};
 use super::matmul::{BackwardInput, BackwardWeight, Forward, Product, Weights};
 use crate::ops::conv2d::{Conv2dSpec, Geometry};
 use crate::ops::linear::Extents;
+use crate::ops::relu_interval;
 use crate::ops::simd::{Level, level};
 use crate::shape::Shape;
 
@@ -174,6 +175,42 @@ fn run_gather(
     outputs
 }
 
+/// A box on its way through a ReLU, or through the gradient of one that has made the box `behind`.
+fn run_box(
+    convolution: &Convolution,
+    w: &[f32],
+    inputs: [&[f32]; 2],
+    [of_centers, of_radii]: [Epilogue<'_>; 2],
+    behind: Option<[&[f32]; 2]>,
+    words: usize,
+) -> [Vec<f32>; 2] {
+    let [mut centers, mut radii] = [vec![f32::NAN; words], vec![f32::NAN; words]];
+    let [mut work] = scratch(vec![convolution.scratch()]);
+    let packed = [false, true].map(|absolute| {
+        let mut packed = vec![f32::NAN; convolution.packed_words()];
+        convolution.pack(w, absolute, &mut packed);
+        packed
+    });
+    let first = Stream::new(inputs[0], &mut centers, of_centers);
+    let second = Stream::new(inputs[1], &mut radii, Epilogue { joined: Some(first.joined(behind)), ..of_radii });
+    convolution.run(&[&packed[0], &packed[1]], &[first, second], &mut work);
+    [centers, radii]
+}
+
+/// What the op by itself makes of a box.
+fn box_relu(centers: &[f32], radii: &[f32]) -> [Vec<f32>; 2] {
+    let [mut center, mut radius] = [vec![f32::NAN; centers.len()], vec![f32::NAN; centers.len()]];
+    relu_interval::apply(centers, radii, &mut center, &mut radius);
+    [center, radius]
+}
+
+/// The same of gradients.
+fn box_slope(behind: [&[f32]; 2], centers: &[f32], radii: &[f32]) -> [Vec<f32>; 2] {
+    let [mut center, mut radius] = [vec![f32::NAN; centers.len()], vec![f32::NAN; centers.len()]];
+    relu_interval::slope(behind[0], behind[1], centers, radii, &mut center, &mut radius);
+    [center, radius]
+}
+
 fn relu(sums: &mut [Sum]) {
     sums.iter_mut().for_each(|s| s.value = s.value.max(0.0));
 }
@@ -204,18 +241,20 @@ fn check_convolution(g: &Geometry, level: Level, way: Way) -> Result<(), String>
     let (nx, nw, ny) = (g.x_shape().elements(), g.w_shape().elements(), g.y_shape().elements());
     let mut numbers = Numbers(nx as u64 * 31 + nw as u64);
     let (integers, fast) = (way != Way::Random, way == Way::Lattice);
-    let forward = |streams| match way {
-        Way::Plain => Convolution::Plain(Gather::forward(g, streams, level)),
-        _ => Convolution::forward_at(g, streams, fast, level),
+    let forward = match way {
+        Way::Plain => Convolution::Plain(Gather::forward(g, level)),
+        _ => Convolution::forward_at(g, fast, level),
     };
-    let backward = |streams| match way {
-        Way::Plain => Convolution::Plain(Gather::backward(g, streams, level)),
-        _ => Convolution::backward_at(g, streams, fast, level),
+    let backward = match way {
+        Way::Plain => Convolution::Plain(Gather::backward(g, level)),
+        _ => Convolution::backward_at(g, fast, level),
     };
-    let [x, r, w, b, gy, gr, mask] = match way {
-        Way::Lattice => [(nx, 1.0), (nx, 1.0), (nw, WHOLE), (g.features, 1.0), (ny, 1.0), (ny, 1.0), (nx, 1.0)]
-            .map(|(n, factor)| numbers.signs(n, factor)),
-        _ => [nx, nx, nw, g.features, ny, ny, nx].map(|n| numbers.take(n, integers)),
+    let [x, r, w, b, gy, gr, mask, spread] = match way {
+        Way::Lattice => {
+            [(nx, 1.0), (nx, 1.0), (nw, WHOLE), (g.features, 1.0), (ny, 1.0), (ny, 1.0), (nx, 1.0), (nx, 1.0)]
+                .map(|(n, factor)| numbers.signs(n, factor))
+        }
+        _ => [nx, nx, nw, g.features, ny, ny, nx, nx].map(|n| numbers.take(n, integers)),
     };
     // Radii are never negative: their epilogue may cut at 0.
     let r: Vec<f32> = r.into_iter().map(f32::abs).collect();
@@ -238,17 +277,25 @@ fn check_convolution(g: &Geometry, level: Level, way: Way) -> Result<(), String>
     y.iter_mut().enumerate().for_each(|(i, s)| s.add(b[i / plane % g.features], 1.0));
     let bias = Epilogue { bias: Some(&b), ..Epilogue::default() };
     let plain = Epilogue::default();
-    let interval = run_gather(&forward(2), &w, &[&x, &r], &[bias, plain], ny);
+    let interval = run_gather(&forward, &w, &[&x, &r], &[bias, plain], ny);
     compare(&interval[0], &y, integers).map_err(|e| format!("interval center: {e}"))?;
     compare(&interval[1], &yr, integers).map_err(|e| format!("interval radius: {e}"))?;
-    let forward = run_gather(&forward(1), &w, &[&x], &[Epilogue { relu: true, ..bias }], ny);
+    let behind = run_box(&forward, &w, [&x, &r], [bias, plain], None, ny);
+    if behind != box_relu(&interval[0], &interval[1]) {
+        return Err("the ReLU of a box on the way out gives other bits".into());
+    }
+    let forward = run_gather(&forward, &w, &[&x], &[Epilogue { relu: true, ..bias }], ny);
     relu(&mut y);
     compare(&forward[0], &y, integers).map_err(|e| format!("forward: {e}"))?;
-    let both = run_gather(&backward(2), &w, &[&gy, &gr], &[plain, plain], nx);
+    let both = run_gather(&backward, &w, &[&gy, &gr], &[plain, plain], nx);
     compare(&both[0], &dx, integers).map_err(|e| format!("interval input gradient, center: {e}"))?;
     compare(&both[1], &dxr, integers).map_err(|e| format!("interval input gradient, radius: {e}"))?;
+    let before = run_box(&backward, &w, [&gy, &gr], [plain, plain], Some([&mask, &spread]), nx);
+    if before != box_slope([&mask, &spread], &both[0], &both[1]) {
+        return Err("the gradient of a box's ReLU on the way out gives other bits".into());
+    }
     let cut = Epilogue { mask: Some(&mask), ..plain };
-    let gradient = run_gather(&backward(1), &w, &[&gy], &[cut], nx);
+    let gradient = run_gather(&backward, &w, &[&gy], &[cut], nx);
     masked(&mut dx, &mask);
     compare(&gradient[0], &dx, integers).map_err(|e| format!("input gradient: {e}"))?;
     let pairs: [(&[f32], &[f32]); 2] = [(&x, &hy), (&r, &hr)];
@@ -268,7 +315,8 @@ fn check_convolution(g: &Geometry, level: Level, way: Way) -> Result<(), String>
 fn check_linear(e: &Extents, level: Level, integers: bool) -> Result<(), String> {
     let (n, f, g) = (e.batch, e.inputs, e.outputs);
     let mut numbers = Numbers((n * 31 + f * 7 + g) as u64);
-    let [x, r, w, b, gy, gr, mask] = [n * f, n * f, g * f, g, n * g, n * g, n * f].map(|n| numbers.take(n, integers));
+    let [x, r, w, b, gy, gr, mask, spread] =
+        [n * f, n * f, g * f, g, n * g, n * g, n * f, n * f].map(|n| numbers.take(n, integers));
     let [mut y, mut yr] = [vec![Sum::default(); n * g], vec![Sum::default(); n * g]];
     let [mut dx, mut dxr] = [vec![Sum::default(); n * f], vec![Sum::default(); n * f]];
     let [mut dw, mut dwi] = [vec![Sum::default(); g * f], vec![Sum::default(); g * f]];
@@ -296,6 +344,13 @@ fn check_linear(e: &Extents, level: Level, integers: bool) -> Result<(), String>
             relu(&mut y);
         } else {
             compare(&radius, &yr, integers).map_err(|e| format!("radius: {e}"))?;
+            let [mut behind, mut spread] = [vec![f32::NAN; n * g], vec![f32::NAN; n * g]];
+            let first = Product::new(&x, &mut behind, bias);
+            let second = Product::new(&r, &mut spread, Epilogue { joined: Some(first.joined(None)), ..plain });
+            forward.run(&w, &[first, second], [&mut s, &mut t]);
+            if [behind, spread] != box_relu(&center, &radius) {
+                return Err("the ReLU of a box on the way out gives other bits".into());
+            }
         }
         compare(&center, &y, integers).map_err(|e| format!("forward of {streams}: {e}"))?;
     }
@@ -320,6 +375,14 @@ fn check_linear(e: &Extents, level: Level, integers: bool) -> Result<(), String>
             masked(&mut dx, &mask);
         } else {
             compare(&radius, &dxr, integers).map_err(|e| format!("input gradient, radius: {e}"))?;
+            let [mut before, mut before_radius] = [vec![f32::NAN; n * f], vec![f32::NAN; n * f]];
+            let first = Product::new(&gy, &mut before, plain);
+            let joined = Some(first.joined(Some([&mask, &spread])));
+            let second = Product::new(&gr, &mut before_radius, Epilogue { joined, ..plain });
+            alone.run(Weights::Plain(&w), &[first, second], &mut s);
+            if [before, before_radius] != box_slope([&mask, &spread], &center, &radius) {
+                return Err("the gradient of a box's ReLU on the way out gives other bits".into());
+            }
         }
         compare(&center, &dx, integers).map_err(|e| format!("input gradient of {streams}: {e}"))?;
     }
@@ -378,7 +441,7 @@ fn the_comparison_rejects_wrong_kernels() {
     let mut y = vec![Sum::default(); g.y_shape().elements()];
     products(&g, |xi, wi, yi| y[yi].add(x[xi], w[wi]));
     let run = |w: &[f32]| {
-        run_gather(&Convolution::forward_at(&g, 1, false, level()), w, &[&x], &[Epilogue::default()], y.len()).remove(0)
+        run_gather(&Convolution::forward_at(&g, false, level()), w, &[&x], &[Epilogue::default()], y.len()).remove(0)
     };
     let got = run(&w);
     assert_eq!(compare(&got, &y, false), Ok(()));
@@ -397,7 +460,7 @@ fn the_comparison_rejects_wrong_kernels() {
 fn nan_passes_relu_and_masks() {
     let g = geometry(1, 2, 20, [6, 9], [3, 3], Conv2dSpec::square(1, 1));
     let (x, w) = (vec![f32::NAN; g.x_shape().elements()], vec![1.0; g.w_shape().elements()]);
-    let convolution = Convolution::forward_at(&g, 1, false, level());
+    let convolution = Convolution::forward_at(&g, false, level());
     let y =
         run_gather(&convolution, &w, &[&x], &[Epilogue { relu: true, ..Epilogue::default() }], g.y_shape().elements());
     assert!(y[0].iter().all(|y| y.is_nan()));
@@ -420,9 +483,9 @@ fn results_do_not_depend_on_the_number_of_threads() {
             let mut all = Vec::new();
             for (g, fast) in [(&few, false), (&many, false), (&f, true)] {
                 let (x, w) = (numbers.take(g.x_shape().elements(), false), numbers.take(g.w_shape().elements(), false));
-                let forward = Convolution::forward_at(g, 1, fast, level());
+                let forward = Convolution::forward_at(g, fast, level());
                 let y = run_gather(&forward, &w, &[&x], &[Epilogue::default()], g.y_shape().elements()).remove(0);
-                let backward = Convolution::backward_at(g, 1, fast, level());
+                let backward = Convolution::backward_at(g, fast, level());
                 let dx = run_gather(&backward, &w, &[&y], &[Epilogue::default()], x.len()).remove(0);
                 let gradient = WeightGradient::new_at(g, 1, fast, level());
                 let ([mut s, mut t], mut dw) = (scratch(gradient.scratch()), vec![0.0; w.len()]);

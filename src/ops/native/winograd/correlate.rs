@@ -11,7 +11,7 @@ use super::transform::{Gradient, Input, weight_rows};
 use crate::ops::conv2d::Geometry;
 use crate::ops::native::blocks::transpose;
 use crate::ops::native::correlate::sign;
-use crate::ops::native::lanes::{Simd, Width, Work, dispatch};
+use crate::ops::native::lanes::{MOST_LANES, Simd, Width, Work, dispatch};
 use crate::ops::native::tile::{MAX_ROWS, Scalars, StridedTile, max_vectors, pieces};
 use crate::ops::native::workers::{Shared, aligned, for_each, for_each_task, line_aligned, scratch_words, slots};
 use crate::ops::simd::Level;
@@ -26,8 +26,6 @@ const BLOCK_WORDS: usize = 256 * 1024;
 /// Most points of a tile along an axis, most taps of a phase there, and most lanes of any instruction set.
 const MOST_POINTS: usize = 6;
 const MOST: usize = 3;
-const MOST_LANES: usize = 16;
-
 /// A weight gradient with everything decided that depends on shapes only.
 #[derive(Debug)]
 pub(crate) struct WinogradCorrelate {

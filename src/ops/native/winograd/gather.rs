@@ -37,22 +37,21 @@ pub(crate) struct WinogradGather {
     units: usize,
     blocks: usize,
     slots: usize,
-    streams: usize,
     width: Width,
 }
 
 impl WinogradGather {
-    /// The convolution x → y, `streams` times over.
-    pub(crate) fn forward(g: &Geometry, streams: usize, level: Level) -> WinogradGather {
-        WinogradGather::new(g, true, streams, level)
+    /// The convolution x → y.
+    pub(crate) fn forward(g: &Geometry, level: Level) -> WinogradGather {
+        WinogradGather::new(g, true, level)
     }
 
-    /// The gradient grad_y → grad_x, `streams` times over.
-    pub(crate) fn backward(g: &Geometry, streams: usize, level: Level) -> WinogradGather {
-        WinogradGather::new(g, false, streams, level)
+    /// The gradient grad_y → grad_x.
+    pub(crate) fn backward(g: &Geometry, level: Level) -> WinogradGather {
+        WinogradGather::new(g, false, level)
     }
 
-    fn new(g: &Geometry, forward: bool, streams: usize, level: Level) -> WinogradGather {
+    fn new(g: &Geometry, forward: bool, level: Level) -> WinogradGather {
         let (width, scheme) = (Width::of(level), Scheme::of(g).expect("a convolution that `pays` accepts"));
         let (channels, output) = if forward { (g.features, g.output) } else { (g.channels, g.input) };
         let padding = g.spec.padding;
@@ -88,8 +87,8 @@ impl WinogradGather {
         let (reader, packing) = chosen;
         let all = reader.tiling.units();
         let blocks = all.div_ceil(units);
-        let slots = slots(blocks * streams);
-        WinogradGather { reader, channels, output, stride, lead, packing, units, blocks, slots, streams, width }
+        let slots = slots(blocks);
+        WinogradGather { reader, channels, output, stride, lead, packing, units, blocks, slots, width }
     }
 
     /// Size of the scratch buffer.
@@ -133,23 +132,24 @@ impl WinogradGather {
     /// Runs the streams, each with its packed weights; `scratch` is as declared by [`WinogradGather::scratch`].
     pub(crate) fn run(&self, packed: &[&[f32]], streams: &[Stream<'_>], scratch: &mut [f32]) {
         let slots = aligned(scratch, self.slots * self.slot_words());
-        for_each_task(self.blocks * self.streams, self.slots, slots, |task, slot| {
-            let (block, stream) = (task / self.streams, task % self.streams);
+        for_each_task(self.blocks, self.slots, slots, |block, slot| {
             let units = block * self.units..((block + 1) * self.units).min(self.reader.tiling.units());
             let (buffer, rest) = slot.split_at_mut(self.buffer_words());
             let (points, sums) = rest.split_at_mut(self.point_words().0);
-            let work = BlockTask {
-                gather: self,
-                stream: streams[stream],
-                packed: packed[stream],
-                counts: self.reader.tiling.counts(units.clone()),
-                units,
-                buffer,
-                points,
-                sums,
-            };
-            // SAFETY: tasks write disjoint rows of images.
-            unsafe { dispatch(self.width.level, work) }
+            for (&stream, &packed) in streams.iter().zip(packed) {
+                let work = BlockTask {
+                    gather: self,
+                    stream,
+                    packed,
+                    counts: self.reader.tiling.counts(units.clone()),
+                    units: units.clone(),
+                    buffer,
+                    points,
+                    sums,
+                };
+                // SAFETY: tasks write disjoint rows of images.
+                unsafe { dispatch(self.width.level, work) }
+            }
         });
     }
 }
@@ -331,6 +331,12 @@ impl BlockTask<'_> {
                 let at = ((image * g.channels + first) * height + top + row - g.lead[0]) * width;
                 let to = (self.stream.output.at(at), height * width);
                 transpose_masked::<S>((from, S::LANES), to, self.stream.epilogue.mask_from(at), n, count);
+                if self.stream.epilogue.joined.is_some() {
+                    for channel in 0..count {
+                        let at = at + channel * height * width;
+                        self.stream.epilogue.finish::<S>(self.stream.output.at(at), at, n);
+                    }
+                }
             }
         }
     }

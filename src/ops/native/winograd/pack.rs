@@ -5,12 +5,10 @@ use super::tiling::{KINDS, LARGE, points, small};
 use super::transform::weight_rows;
 use crate::ops::conv2d::Geometry;
 use crate::ops::native::blocks::transpose;
-use crate::ops::native::lanes::{Simd, Width, Work, dispatch};
+use crate::ops::native::lanes::{MOST_LANES, Simd, Width, Work, dispatch};
 use crate::ops::native::tile::max_vectors;
 use crate::ops::native::workers::{Shared, for_each, line_aligned};
 
-/// Most lanes of any instruction set, and most taps of a phase along an axis.
-const MOST_LANES: usize = 16;
 const MOST: usize = 3;
 
 /// Layout of the packed weights: for each kind of tiles `[point][panel][phases read][channels read][lanes of the panel]`, a panel being
