@@ -8,6 +8,7 @@ use crate::graph::Signature;
 use crate::kernel::Operand::{Input, Output};
 use crate::kernel::{Bind, GpuCall, GpuLimits};
 use crate::ops::dispatch::{chunks_of_work, part};
+use crate::ops::reduce::add_channel_sums;
 
 pub(super) fn forward(op: &Conv2d, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
     let g = op.geometry(&signature.inputs)?;
@@ -44,5 +45,9 @@ pub(super) fn backward_weight(
 ) -> Result<GpuCall> {
     let g = op.geometry(&signature.inputs)?;
     let center = Pair { x: Input(0), grad_y: Input(1) };
-    Correlation { center, radius: None }.call("conv2d_backward_weight", &g, limits)
+    let mut call = Correlation { center, radius: None }.call("conv2d_backward_weight", &g, limits)?;
+    if op.bias {
+        add_channel_sums(&mut call, &g.y_shape(), (Input(1), Output(1)), limits)?;
+    }
+    Ok(call)
 }

@@ -49,12 +49,13 @@ pub(crate) struct Conv2dBackwardInput {
     pub(crate) fast: bool,
 }
 
-/// Gradient with respect to w. Inputs x, grad_y.
+/// Gradient with respect to w and, with `bias`, to b. Inputs x, grad_y.
 #[derive(Debug, Clone)]
 pub(crate) struct Conv2dBackwardWeight {
     pub(crate) spec: Conv2dSpec,
     /// (KH, KW) of w.
     pub(crate) kernel: [usize; 2],
+    pub(crate) bias: bool,
     /// Whether sums may be rounded as a faster kernel has them.
     pub(crate) fast: bool,
 }
@@ -84,7 +85,7 @@ pub fn conv2d_backward_weight(
     spec: Conv2dSpec,
     kernel: [usize; 2],
 ) -> Result<Value> {
-    graph.push1(Conv2dBackwardWeight { spec, kernel, fast: false }, &[x, grad_y])
+    graph.push1(Conv2dBackwardWeight { spec, kernel, bias: false, fast: false }, &[x, grad_y])
 }
 
 /// Extents `[O,OH,OW]` of the convolution of one image `[C,H,W]` by a weight `[O,C,KH,KW]`.
@@ -138,10 +139,12 @@ impl Op for Conv2d {
         if at.needs[0] {
             grads[0] = Some(conv2d_backward_input(g, grad, w, self.spec, pair(&g.shape(x).clone()))?);
         }
+        let bias = self.bias && at.needs[2];
         if at.needs[1] {
-            grads[1] = Some(conv2d_backward_weight(g, x, grad, self.spec, pair(&g.shape(w).clone()))?);
-        }
-        if self.bias && at.needs[2] {
+            let kernel = pair(&g.shape(w).clone());
+            let made = g.push(Conv2dBackwardWeight { spec: self.spec, kernel, bias, fast: false }, &[x, grad])?;
+            made.into_iter().zip(&mut grads[1..]).for_each(|(made, grad)| *grad = Some(made));
+        } else if bias {
             grads[2] = Some(bias_gradient(g, grad)?);
         }
         Ok(grads)
@@ -253,11 +256,17 @@ impl Op for Conv2dBackwardWeight {
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
         expect_types(self.name(), inputs, &[DType::F32; 2])?;
-        Ok(vec![TensorType::f32(self.geometry(inputs)?.w_shape())])
+        let geometry = self.geometry(inputs)?;
+        let outputs = [geometry.w_shape(), [geometry.features].into()].map(TensorType::f32);
+        Ok(outputs.into_iter().take(1 + self.bias as usize).collect())
     }
 
     fn gradient(&self, g: &mut Graph, at: &Backward<'_>) -> Result<Vec<Option<Value>>> {
         let mut grads = vec![None; 2];
+        if self.bias && at.grads[1].is_some() {
+            // Nobody differentiates through the gradient of a bias.
+            return Err(Error::NoGradient { op: self.name(), input: 1 });
+        }
         let Some(grad) = at.grads[0] else { return Ok(grads) };
         let (x, grad_y) = (at.inputs[0], at.inputs[1]);
         if at.needs[0] {

@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::graph::Signature;
 use crate::kernel::NativeCall;
 use crate::ops::native::Epilogue;
+use crate::ops::native::bias::BiasGradient;
 use crate::ops::native::convolution::{Convolution, WeightGradient};
 use crate::ops::native::gather::Stream;
 
@@ -41,9 +42,11 @@ pub(super) fn backward_input(op: &Conv2dIntervalBackwardInput, signature: &Signa
 
 pub(super) fn backward_weight(op: &Conv2dIntervalBackwardWeight, signature: &Signature) -> Result<NativeCall> {
     let gradient = WeightGradient::new(&op.geometry(&signature.inputs)?, 2, op.fast);
-    Ok(NativeCall::with_scratch("conv2d_interval_backward_weight", gradient.scratch(), move |args| {
+    let (mut scratch, bias) = (gradient.scratch(), op.bias);
+    scratch.extend(bias.then(|| gradient.bias_scratch()));
+    Ok(NativeCall::with_scratch("conv2d_interval_backward_weight", scratch, move |args| {
         let pairs = [(args.input(0), args.input(2)), (args.input(1), args.input(3))];
-        let scratch = [args.scratch(0), args.scratch(1)];
-        gradient.run(&pairs, Some(args.input(4)), args.output(0), scratch);
+        let bias = bias.then(|| BiasGradient { db: args.output(1), scratch: args.scratch(2) });
+        gradient.run(&pairs, Some(args.input(4)), args.output(0), bias, [args.scratch(0), args.scratch(1)]);
     }))
 }

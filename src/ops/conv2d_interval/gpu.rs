@@ -7,6 +7,7 @@ use crate::kernel::Operand::{Input, Output};
 use crate::kernel::{Bind, GpuCall, GpuLimits, Operand};
 use crate::ops::conv2d::{Correlation, Gather, Pair};
 use crate::ops::dispatch::{chunks_of_work, part};
+use crate::ops::reduce::add_channel_sums;
 use crate::ops::relu_interval::joined;
 
 pub(super) fn forward(op: &Conv2dInterval, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
@@ -79,5 +80,9 @@ pub(super) fn backward_weight(
     let g = op.geometry(&signature.inputs)?;
     let center = Pair { x: Input(0), grad_y: Input(2) };
     let radius = Pair { x: Input(1), grad_y: Input(3) };
-    Correlation { center, radius: Some((radius, Input(4))) }.call("conv2d_interval_backward_weight", &g, limits)
+    let mut call = Correlation { center, radius: Some((radius, Input(4))) }.call("conv2d_interval_backward_weight", &g, limits)?;
+    if op.bias {
+        add_channel_sums(&mut call, &g.y_shape(), (Input(2), Output(1)), limits)?;
+    }
+    Ok(call)
 }

@@ -44,10 +44,11 @@ pub(crate) struct Conv2dIntervalBackwardInput {
     pub(crate) fast: bool,
 }
 
-/// Gradient with respect to w. Inputs center, radius, g_c, g_r, w.
+/// Gradient with respect to w and, with `bias`, to b. Inputs center, radius, g_c, g_r, w.
 #[derive(Debug, Clone)]
 pub(crate) struct Conv2dIntervalBackwardWeight {
     pub(crate) spec: Conv2dSpec,
+    pub(crate) bias: bool,
     /// Whether sums may be rounded as a faster kernel has them.
     pub(crate) fast: bool,
 }
@@ -111,11 +112,12 @@ impl Op for Conv2dInterval {
             let of_box = g.push(op, &[grad_center, grad_radius, w])?;
             (grads[0], grads[1]) = (Some(of_box[0]), Some(of_box[1]));
         }
+        let bias = self.bias && at.needs[3];
         if at.needs[2] {
-            let op = Conv2dIntervalBackwardWeight { spec: self.spec, fast: false };
-            grads[2] = Some(g.push1(op, &[center, radius, grad_center, grad_radius, w])?);
-        }
-        if self.bias && at.needs[3] {
+            let op = Conv2dIntervalBackwardWeight { spec: self.spec, bias, fast: false };
+            let made = g.push(op, &[center, radius, grad_center, grad_radius, w])?;
+            made.into_iter().zip(&mut grads[2..]).for_each(|(made, grad)| *grad = Some(made));
+        } else if bias {
             grads[3] = Some(bias_gradient(g, grad_center)?);
         }
         Ok(grads)
@@ -209,7 +211,8 @@ impl Op for Conv2dIntervalBackwardWeight {
         expect_same(self.name(), &geometry.x_shape(), &inputs[1].shape)?;
         expect_same(self.name(), &geometry.y_shape(), &inputs[2].shape)?;
         expect_same(self.name(), &geometry.y_shape(), &inputs[3].shape)?;
-        Ok(vec![inputs[4].clone()])
+        let outputs = [inputs[4].clone(), TensorType::f32([geometry.features])];
+        Ok(outputs.into_iter().take(1 + self.bias as usize).collect())
     }
 
     fn cost(&self, signature: &Signature) -> Cost {

@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
+use super::bias::BiasGradient;
 use super::columns::{self, backward::ColumnsBackward, correlate::ColumnsCorrelate, forward::ColumnsForward};
 use super::correlate::Correlate;
 use super::gather::{Gather, Stream};
 use super::winograd::{self, correlate::WinogradCorrelate, gather::WinogradGather};
+use super::workers::scratch_words;
 use crate::kernel::Prepare;
 use crate::ops::conv2d::Geometry;
 use crate::ops::simd::{Level, level};
@@ -154,18 +156,29 @@ impl WeightGradient {
         }
     }
 
-    /// dw from pairs (x, grad_y): the first pair's correlation, plus sign(w) times the second's if there are two.
+    /// Words of scratch for the gradient of a bias.
+    pub(crate) fn bias_scratch(&self) -> usize {
+        scratch_words(match self {
+            WeightGradient::Plain(correlate) => correlate.bias_words(),
+            WeightGradient::Columns(correlate) => correlate.bias_words(),
+            WeightGradient::Winograd(correlate) => correlate.bias_words(),
+        })
+    }
+
+    /// dw from pairs (x, grad_y): the first pair's correlation, plus sign(w) times the second's if there are two. The bias's gradient is
+    /// that of the first pair.
     pub(crate) fn run(
         &self,
         pairs: &[(&[f32], &[f32])],
         sign_of: Option<&[f32]>,
         dw: &mut [f32],
+        bias: Option<BiasGradient<'_>>,
         scratch: [&mut [f32]; 2],
     ) {
         match self {
-            WeightGradient::Plain(correlate) => correlate.run(pairs, sign_of, dw, scratch),
-            WeightGradient::Columns(correlate) => correlate.run(pairs, sign_of, dw, scratch),
-            WeightGradient::Winograd(correlate) => correlate.run(pairs, sign_of, dw, scratch),
+            WeightGradient::Plain(correlate) => correlate.run(pairs, sign_of, dw, bias, scratch),
+            WeightGradient::Columns(correlate) => correlate.run(pairs, sign_of, dw, bias, scratch),
+            WeightGradient::Winograd(correlate) => correlate.run(pairs, sign_of, dw, bias, scratch),
         }
     }
 }

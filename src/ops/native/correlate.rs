@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use super::axis::Axis;
 use super::band::Band;
+use super::bias::{self, BiasGradient};
 use super::blocks::transpose;
 use super::gather::axis_spec;
 use super::lanes::{Simd, Width, Work, dispatch};
@@ -85,6 +86,11 @@ impl Correlate {
         ]
     }
 
+    /// Words for the sums of a bias's gradient.
+    pub(super) fn bias_words(&self) -> usize {
+        self.groups * bias::group_words(self.features)
+    }
+
     fn wide(&self) -> usize {
         self.features.next_multiple_of(self.width.lanes)
     }
@@ -115,8 +121,11 @@ impl Correlate {
         streams: &[(&[f32], &[f32])],
         sign_of: Option<&[f32]>,
         dw: &mut [f32],
+        bias: Option<BiasGradient<'_>>,
         scratch: [&mut [f32]; 2],
     ) {
+        let mut bias = bias.map(|b| (b.db, aligned(b.scratch, self.bias_words())));
+        let sums = bias.as_mut().map(|(_, sums)| Shared::new(sums));
         let [partials, slots] = scratch;
         let partials = aligned(partials, self.streams * self.groups * self.partial_words());
         let shared = Shared::new(partials);
@@ -126,14 +135,27 @@ impl Correlate {
             let (padded, gradient) = slot.split_at_mut(line_aligned(self.band.words()));
             let (x, grad_y) = streams[stream];
             let images = group * self.batch / self.groups..(group + 1) * self.batch / self.groups;
+            let sums = sums.filter(|_| stream == 0).map(|sums| {
+                let words = bias::group_words(self.features);
+                // SAFETY: each group has its own sums.
+                let sums = unsafe { std::slice::from_raw_parts_mut(sums.at(group * words), words) };
+                sums.fill(0.0);
+                sums
+            });
             let at = (stream * self.groups + group) * self.partial_words();
             // SAFETY: each task has its own partial gradient.
             unsafe {
                 let partial = std::slice::from_raw_parts_mut(shared.at(at), self.partial_words());
-                dispatch(self.width.level, GroupTask { correlate: self, x, grad_y, images, partial, padded, gradient });
+                dispatch(
+                    self.width.level,
+                    GroupTask { correlate: self, x, grad_y, images, partial, sums, padded, gradient },
+                );
             }
         });
         self.combine(partials, sign_of, dw);
+        if let Some((db, sums)) = bias {
+            bias::finish(sums, db);
+        }
     }
 
     /// Adds the groups in order, and turns `[term][O]` into `[O][term]`.
@@ -183,13 +205,15 @@ struct GroupTask<'a> {
     grad_y: &'a [f32],
     images: std::ops::Range<usize>,
     partial: &'a mut [f32],
+    /// Of the bias's gradient.
+    sums: Option<&'a mut [f32]>,
     padded: &'a mut [f32],
     gradient: &'a mut [f32],
 }
 
 impl Work for GroupTask<'_> {
     #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
+    unsafe fn run<S: Simd>(mut self) {
         let c = self.correlate;
         let [height, width] = c.output;
         self.partial.fill(0.0);
@@ -203,6 +227,9 @@ impl Work for GroupTask<'_> {
                     let x = &self.x[image * c.image..][..c.image];
                     c.band.fill::<S>(x.as_ptr(), top * c.row_step / c.band.row(), self.padded);
                     let grad_y = &self.grad_y[image * c.features * height * width..][..c.features * height * width];
+                    if let Some(sums) = &mut self.sums {
+                        bias::add::<S>(sums, grad_y.as_ptr().add(top * width), height * width, rows * width);
+                    }
                     for (first, lanes) in c.panels() {
                         // Panel by panel, so that a tile reads one contiguous stream.
                         transpose::<S>(

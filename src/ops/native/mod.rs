@@ -12,6 +12,7 @@
 
 mod axis;
 mod band;
+pub(crate) mod bias;
 pub(crate) mod blocks;
 mod box_relu;
 mod columns;

@@ -1,6 +1,6 @@
 //! Dispatches of the reduction: pieces, then pieces of pieces until one is left.
 
-use super::Reduce;
+use super::{Reduce, ReduceKind};
 use crate::error::Result;
 use crate::graph::Signature;
 use crate::kernel::Operand::{Input, Output};
@@ -8,6 +8,7 @@ use crate::kernel::{GpuCall, GpuLimits};
 use crate::kernel::{Bind, Dispatch, Operand};
 use crate::ops::dispatch::{chunks, flag, grid, int, part};
 use crate::ops::shaders::{REDUCE, REDUCE_SUBGROUP};
+use crate::shape::{Shape, TensorType};
 
 /// Elements of one piece: 64 per invocation.
 const SPAN: usize = 16 * 1024;
@@ -66,6 +67,32 @@ pub(crate) fn of_magnitudes(call: &mut GpuCall) {
             *value = flag(true);
         }
     }
+}
+
+/// Adds the dispatches of Σ x over all but the channel, for x `[N,C,…]` of shape `shape`.
+pub(in crate::ops) fn add_channel_sums(
+    call: &mut GpuCall,
+    shape: &Shape,
+    (x, y): (Operand, Operand),
+    limits: &GpuLimits,
+) -> Result<()> {
+    let view = [shape[0], shape[1], shape.inner() / shape[1]];
+    let types = |shape: Shape| vec![TensorType::f32(shape)];
+    let signature = Signature { inputs: types(view.into()), outputs: types([shape[1]].into()) };
+    let made = self::call(&Reduce { kind: ReduceKind::Sum }, &signature, limits)?;
+    let first = call.scratch.len();
+    call.scratch.extend(made.scratch);
+    call.dispatches.extend(made.dispatches.into_iter().map(|mut dispatch| {
+        for bind in &mut dispatch.binds {
+            bind.operand = match bind.operand {
+                Input(_) => x,
+                Output(_) => y,
+                Operand::Scratch(i) => Operand::Scratch(first + i),
+            };
+        }
+        dispatch
+    }));
+    Ok(())
 }
 
 pub(super) fn call(op: &Reduce, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {

@@ -8,7 +8,7 @@ mod cpu;
 pub(super) mod fold;
 mod gpu;
 
-pub(super) use gpu::of_magnitudes;
+pub(super) use gpu::{add_channel_sums, of_magnitudes};
 
 use crate::error::{Error, Result};
 use crate::graph::{Backward, Elementwise, Graph, Op, Signature, Value};

@@ -5,6 +5,7 @@
 
 use super::Layout;
 use crate::ops::conv2d::Geometry;
+use crate::ops::native::bias::{self, BiasGradient};
 use crate::ops::native::correlate::sign;
 use crate::ops::native::lanes::{Simd, Work, dispatch};
 use crate::ops::native::tile::{DotTile, MAX_ROWS, max_vectors, pieces};
@@ -37,6 +38,11 @@ impl ColumnsCorrelate {
         vec![scratch_words(self.streams * self.groups * self.weights()), scratch_words(self.slots * self.slot_words())]
     }
 
+    /// Words for the sums of a bias's gradient.
+    pub(in crate::ops::native) fn bias_words(&self) -> usize {
+        self.groups * bias::group_words(self.layout.features)
+    }
+
     fn weights(&self) -> usize {
         self.layout.features * self.layout.terms()
     }
@@ -57,8 +63,11 @@ impl ColumnsCorrelate {
         pairs: &[(&[f32], &[f32])],
         sign_of: Option<&[f32]>,
         dw: &mut [f32],
+        bias: Option<BiasGradient<'_>>,
         scratch: [&mut [f32]; 2],
     ) {
+        let mut bias = bias.map(|b| (b.db, aligned(b.scratch, self.bias_words())));
+        let sums = bias.as_mut().map(|(_, sums)| Shared::new(sums));
         let [partials, slots] = scratch;
         let words = self.weights();
         let partials = aligned(partials, self.streams * self.groups * words);
@@ -70,11 +79,18 @@ impl ColumnsCorrelate {
             let (matrix, lanes) = rest.split_at_mut(self.layout.matrix_words());
             let (x, grad_y) = pairs[stream];
             let images = group * self.batch / self.groups..(group + 1) * self.batch / self.groups;
+            let sums = sums.filter(|_| stream == 0).map(|sums| {
+                let words = bias::group_words(self.layout.features);
+                // SAFETY: each group has its own sums.
+                let sums = unsafe { std::slice::from_raw_parts_mut(sums.at(group * words), words) };
+                sums.fill(0.0);
+                sums
+            });
             // SAFETY: each task has its own partial gradient.
             unsafe {
                 let at = shared.at((stream * self.groups + group) * words);
                 let partial = std::slice::from_raw_parts_mut(at, words);
-                let work = GroupTask { layout: &self.layout, x, grad_y, images, partial, padded, matrix, lanes };
+                let work = GroupTask { layout: &self.layout, x, grad_y, images, partial, sums, padded, matrix, lanes };
                 dispatch(self.layout.width.level, work);
             }
         });
@@ -88,6 +104,9 @@ impl ColumnsCorrelate {
                 *d += sign(w[weight]) * total(1, weight);
             }
         }
+        if let Some((db, sums)) = bias {
+            bias::finish(sums, db);
+        }
     }
 }
 
@@ -98,6 +117,8 @@ struct GroupTask<'a> {
     grad_y: &'a [f32],
     images: std::ops::Range<usize>,
     partial: &'a mut [f32],
+    /// Of the bias's gradient.
+    sums: Option<&'a mut [f32]>,
     padded: &'a mut [f32],
     matrix: &'a mut [f32],
     /// `[feature][term][lane]`.
@@ -118,6 +139,10 @@ impl Work for GroupTask<'_> {
                     l.band.fill::<S>(x.as_ptr(), top * l.row_step, self.padded);
                     l.im2col::<S>(self.padded, rows, self.matrix);
                     self.accumulate::<S>(image, top * l.output[1], rows * l.output[1]);
+                    if let Some(sums) = &mut self.sums {
+                        let grad_y = &self.grad_y[image * l.image_out()..][..l.image_out()];
+                        bias::add::<S>(sums, grad_y.as_ptr().add(top * l.output[1]), l.plane(), rows * l.output[1]);
+                    }
                 }
             }
         }

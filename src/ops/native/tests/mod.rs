@@ -2,6 +2,7 @@
 
 mod fast;
 
+use super::bias::BiasGradient;
 use super::convolution::{Convolution, WeightGradient};
 use super::correlate::{Correlate, sign};
 use super::epilogue::Epilogue;
@@ -275,6 +276,8 @@ fn check_convolution(g: &Geometry, level: Level, way: Way) -> Result<(), String>
         dwi[wi].add(hr[yi] * sign(w[wi]), r[xi]);
     });
     y.iter_mut().enumerate().for_each(|(i, s)| s.add(b[i / plane % g.features], 1.0));
+    let mut db = vec![Sum::default(); g.features];
+    hy.iter().enumerate().for_each(|(i, &h)| db[i / plane % g.features].add(h, 1.0));
     let bias = Epilogue { bias: Some(&b), ..Epilogue::default() };
     let plain = Epilogue::default();
     let interval = run_gather(&forward, &w, &[&x, &r], &[bias, plain], ny);
@@ -305,8 +308,11 @@ fn check_convolution(g: &Geometry, level: Level, way: Way) -> Result<(), String>
             _ => WeightGradient::new_at(g, streams, fast, level),
         };
         let ([mut s, mut t], mut got) = (scratch(gradient.scratch()), vec![f32::NAN; nw]);
-        gradient.run(&pairs[..streams], sign_of, &mut got, [&mut s, &mut t]);
+        let ([mut sums], mut got_bias) = (scratch(vec![gradient.bias_scratch()]), vec![f32::NAN; g.features]);
+        let bias = BiasGradient { db: &mut got_bias, scratch: &mut sums };
+        gradient.run(&pairs[..streams], sign_of, &mut got, Some(bias), [&mut s, &mut t]);
         compare(&got, expected, integers).map_err(|e| format!("weight gradient of {streams}: {e}"))?;
+        compare(&got_bias, &db, integers).map_err(|e| format!("bias gradient of {streams}: {e}"))?;
     }
     Ok(())
 }
@@ -489,8 +495,10 @@ fn results_do_not_depend_on_the_number_of_threads() {
                 let dx = run_gather(&backward, &w, &[&y], &[Epilogue::default()], x.len()).remove(0);
                 let gradient = WeightGradient::new_at(g, 1, fast, level());
                 let ([mut s, mut t], mut dw) = (scratch(gradient.scratch()), vec![0.0; w.len()]);
-                gradient.run(&[(&x, &y)], None, &mut dw, [&mut s, &mut t]);
-                all.extend([y, dx, dw].concat());
+                let ([mut sums], mut db) = (scratch(vec![gradient.bias_scratch()]), vec![0.0; g.features]);
+                let bias = BiasGradient { db: &mut db, scratch: &mut sums };
+                gradient.run(&[(&x, &y)], None, &mut dw, Some(bias), [&mut s, &mut t]);
+                all.extend([y, dx, dw, db].concat());
             }
             let (x, w) = (numbers.take(37 * 300, false), numbers.take(50 * 300, false));
             let forward = Forward::new(&e, 1, level());

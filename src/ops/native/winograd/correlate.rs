@@ -9,6 +9,7 @@ use super::scheme::{MOST_TAPS, Scheme};
 use super::tiling::{Counts, LARGE, Tiling};
 use super::transform::{Gradient, Input, weight_rows};
 use crate::ops::conv2d::Geometry;
+use crate::ops::native::bias::{self, BiasGradient};
 use crate::ops::native::blocks::transpose;
 use crate::ops::native::correlate::sign;
 use crate::ops::native::lanes::{MOST_LANES, Simd, Width, Work, dispatch};
@@ -73,6 +74,11 @@ impl WinogradCorrelate {
         LARGE + self.scheme.taps() - 1
     }
 
+    /// Words for the sums of a bias's gradient.
+    pub(in crate::ops::native) fn bias_words(&self) -> usize {
+        self.groups * bias::group_words(self.gradients.channels)
+    }
+
     fn partial_words(&self) -> usize {
         line_aligned(self.edge() * self.edge() * self.gradients.channels * self.inputs.wide())
     }
@@ -97,8 +103,11 @@ impl WinogradCorrelate {
         pairs: &[(&[f32], &[f32])],
         sign_of: Option<&[f32]>,
         dw: &mut [f32],
+        bias: Option<BiasGradient<'_>>,
         scratch: [&mut [f32]; 2],
     ) {
+        let mut bias = bias.map(|b| (b.db, aligned(b.scratch, self.bias_words())));
+        let sums = bias.as_mut().map(|(_, sums)| Shared::new(sums));
         let [partials, slots] = scratch;
         let words = self.partial_words();
         let partials = aligned(partials, self.streams * self.groups * words);
@@ -108,12 +117,19 @@ impl WinogradCorrelate {
         for_each_task(self.groups * self.streams, self.slots, slots, |task, slot| {
             let (group, stream) = (task / self.streams, task % self.streams);
             let units = group * units / self.groups..(group + 1) * units / self.groups;
+            let sums = sums.filter(|_| stream == 0).map(|sums| {
+                let words = bias::group_words(self.gradients.channels);
+                // SAFETY: each group has its own sums.
+                let sums = unsafe { std::slice::from_raw_parts_mut(sums.at(group * words), words) };
+                sums.fill(0.0);
+                sums
+            });
             // SAFETY: each task has its own partial gradient.
             unsafe {
                 let at = shared.at((stream * self.groups + group) * words);
                 let partial = std::slice::from_raw_parts_mut(at, words);
                 let (x, grad_y) = pairs[stream];
-                dispatch(self.width.level, GroupTask { correlate: self, x, grad_y, units, partial, slot });
+                dispatch(self.width.level, GroupTask { correlate: self, x, grad_y, units, partial, sums, slot });
             }
         });
         let partials = &*partials;
@@ -122,6 +138,9 @@ impl WinogradCorrelate {
             // SAFETY: each task writes the weights of its own output channel.
             unsafe { dispatch(self.width.level, FeatureTask { correlate: self, feature, partials, sign_of, dw }) };
         });
+        if let Some((db, sums)) = bias {
+            bias::finish(sums, db);
+        }
     }
 }
 
@@ -132,12 +151,14 @@ struct GroupTask<'a> {
     grad_y: &'a [f32],
     units: Range<usize>,
     partial: &'a mut [f32],
+    /// Of the bias's gradient.
+    sums: Option<&'a mut [f32]>,
     slot: &'a mut [f32],
 }
 
 impl Work for GroupTask<'_> {
     #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
+    unsafe fn run<S: Simd>(mut self) {
         let c = self.correlate;
         let [buffer_words, input_words, _] = c.areas();
         let (buffer, rest) = self.slot.split_at_mut(buffer_words);
@@ -149,6 +170,11 @@ impl Work for GroupTask<'_> {
             // SAFETY: the buffers are those of `areas`, the partial gradient that of this task.
             unsafe {
                 let of_gradients = c.gradients.buffer_words();
+                for unit in units.clone() {
+                    if let Some(sums) = &mut self.sums {
+                        c.gradients.sum::<S>(self.grad_y, unit, sums);
+                    }
+                }
                 c.inputs.read::<S, Input>(self.x, units.clone(), &counts, buffer, inputs);
                 c.gradients.read::<S, Gradient>(self.grad_y, units, &counts, &mut buffer[..of_gradients], gradients);
                 accumulate::<S>(c, &counts, inputs, gradients, self.partial, begin > first);

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::scheme::Scheme;
 use super::tiling::{Counts, Segment, Tiling, kind};
 use super::transform::{Grid, Rule, tile};
+use crate::ops::native::bias;
 use crate::ops::native::blocks::{prefetch, transpose};
 use crate::ops::native::lanes::Simd;
 use crate::ops::native::workers::line_aligned;
@@ -120,6 +121,20 @@ impl Reader {
             }
             done = next;
         }
+    }
+
+    /// Adds the pixels that a unit of gradients has to their sums by channel.
+    ///
+    /// # Safety
+    /// As [`Simd`]; `y` are whole images.
+    #[inline(always)]
+    pub(super) unsafe fn sum<S: Simd>(&self, y: &[f32], unit: usize, sums: &mut [f32]) {
+        let ([height, width], (image, rows)) = (self.image, self.tiling.unit(unit));
+        let y = &y[image * self.channels * height * width..][..self.channels * height * width];
+        // The last rows of tiles may reach beyond the image.
+        let end = (rows.first + rows.outputs).min(height);
+        // SAFETY: the rows lie in the image.
+        unsafe { bias::add::<S>(sums, y.as_ptr().add(rows.first * width), height * width, (end - rows.first) * width) }
     }
 
     /// Rows of an image with their padding, `[row][column][lane]`, from channel `first` on.
