@@ -129,6 +129,38 @@ fn random_graphs_keep_their_bits() {
     });
 }
 
+/// Selections by sample of other selections, as an attack keeps its best iterate: read in the end, and half-way too.
+#[test]
+fn chains_of_selections_keep_their_bits() {
+    device::each(|session| {
+        for (shape, seen) in [([5, 1, 28, 28], 9), ([3, 2, 20, 30], 1), ([4, 3, 1, 7], 0), ([2, 1, 40, 40], 2)] {
+            let random = &mut Random::new(12);
+            let points: Vec<Tensor> = (0..5).map(|_| Data::Integers.signed(random, shape)).collect();
+            let conditions: Vec<Tensor> = (0..4).map(|_| Data::Integers.signed(random, [shape[0], 1, 1, 1])).collect();
+            assert!(conditions.iter().any(|c| c.data.contains(&0.0)) || shape[0] < 4, "the edge of a condition");
+            let [fused, apart] = both(session, |c| {
+                let points: Vec<Value> = points.iter().map(|p| c.input(p)).collect();
+                let mut best = points[0];
+                for (i, (&next, condition)) in points[1..].iter().zip(&conditions).enumerate() {
+                    let condition = c.input(condition);
+                    best = ops::select(&mut c.graph, condition, next, best)?;
+                    if i == seen {
+                        c.output("half-way", best);
+                    }
+                }
+                let moved = ops::affine(&mut c.graph, best, 2.0, -1.0)?;
+                let sum = ops::reduce_samples(&mut c.graph, ReduceKind::Sum, best)?;
+                c.output("best", best);
+                c.output("moved", moved);
+                c.output("sum", sum);
+                Ok(())
+            });
+            assert!(fused.steps().contains(&"elementwise"), "{:?}", fused.steps());
+            assert_eq!(differences(&fused, &apart), Vec::<String>::new(), "{shape:?}");
+        }
+    });
+}
+
 /// The comparison itself: another order of a sum, one element and one bit are noticed.
 #[test]
 fn another_order_of_operations_is_noticed() {

@@ -2,7 +2,7 @@
 
 use super::gather::SHORT;
 use super::kernels::{Kernel, Stage, Term, stages};
-use super::program::{Arg, Operand, Program, Step};
+use super::program::{Action, Arg, Operand, Program, Source, Step};
 use crate::ops::support::Spread;
 
 /// Most elements of a block: a few of them stay in the first cache.
@@ -32,6 +32,17 @@ pub(super) enum Reading {
 pub(super) enum Place {
     Register(usize),
     Output(usize),
+    /// Nowhere of its own: one of two operands, by that choice.
+    Chosen(usize),
+}
+
+/// A selection by one number for a whole block: which of the operands is taken is looked up where it is read, and the other one is not
+/// read at all.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Choice {
+    pub(super) condition: Arg,
+    pub(super) taken: Arg,
+    pub(super) other: Arg,
 }
 
 /// A program with a place for everything.
@@ -47,6 +58,7 @@ pub(super) struct Blocks {
     pub(super) terms: Vec<Term>,
     /// By step; none for one that is done on the way to another.
     pub(super) places: Vec<Option<Place>>,
+    pub(super) choices: Vec<Choice>,
     /// Steps whose results go to an output at the end of a block.
     pub(super) copies: Vec<(usize, usize)>,
     pub(super) registers: usize,
@@ -69,17 +81,31 @@ impl Blocks {
                 })
             })
             .collect();
-        let is_one = |arg| matches!(arg, Arg::Operand(o) if matches!(readings[o], Reading::One | Reading::Run(_)));
-        let (stages, terms) = stages(&program, is_one);
+        let is_one = |arg: Arg| matches!(arg, Arg::Operand(o) if matches!(readings[o], Reading::One | Reading::Run(_)));
+        let (mut stages, terms) = stages(&program, is_one);
         let last_use = |step: usize, stage: usize| {
             let result = Arg::Step(step);
             let held = terms.iter().any(|t| t.args().any(|a| a == result)) || writes.iter().any(|w| w.0 == result);
             let reader = stages.iter().rposition(|s| s.args.contains(&result));
             if held { usize::MAX } else { reader.unwrap_or(stage) }
         };
-        let (mut places, mut copies) = (vec![None; steps.len()], Vec::new());
+        let (mut places, mut copies, mut choices) = (vec![None; steps.len()], Vec::new(), Vec::new());
         let mut busy_until = vec![usize::MAX; registers];
-        for (stage, Stage { kernel, results, .. }) in stages.iter().enumerate() {
+        for (stage, Stage { kernel, args, results }) in stages.iter().enumerate() {
+            if *kernel == Kernel::Step(Action::Select) && is_one(args[0]) {
+                // Only what keeps its place while the block is worked on may be read that late.
+                let stays = |arg: Arg| match arg {
+                    Arg::Step(s) => matches!(places[s], Some(Place::Chosen(_))),
+                    Arg::Operand(o) => {
+                        matches!((readings[o], operands[o].source), (Reading::Each, Source::Input(_)))
+                    }
+                };
+                if args[1..].iter().all(|&arg| stays(arg)) && writes.iter().all(|w| w.0 != Arg::Step(results[0])) {
+                    places[results[0]] = Some(Place::Chosen(choices.len()));
+                    choices.push(Choice { condition: args[0], taken: args[1], other: args[2] });
+                    continue;
+                }
+            }
             for &step in results {
                 let output = writes.iter().find(|w| w.0 == Arg::Step(step)).map(|w| w.1);
                 // Adam updates its states itself.
@@ -98,7 +124,8 @@ impl Blocks {
                 copies.extend(output.filter(|o| !at_once(o)).map(|output| (step, output)));
             }
         }
-        Blocks { registers: busy_until.len(), readings, periods, stages, terms, places, copies, program }
+        stages.retain(|stage| !matches!(places[stage.results[0]], Some(Place::Chosen(_))));
+        Blocks { registers: busy_until.len(), readings, periods, stages, terms, places, choices, copies, program }
     }
 
     /// Most elements of a block that keeps to runs of `run` elements.

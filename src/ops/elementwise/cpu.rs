@@ -1,7 +1,7 @@
 //! Native kernel of a fused pass: all stages on one block after the other.
 
 use super::ahead::Ahead;
-use super::blocks::{Blocks, MOST_PERIODS, Place, Reading, STRIDE};
+use super::blocks::{Blocks, Choice, MOST_PERIODS, Place, Reading, STRIDE};
 use super::gather::{Cut, fold};
 use super::kernels::{Kernel, Stage, Term};
 use super::lanes::apply;
@@ -204,6 +204,7 @@ impl Block<'_, '_> {
             match place {
                 Place::Register(r) => self.registers.add(r * STRIDE),
                 Place::Output(o) => self.args.raw_output(o).pointer.cast::<f32>().add(self.at),
+                Place::Chosen(_) => unreachable!("a choice has no place of its own"),
             }
         }
     }
@@ -232,8 +233,15 @@ impl Block<'_, '_> {
     unsafe fn each(&self, arg: Arg) -> &[f32] {
         let n = self.n;
         match arg {
-            // SAFETY: the caller's duty.
-            Arg::Step(step) => unsafe { std::slice::from_raw_parts(self.address(self.place(step)), n) },
+            Arg::Step(step) => match self.place(step) {
+                Place::Chosen(choice) => {
+                    let Choice { condition, taken, other } = self.blocks.choices[choice];
+                    // SAFETY: the caller's duty; the condition is an operand.
+                    unsafe { self.each(if self.lane(condition)[0] > 0.0 { taken } else { other }) }
+                }
+                // SAFETY: the caller's duty.
+                place => unsafe { std::slice::from_raw_parts(self.address(place), n) },
+            },
             Arg::Operand(o) => {
                 let operand = &self.blocks.program.operands[o];
                 let from = match self.blocks.readings[o] {
