@@ -2,6 +2,7 @@
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 use crate::kernel::RawSlice;
 
@@ -11,10 +12,21 @@ const LINE_BYTES: usize = 64;
 /// Bytes of a huge page.
 const HUGE_PAGE_BYTES: usize = 2 << 20;
 
-/// Words at a fixed, cache-line-aligned address, written through shared references while a program runs.
-pub(super) struct Buffer {
+/// Words between buffers of one piece of memory: what lies at the same place of two of them is not a multiple of 4 KiB apart, where a load
+/// would seem to depend on a store to the other.
+const BETWEEN_WORDS: usize = 272;
+
+/// One allocation.
+struct Memory {
     pointer: NonNull<u32>,
     layout: Layout,
+}
+
+/// Words at a fixed, cache-line-aligned address, written through shared references while a program runs.
+pub(super) struct Buffer {
+    /// What the words are a part of.
+    _memory: Arc<Memory>,
+    pointer: NonNull<u32>,
     words: usize,
 }
 
@@ -26,7 +38,7 @@ unsafe impl Sync for Buffer {}
 /// A quiet NaN: a kernel that reads what nobody wrote shows in the result.
 const POISON: u32 = 0x7fc0_dead;
 
-impl Buffer {
+impl Memory {
     fn filled(words: usize, value: u32) -> Self {
         let bytes = (4 * words).next_multiple_of(LINE_BYTES).max(LINE_BYTES);
         let huge = bytes >= HUGE_PAGE_BYTES;
@@ -40,7 +52,14 @@ impl Buffer {
         // SAFETY: freshly allocated, and nobody else's.
         unsafe { std::slice::from_raw_parts_mut(pointer.as_ptr().cast::<std::mem::MaybeUninit<u32>>(), bytes / 4) }
             .fill(std::mem::MaybeUninit::new(value));
-        Buffer { pointer, layout, words }
+        Memory { pointer, layout }
+    }
+}
+
+impl Buffer {
+    fn filled(words: usize, value: u32) -> Self {
+        let memory = Arc::new(Memory::filled(words, value));
+        Buffer { pointer: memory.pointer, _memory: memory, words }
     }
 
     /// Zeros.
@@ -51,6 +70,26 @@ impl Buffer {
     /// NaNs, for work buffers.
     pub(super) fn poisoned(words: usize) -> Self {
         Self::filled(words, POISON)
+    }
+
+    /// The same of these sizes, in one piece of memory, so that those that are smaller than a huge page lie in huge pages, too.
+    pub(super) fn poisoned_together(sizes: &[usize]) -> Vec<Self> {
+        let places: Vec<usize> = sizes
+            .iter()
+            .scan(0, |next, words| {
+                let place = *next;
+                *next = (place + words + BETWEEN_WORDS).next_multiple_of(LINE_BYTES / 4);
+                Some(place)
+            })
+            .collect();
+        let end = places.last().zip(sizes.last()).map_or(0, |(place, words)| place + words);
+        let memory = Arc::new(Memory::filled(end, POISON));
+        let buffer = |(&place, &words): (&usize, &usize)| {
+            // SAFETY: the place is inside the memory.
+            let pointer = unsafe { memory.pointer.add(place) };
+            Buffer { _memory: memory.clone(), pointer, words }
+        };
+        places.iter().zip(sizes).map(buffer).collect()
     }
 
     /// A copy of `words`.
@@ -86,7 +125,7 @@ impl Buffer {
     }
 }
 
-impl Drop for Buffer {
+impl Drop for Memory {
     fn drop(&mut self) {
         // SAFETY: allocated with this layout.
         unsafe { dealloc(self.pointer.as_ptr().cast(), self.layout) }
@@ -101,4 +140,27 @@ fn advise_huge_pages(pointer: NonNull<u32>, bytes: usize) {
     let _advice_only = unsafe { libc::madvise(pointer.as_ptr().cast(), bytes, libc::MADV_HUGEPAGE) };
     #[cfg(not(target_os = "linux"))]
     let _ = (pointer, bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_of_one_memory_are_aligned_lie_apart_and_outlive_each_other() {
+        for sizes in [vec![], vec![0], vec![1, 0, 17, 16, 1024], vec![700_000, 3, 900_000]] {
+            let buffers = Buffer::poisoned_together(&sizes);
+            assert_eq!(buffers.iter().map(Buffer::words).collect::<Vec<_>>(), sizes);
+            let mut end = 0;
+            for buffer in &buffers {
+                let at = buffer.pointer.as_ptr() as usize;
+                assert!(at.is_multiple_of(LINE_BYTES) && at >= end, "{sizes:?}");
+                end = at + 4 * buffer.words();
+                assert!(buffer.to_words(buffer.words()).iter().all(|&word| word == POISON));
+            }
+            let Some(last) = buffers.into_iter().next_back() else { continue };
+            last.write_bytes(bytemuck::cast_slice(&vec![7_u32; last.words()]));
+            assert!(last.to_words(last.words()).iter().all(|&word| word == 7));
+        }
+    }
 }

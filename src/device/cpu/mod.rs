@@ -120,7 +120,7 @@ impl Session for CpuSession {
         let inputs: Vec<_> =
             plan.inputs.iter().map(|named| (named.clone(), Arc::new(Buffer::zeroed(named.ty.elements())))).collect();
         let constants: Vec<_> = plan.constants.iter().map(|words| Arc::new(Buffer::from_words(words))).collect();
-        let slots: Vec<_> = plan.slots.iter().map(|&words| Arc::new(Buffer::poisoned(words))).collect();
+        let slots: Vec<_> = Buffer::poisoned_together(&plan.slots).into_iter().map(Arc::new).collect();
         let state_buffers: Vec<_> = plan.states.iter().map(|s| self.states[&s.name].buffer.clone()).collect();
         let place = |storage: &Storage| match *storage {
             Storage::Input(i) => &inputs[i].1,
