@@ -219,7 +219,7 @@ impl BlockTask<'_> {
     ) {
         let g = self.gather;
         let (read, written) = (g.reader.wide(), g.packing.wide());
-        // Runs of neighbouring phases: (first, phases).
+        // Runs of neighbouring phases: (first, phases), and their weights.
         let (mut runs, mut count) = ([(0, 0); MOST_PHASES], 0_usize);
         for phase in 0..g.packing.phases_read {
             if !g.packing.reads(phase, place, points(g.reader.tiling.taps, kind)) {
@@ -233,25 +233,30 @@ impl BlockTask<'_> {
                 }
             }
         }
+        let (terms, channels) = (g.packing.terms, g.reader.wide_channels());
+        let runs = runs.map(|(phase, phases)| {
+            let weights = &self.packed[g.packing.at(kind, point, panel, phase)..][..phases * terms * panel.1];
+            (phase * channels, phases, weights.as_ptr())
+        });
+        let (of_points, of_sums) =
+            (&self.points[read_at..][..tiles * read], &mut self.sums[written_at..][..tiles * written]);
         for (tile, rows) in pieces(tiles, MAX_ROWS) {
-            for (run, &(phase, phases)) in runs[..count].iter().enumerate() {
-                let weights = &self.packed[g.packing.at(kind, point, panel, phase)..];
-                let weights = &weights[..phases * g.packing.terms * panel.1];
+            for (run, &(first, phases, weights)) in runs[..count].iter().enumerate() {
                 let mut scalars = [std::ptr::null(); MAX_ROWS];
                 for (i, scalar) in scalars.iter_mut().enumerate().take(rows) {
-                    *scalar = &raw const self.points[read_at + (tile + i) * read + phase * g.reader.wide_channels()];
+                    *scalar = &raw const of_points[(tile + i) * read + first];
                 }
                 // SAFETY: the caller's duty.
                 unsafe {
                     StridedTile {
                         rows: phases,
-                        columns: g.packing.terms,
+                        columns: terms,
                         scalars: &scalars[..rows],
-                        row_step: g.reader.wide_channels(),
+                        row_step: channels,
                         step: 1,
-                        vectors: weights.as_ptr(),
+                        vectors: weights,
                         vector_step: panel.1,
-                        out: &raw mut self.sums[written_at + tile * written + panel.0],
+                        out: &raw mut of_sums[tile * written + panel.0],
                         out_step: written,
                         accumulate: run > 0,
                     }
