@@ -49,10 +49,11 @@ pub(crate) fn for_each_task(
         }
     };
     let piece = scratch.len() / slots;
+    assert!(piece > 0, "workers are those that have scratch");
     if slots == 1 || tasks <= 1 {
         return serve(&mut scratch[..piece]);
     }
-    scratch[..piece * slots].par_chunks_mut(piece.max(1)).with_max_len(1).for_each(serve);
+    scratch[..piece * slots].par_chunks_mut(piece).with_max_len(1).for_each(serve);
 }
 
 /// Calls `work` for each task below `tasks`, for work that needs no scratch.
