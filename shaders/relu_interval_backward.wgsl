@@ -1,5 +1,5 @@
-// relu_interval_backward: with l = m − r, u = m + r, G_u = (g_m + g_r)/2 where u > 0 else 0, G_l = (g_m − g_r)/2 where l > 0
-// else 0: out_m = G_u + G_l, out_r = G_u − G_l.
+// relu_interval_backward: with l = m − r, u = m + r of the box (m, r) behind the ReLU, G_u = (g_m + g_r)/2 where u > 0 else 0,
+// G_l = (g_m − g_r)/2 where l > 0 else 0: out_m = G_u + G_l, out_r = G_u − G_l.
 // All [COUNT]. One invocation computes one element of both outputs;
 // grid: ceil(COUNT / 256) groups, folded into x and y.
 

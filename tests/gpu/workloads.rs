@@ -169,7 +169,27 @@ fn convolutions(all: &mut Vec<Workload>) {
             let one = fill(&mut b.graph, 1.0, shape)?;
             b.gradients(sum, one, &[center, radius, k, bias])
         }));
+        all.push(workload(format!("conv2d_interval between ReLUs {i}"), Agreement::Exact, |b| {
+            let before = (b.integers([n, c, h, w], 3), b.naturals([n, c, h, w], 3));
+            let (k, bias) = (b.integers([o, c, kh, kw], 2), b.integers([o], 9));
+            let x = relu_interval(&mut b.graph, before)?;
+            let y = conv2d_interval(&mut b.graph, x, k, Some(bias), spec)?;
+            between_relus(b, y, &[before.0, before.1, k, bias])
+        }));
     }
+}
+
+/// The rest of a workload that has made the box `y`, whose ReLU and gradients are what is read.
+fn between_relus(b: &mut Build, y: (Value, Value), wrt: &[Value]) -> Result<()> {
+    let (center, radius) = relu_interval(&mut b.graph, y)?;
+    b.output(center);
+    b.output(radius);
+    let shape = b.graph.shape(center).clone();
+    let seeds = (b.integers(shape.clone(), 3), b.integers(shape.clone(), 3));
+    let (center, radius) = (mul(&mut b.graph, center, seeds.0)?, mul(&mut b.graph, radius, seeds.1)?);
+    let sum = add(&mut b.graph, center, radius)?;
+    let one = fill(&mut b.graph, 1.0, shape)?;
+    b.gradients(sum, one, wrt)
 }
 
 fn products(all: &mut Vec<Workload>) {
@@ -200,6 +220,13 @@ fn products(all: &mut Vec<Workload>) {
             let sum = add(&mut b.graph, y, r)?;
             let one = fill(&mut b.graph, 1.0, [n, g])?;
             b.gradients(sum, one, &[center, radius, w, bias])
+        }));
+        all.push(workload(format!("linear_interval between ReLUs {n}x{f}x{g}"), Agreement::Exact, |b| {
+            let before = (b.integers([n, f], 3), b.naturals([n, f], 3));
+            let (w, bias) = (b.integers([g, f], 2), b.integers([g], 9));
+            let x = relu_interval(&mut b.graph, before)?;
+            let y = linear_interval(&mut b.graph, x, w, Some(bias))?;
+            between_relus(b, y, &[before.0, before.1, w, bias])
         }));
     }
     for (n, f, k) in [(1, 1, 2), (19, 37, 10), (70, 5, 3)] {

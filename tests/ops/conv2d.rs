@@ -33,6 +33,34 @@ fn forward_and_gradients() {
     });
 }
 
+/// The gradients for w and b are linear in the gradient for y: the transposed map is the convolution itself, by what flows back to w and b.
+#[test]
+fn gradients_of_weight_and_bias_can_be_differentiated() {
+    device::each(|session| {
+        for case in &CONVS {
+            let random = &mut Random::new(11);
+            let mut signed = |shape: &[usize]| Data::Integers.signed(random, shape);
+            let [x, grad] = [signed(&case.x_shape()), signed(&case.y_shape())];
+            let ([w, to_w], [b, to_b]) =
+                ([(); 2].map(|()| signed(&case.w_shape())), [(); 2].map(|()| signed(&[case.o])));
+            for (weight, bias) in [(true, true), (true, false), (false, true)] {
+                let got = run(session, |c| {
+                    let [x, w, b, grad] = [&x, &w, &b, &grad].map(|t| c.input(t));
+                    let y = ops::conv2d(&mut c.graph, x, w, Some(b), case.spec())?;
+                    let made = ops::gradients_from(&mut c.graph, y, grad, &[w, b])?;
+                    let [dw, db] = [0, 1].map(|i| made[i].expect("y depends on both"));
+                    let pairs = [(weight, dw, &to_w), (bias, db, &to_b)].into_iter().filter(|pair| pair.0);
+                    let (values, upstream): (Vec<_>, Vec<_>) = pairs.map(|(_, v, t)| (v, t.clone())).unzip();
+                    c.gradients(&values, &upstream, &[grad])
+                });
+                let none = to_w.map(|_| 0.0);
+                let want = conv2d::forward(case, &x, if weight { &to_w } else { &none }, bias.then_some(&to_b));
+                assert_close(&context("grad0", case, Data::Integers), &got.tensor("grad0"), &want, Data::Integers);
+            }
+        }
+    });
+}
+
 #[test]
 fn forward_without_bias() {
     device::each(|session| {

@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Backward, Cost, Graph, Op, Signature, Value};
 use crate::kernel::{GpuCall, GpuLimits, NativeCall};
 use crate::ops::support::{expect_same, expect_types};
-use crate::ops::{ReduceKind, Relu, is_mask, reduce};
+use crate::ops::{ReduceKind, Relu, add, expand, is_mask, reduce};
 use crate::shape::{DType, Shape, TensorType};
 
 /// Forward. Inputs x, w and, if `bias`, b. With `relu` the output is max(y, 0).
@@ -263,17 +263,23 @@ impl Op for Conv2dBackwardWeight {
 
     fn gradient(&self, g: &mut Graph, at: &Backward<'_>) -> Result<Vec<Option<Value>>> {
         let mut grads = vec![None; 2];
-        if self.bias && at.grads[1].is_some() {
-            // Nobody differentiates through the gradient of a bias.
-            return Err(Error::NoGradient { op: self.name(), input: 1 });
-        }
-        let Some(grad) = at.grads[0] else { return Ok(grads) };
         let (x, grad_y) = (at.inputs[0], at.inputs[1]);
-        if at.needs[0] {
-            grads[0] = Some(conv2d_backward_input(g, grad_y, grad, self.spec, pair(&g.shape(x).clone()))?);
+        if let Some(grad) = at.grads[0] {
+            if at.needs[0] {
+                grads[0] = Some(conv2d_backward_input(g, grad_y, grad, self.spec, pair(&g.shape(x).clone()))?);
+            }
+            if at.needs[1] {
+                grads[1] = Some(conv2d(g, x, grad, None, self.spec)?);
+            }
         }
-        if at.needs[1] {
-            grads[1] = Some(conv2d(g, x, grad, None, self.spec)?);
+        if let Some(grad) = at.grads.get(1).copied().flatten().filter(|_| at.needs[1]) {
+            let shape = g.shape(grad_y).clone();
+            let spread = expand(g, grad, shape[0], shape.inner() / shape[1])?;
+            let of_bias = g.reshape(spread, shape)?;
+            grads[1] = Some(match grads[1] {
+                Some(of_weight) => add(g, of_weight, of_bias)?,
+                None => of_bias,
+            });
         }
         Ok(grads)
     }

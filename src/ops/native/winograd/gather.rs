@@ -22,7 +22,10 @@ const BLOCK_WORDS: usize = 256 * 1024;
 /// Multiply-adds that a core does while it gets a word of packed weights, which are too many for its own cache.
 const WORD_COST: usize = 12;
 
-/// A convolution with everything decided that depends on shapes only.
+/// Blocks for each thread, if there are rows of tiles enough: the last ones to finish keep the others waiting.
+const TASKS: usize = 4;
+
+/// A convolution with everything decided that depends on shapes only, but for the size of the blocks, which changes no result.
 #[derive(Debug)]
 pub(crate) struct WinogradGather {
     reader: Reader,
@@ -83,9 +86,9 @@ impl WinogradGather {
         let mixed = with(Tiling::new(g.batch, made, scheme.taps()));
         let large = with(Tiling::of_one_kind(g.batch, made, scheme.taps()));
         let chosen = if cost(&mixed) < cost(&large) { mixed } else { large };
-        let units = block(&chosen);
+        let all = chosen.0.tiling.units();
+        let units = block(&chosen).min(all.div_ceil(TASKS * rayon::current_num_threads())).max(1);
         let (reader, packing) = chosen;
-        let all = reader.tiling.units();
         let blocks = all.div_ceil(units);
         let slots = slots(blocks);
         WinogradGather { reader, channels, output, stride, lead, packing, units, blocks, slots, width }
