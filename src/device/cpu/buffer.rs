@@ -22,6 +22,11 @@ struct Memory {
     layout: Layout,
 }
 
+// SAFETY: an address, through which nothing is read or written here.
+unsafe impl Send for Memory {}
+// SAFETY: as above.
+unsafe impl Sync for Memory {}
+
 /// Words at a fixed, cache-line-aligned address, written through shared references while a program runs.
 pub(super) struct Buffer {
     /// What the words are a part of.

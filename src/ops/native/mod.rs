@@ -1,8 +1,9 @@
 //! Shared native kernels of the heavy ops: convolution, linear, and their interval forms.
 //!
 //! From the ground: [`lanes`] (vectors of one instruction set; [`x86`], [`neon`]) → [`tile`] (micro-kernels over a
-//! register tile), [`blocks`] (copies, transposition), [`epilogue`] (what happens to sums before they are written) and [`box_relu`] (and after it) → [`gather`] (convolution and its input gradient),
-//! [`correlate`] (the weight gradient), [`columns`] (all three where sums have few terms) and [`matmul`] (the three products of a linear
+//! register tile), [`blocks`] (copies, transposition), [`epilogue`] (what happens to sums before they are written) and
+//! [`box_relu`] (and after that) → [`gather`] (convolution and its input gradient), [`correlate`] (the weight gradient, with
+//! that of the [`bias`]), [`columns`] (all three where sums have few terms) and [`matmul`] (the three products of a linear
 //! layer), each over [`workers`].
 //! [`axis`] and [`band`] describe which input a convolution reads. [`winograd`] does with fewer multiplications what another
 //! rounding is allowed for, and [`convolution`] chooses.
