@@ -238,11 +238,14 @@ fn of_op(b: &mut Build, op: &str) -> Result<Vec<Value>> {
         "relu_backward" => vec![ops::binary(&mut b.0, BinaryKind::Mask, grad, x)?],
         "relu_interval_forward" | "relu_interval_backward" => {
             let radius = b.f32("radius", ACTIVATIONS)?;
-            let (center, out) = ops::relu_interval(&mut b.0, (x, radius))?;
-            match op {
-                "relu_interval_forward" => vec![center, out],
-                _ => gradients(&mut b.0, center, grad, &[x, radius])?,
-            }
+            let (center, spread) = match op {
+                "relu_interval_forward" => ops::relu_interval(&mut b.0, (x, radius))?,
+                _ => {
+                    let grads = (grad, b.f32("grad of the radius", ACTIVATIONS)?);
+                    ops::relu_interval_backward(&mut b.0, grads, (x, radius))?
+                }
+            };
+            vec![center, spread]
         }
         "add" => vec![ops::add(&mut b.0, x, grad)?],
         "affine" => vec![ops::unary(&mut b.0, UnaryKind::Affine { scale: 2.0, shift: 1.0 }, x)?],

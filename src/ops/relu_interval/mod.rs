@@ -46,6 +46,16 @@ pub fn relu_interval(graph: &mut Graph, (center, radius): (Value, Value)) -> Res
     Ok((outputs[0], outputs[1]))
 }
 
+/// Gradients for (center, radius) before the ReLU, from those behind it and from the box there.
+pub fn relu_interval_backward(
+    graph: &mut Graph,
+    (grad_center, grad_radius): (Value, Value),
+    behind: (Value, Value),
+) -> Result<(Value, Value)> {
+    let outputs = graph.push(ReluIntervalBackward, &[grad_center, grad_radius, behind.0, behind.1])?;
+    Ok((outputs[0], outputs[1]))
+}
+
 impl Op for ReluInterval {
     fn name(&self) -> &'static str {
         "relu_interval_forward"
@@ -58,9 +68,9 @@ impl Op for ReluInterval {
     }
 
     fn gradient(&self, g: &mut Graph, at: &Backward<'_>) -> Result<Vec<Option<Value>>> {
-        let Some((grad_center, grad_radius)) = box_gradients(g, at)? else { return Ok(vec![None, None]) };
-        let grads = g.push(ReluIntervalBackward, &[grad_center, grad_radius, at.outputs[0], at.outputs[1]])?;
-        Ok(vec![Some(grads[0]), Some(grads[1])])
+        let Some(grads) = box_gradients(g, at)? else { return Ok(vec![None, None]) };
+        let (center, radius) = relu_interval_backward(g, grads, (at.outputs[0], at.outputs[1]))?;
+        Ok(vec![Some(center), Some(radius)])
     }
 
     fn elementwise(&self, signature: &Signature) -> Option<Elementwise> {
