@@ -7,16 +7,12 @@ use crate::kernel::Operand::{Input, Output, Scratch};
 use crate::kernel::{Bind, Dispatch, GpuCall, GpuLimits, Operand, Variant};
 use crate::ops::dispatch::{Matrix, SumEpilogue, flag, grid, int, part, sum_partials};
 use crate::ops::linear::{Epilogue, Product};
-use crate::ops::relu_interval::joined;
+use crate::ops::relu_interval::{Then, made_then};
 use crate::ops::shaders::MATMUL_INTERVAL_BACKWARD_WEIGHT;
 
 pub(super) fn forward(op: &LinearInterval, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
-    if !op.relu {
-        let mut call = GpuCall::default();
-        add_forward(op, signature, [Output(0), Output(1)], &mut call, limits)?;
-        return Ok(call);
-    }
-    joined(signature.outputs[0].elements(), None, limits, |call, to| add_forward(op, signature, to, call, limits))
+    let then = if op.relu { Then::Relu } else { Then::Nothing };
+    made_then(signature.outputs[0].elements(), then, limits, |call, to| add_forward(op, signature, to, call, limits))
 }
 
 /// The products, with results in `to`.
@@ -44,13 +40,8 @@ pub(super) fn backward_input(
     signature: &Signature,
     limits: &GpuLimits,
 ) -> Result<GpuCall> {
-    if !op.relu {
-        let mut call = GpuCall::default();
-        add_backward(op, signature, [Output(0), Output(1)], &mut call, limits)?;
-        return Ok(call);
-    }
-    let behind = Some([Input(3), Input(4)]);
-    joined(signature.outputs[0].elements(), behind, limits, |call, to| add_backward(op, signature, to, call, limits))
+    let then = if op.relu { Then::Slope([Input(3), Input(4)]) } else { Then::Nothing };
+    made_then(signature.outputs[0].elements(), then, limits, |call, to| add_backward(op, signature, to, call, limits))
 }
 
 /// The gradients, with results in `to`.

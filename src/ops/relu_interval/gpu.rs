@@ -17,25 +17,36 @@ pub(super) fn backward(signature: &Signature, limits: &GpuLimits) -> Result<GpuC
     elementwise(&RELU_INTERVAL_BACKWARD, signature.outputs[0].elements(), &spans, &[], limits)
 }
 
-/// The ReLU of the box that `made` leaves in the two operands which it is given, or its gradient, the box behind the ReLU being `behind`.
-pub(in crate::ops) fn joined(
+/// What becomes of a box that other dispatches make.
+pub(in crate::ops) enum Then {
+    /// It is the result.
+    Nothing,
+    /// Its ReLU is.
+    Relu,
+    /// It is a gradient for the box behind a ReLU, which is given, and the result is the one for the box before.
+    Slope([Operand; 2]),
+}
+
+/// The dispatches that `made` adds, which leave a box of so many elements in the two operands that it is given, and what follows.
+pub(in crate::ops) fn made_then(
     elements: usize,
-    behind: Option<[Operand; 2]>,
+    then: Then,
     limits: &GpuLimits,
     made: impl FnOnce(&mut GpuCall, [Operand; 2]) -> Result<()>,
 ) -> Result<GpuCall> {
-    let mut call = GpuCall { scratch: vec![elements; 2], ..GpuCall::default() };
     let (before, after) = ([Scratch(0), Scratch(1)], [Output(0), Output(1)]);
-    made(&mut call, before)?;
-    let then = match behind {
-        None => {
-            elementwise(&RELU_INTERVAL_FORWARD, elements, &[before, after].concat().into_iter().map(each).collect::<Vec<_>>(), &[], limits)?
+    let (shader, operands) = match then {
+        Then::Nothing => {
+            let mut call = GpuCall::default();
+            made(&mut call, after)?;
+            return Ok(call);
         }
-        Some(behind) => {
-            let spans: Vec<_> = [behind, before, after].concat().into_iter().map(each).collect();
-            elementwise(&RELU_INTERVAL_BACKWARD, elements, &spans, &[], limits)?
-        }
+        Then::Relu => (&RELU_INTERVAL_FORWARD, [before, after].concat()),
+        Then::Slope(behind) => (&RELU_INTERVAL_BACKWARD, [behind, before, after].concat()),
     };
-    call.dispatches.extend(then.dispatches);
+    let mut call = GpuCall { scratch: vec![elements; 2], ..GpuCall::default() };
+    made(&mut call, before)?;
+    let spans: Vec<_> = operands.into_iter().map(each).collect();
+    call.dispatches.extend(elementwise(shader, elements, &spans, &[], limits)?.dispatches);
     Ok(call)
 }

@@ -10,7 +10,7 @@ mod cpu;
 mod gpu;
 
 pub(super) use cpu::{apply, center, radius, slope, slope_center, slope_radius};
-pub(super) use gpu::joined;
+pub(super) use gpu::{Then, made_then};
 
 use std::any::Any;
 
