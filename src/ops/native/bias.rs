@@ -1,6 +1,7 @@
 //! The gradient with respect to a bias, Σ grad_y over all but the feature, while the weights' gradient has grad_y close.
 
 use super::lanes::{MOST_LANES, Simd};
+use super::workers::{Shared, aligned};
 
 /// The sums, and what they are added up in.
 pub(crate) struct BiasGradient<'a> {
@@ -9,9 +10,53 @@ pub(crate) struct BiasGradient<'a> {
     pub(crate) scratch: &'a mut [f32],
 }
 
-/// Words of a group of images: `[feature][lane]`.
-pub(super) fn group_words(features: usize) -> usize {
-    features * MOST_LANES
+/// The sums of all groups of images, which tasks add to in parallel.
+#[derive(Clone, Copy)]
+pub(super) struct Groups {
+    sums: Shared,
+    /// Words of a group: `[feature][lane]`.
+    words: usize,
+}
+
+/// Words of the sums of `groups` groups.
+pub(super) fn words(groups: usize, features: usize) -> usize {
+    groups * features * MOST_LANES
+}
+
+impl BiasGradient<'_> {
+    /// The sums of `groups` groups.
+    pub(super) fn groups(&mut self, groups: usize) -> Groups {
+        let sums = aligned(self.scratch, words(groups, self.db.len()));
+        Groups { sums: Shared::new(sums), words: words(1, self.db.len()) }
+    }
+
+    /// Adds up the groups in order, and then the lanes.
+    pub(super) fn finish(self, groups: usize) {
+        let sums = &*aligned(self.scratch, words(groups, self.db.len()));
+        let group_words = words(1, self.db.len());
+        for (feature, db) in self.db.iter_mut().enumerate() {
+            let mut lanes = [0.0; MOST_LANES];
+            for group in sums.chunks_exact(group_words) {
+                for (lane, sum) in lanes.iter_mut().zip(&group[feature * MOST_LANES..]) {
+                    *lane += sum;
+                }
+            }
+            *db = lanes.iter().sum();
+        }
+    }
+}
+
+impl Groups {
+    /// The sums of one group, from 0.
+    ///
+    /// # Safety
+    /// The buffers of the gradient are still there, and nobody else uses this group's.
+    pub(super) unsafe fn begin<'a>(self, group: usize) -> &'a mut [f32] {
+        // SAFETY: the caller's duty.
+        let sums = unsafe { std::slice::from_raw_parts_mut(self.sums.at(group * self.words), self.words) };
+        sums.fill(0.0);
+        sums
+    }
 }
 
 /// Adds `n` neighbouring pixels of each feature, from `grad_y` on, whose planes are `plane` words apart, to a group's sums.
@@ -38,19 +83,5 @@ pub(super) unsafe fn add<S: Simd>(sums: &mut [f32], grad_y: *const f32, plane: u
             }
             S::store(sums.as_mut_ptr(), S::add(even, odd));
         }
-    }
-}
-
-/// Adds up the groups in order, and then the lanes.
-pub(super) fn finish(groups: &[f32], db: &mut [f32]) {
-    let words = group_words(db.len());
-    for (feature, db) in db.iter_mut().enumerate() {
-        let mut lanes = [0.0; MOST_LANES];
-        for group in groups.chunks_exact(words) {
-            for (lane, sum) in lanes.iter_mut().zip(&group[feature * MOST_LANES..]) {
-                *lane += sum;
-            }
-        }
-        *db = lanes.iter().sum();
     }
 }

@@ -30,7 +30,7 @@ impl<'a> BoxRelu<'a> {
             // SAFETY: the caller's duty; i + count ≤ n.
             unsafe {
                 let (centers, radii, half) = (self.centers.at(at + i), radii.add(i), S::splat(0.5));
-                let (c, r) = (load::<S>(centers, count), load::<S>(radii, count));
+                let (c, r) = (S::load_up_to(centers, count), S::load_up_to(radii, count));
                 let (lower, upper) = (S::sub(c, r), S::add(c, r));
                 let (center, radius) = match behind {
                     None => {
@@ -38,29 +38,15 @@ impl<'a> BoxRelu<'a> {
                         (S::mul(half, S::add(upper, lower)), S::mul(half, S::sub(upper, lower)))
                     }
                     Some(behind) => {
-                        let [m, r] = behind.map(|x| load::<S>(x.add(i), count));
+                        let [m, r] = behind.map(|x| S::load_up_to(x.add(i), count));
                         let lower = S::zero_unless_positive(S::mul(half, lower), S::sub(m, r));
                         let upper = S::zero_unless_positive(S::mul(half, upper), S::add(m, r));
                         (S::add(upper, lower), S::sub(upper, lower))
                     }
                 };
-                store::<S>(centers, center, count);
-                store::<S>(radii, radius, count);
+                S::store_up_to(centers, center, count);
+                S::store_up_to(radii, radius, count);
             }
         }
     }
-}
-
-/// The first `n` ≤ LANES lanes.
-#[inline(always)]
-unsafe fn load<S: Simd>(from: *const f32, n: usize) -> S::Vector {
-    // SAFETY: the caller's duty.
-    unsafe { if n == S::LANES { S::load(from) } else { S::load_first(from, n) } }
-}
-
-/// Writes the first `n` ≤ LANES lanes.
-#[inline(always)]
-unsafe fn store<S: Simd>(to: *mut f32, v: S::Vector, n: usize) {
-    // SAFETY: the caller's duty.
-    unsafe { if n == S::LANES { S::store(to, v) } else { S::store_first(to, v, n) } }
 }

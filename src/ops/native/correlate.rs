@@ -88,7 +88,7 @@ impl Correlate {
 
     /// Words for the sums of a bias's gradient.
     pub(super) fn bias_words(&self) -> usize {
-        self.groups * bias::group_words(self.features)
+        bias::words(self.groups, self.features)
     }
 
     fn wide(&self) -> usize {
@@ -121,11 +121,10 @@ impl Correlate {
         streams: &[(&[f32], &[f32])],
         sign_of: Option<&[f32]>,
         dw: &mut [f32],
-        bias: Option<BiasGradient<'_>>,
+        mut bias: Option<BiasGradient<'_>>,
         scratch: [&mut [f32]; 2],
     ) {
-        let mut bias = bias.map(|b| (b.db, aligned(b.scratch, self.bias_words())));
-        let sums = bias.as_mut().map(|(_, sums)| Shared::new(sums));
+        let sums = bias.as_mut().map(|bias| bias.groups(self.groups));
         let [partials, slots] = scratch;
         let partials = aligned(partials, self.streams * self.groups * self.partial_words());
         let shared = Shared::new(partials);
@@ -135,13 +134,8 @@ impl Correlate {
             let (padded, gradient) = slot.split_at_mut(line_aligned(self.band.words()));
             let (x, grad_y) = streams[stream];
             let images = group * self.batch / self.groups..(group + 1) * self.batch / self.groups;
-            let sums = sums.filter(|_| stream == 0).map(|sums| {
-                let words = bias::group_words(self.features);
-                // SAFETY: each group has its own sums.
-                let sums = unsafe { std::slice::from_raw_parts_mut(sums.at(group * words), words) };
-                sums.fill(0.0);
-                sums
-            });
+            // SAFETY: each group has its own sums.
+            let sums = sums.filter(|_| stream == 0).map(|sums| unsafe { sums.begin(group) });
             let at = (stream * self.groups + group) * self.partial_words();
             // SAFETY: each task has its own partial gradient.
             unsafe {
@@ -153,8 +147,8 @@ impl Correlate {
             }
         });
         self.combine(partials, sign_of, dw);
-        if let Some((db, sums)) = bias {
-            bias::finish(sums, db);
+        if let Some(bias) = bias {
+            bias.finish(self.groups);
         }
     }
 

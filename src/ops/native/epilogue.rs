@@ -24,7 +24,7 @@ impl Epilogue<'_> {
     #[inline(always)]
     pub(crate) unsafe fn lanes<S: Simd>(&self, first: usize, count: usize) -> LaneEpilogue<S> {
         // SAFETY: the bias holds all channels.
-        let bias = self.bias.map(|b| unsafe { load::<S>(b[first..first + count].as_ptr(), count) });
+        let bias = self.bias.map(|b| unsafe { S::load_up_to(b[first..first + count].as_ptr(), count) });
         LaneEpilogue { bias, relu: self.relu }
     }
 
@@ -81,13 +81,9 @@ impl Epilogue<'_> {
             let bias = self.bias.map(|b| S::splat(b[channel]));
             let mut y = LaneEpilogue::<S> { bias, relu: self.relu }.apply(sums);
             if let Some(mask) = self.mask {
-                y = S::zero_unless_positive(y, load::<S>(mask[at..at + n].as_ptr(), n));
+                y = S::zero_unless_positive(y, S::load_up_to(mask[at..at + n].as_ptr(), n));
             }
-            if n == S::LANES {
-                S::store(to, y);
-            } else {
-                S::store_first(to, y, n);
-            }
+            S::store_up_to(to, y, n);
         }
     }
 
@@ -106,7 +102,7 @@ impl Epilogue<'_> {
     ) {
         let bias = self.bias.map(|b| b[first..first + n].as_ptr());
         // SAFETY: `bias` holds n elements; the rest is the caller's duty.
-        unsafe { self.each::<S>(at, sums, to, n, |i, count| bias.map(|b| load::<S>(b.add(i), count))) };
+        unsafe { self.each::<S>(at, sums, to, n, |i, count| bias.map(|b| S::load_up_to(b.add(i), count))) };
     }
 
     /// `bias(i, count)`: summands of `count` elements from the i-th.
@@ -124,7 +120,7 @@ impl Epilogue<'_> {
             let count = S::LANES.min(n - i);
             // SAFETY: i + count ≤ n.
             unsafe {
-                let mut y = load::<S>(sums.add(i), count);
+                let mut y = S::load_up_to(sums.add(i), count);
                 if let Some(bias) = bias(i, count) {
                     y = S::add(y, bias);
                 }
@@ -132,13 +128,9 @@ impl Epilogue<'_> {
                     y = S::relu(y);
                 }
                 if let Some(mask) = mask {
-                    y = S::zero_unless_positive(y, load::<S>(mask.add(i), count));
+                    y = S::zero_unless_positive(y, S::load_up_to(mask.add(i), count));
                 }
-                if count == S::LANES {
-                    S::store(to.add(i), y);
-                } else {
-                    S::store_first(to.add(i), y, count);
-                }
+                S::store_up_to(to.add(i), y, count);
             }
         }
     }
@@ -169,11 +161,4 @@ impl<S: Simd> LaneEpilogue<S> {
             if self.relu { S::relu(sum) } else { sum }
         }
     }
-}
-
-/// The first `count` ≤ LANES lanes.
-#[inline(always)]
-unsafe fn load<S: Simd>(from: *const f32, count: usize) -> S::Vector {
-    // SAFETY: the caller's duty.
-    unsafe { if count == S::LANES { S::load(from) } else { S::load_first(from, count) } }
 }

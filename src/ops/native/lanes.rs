@@ -31,6 +31,18 @@ pub(crate) trait Simd: Copy + 'static {
     unsafe fn load_first(from: *const f32, n: usize) -> Self::Vector;
     /// Writes the first `n` < LANES lanes.
     unsafe fn store_first(to: *mut f32, v: Self::Vector, n: usize);
+    /// Reads the first `n` ≤ LANES lanes, 0 in the others.
+    #[inline(always)]
+    unsafe fn load_up_to(from: *const f32, n: usize) -> Self::Vector {
+        // SAFETY: by the contract of the trait.
+        unsafe { if n == Self::LANES { Self::load(from) } else { Self::load_first(from, n) } }
+    }
+    /// Writes the first `n` ≤ LANES lanes.
+    #[inline(always)]
+    unsafe fn store_up_to(to: *mut f32, v: Self::Vector, n: usize) {
+        // SAFETY: by the contract of the trait.
+        unsafe { if n == Self::LANES { Self::store(to, v) } else { Self::store_first(to, v, n) } }
+    }
     /// a + b.
     unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// a − b.

@@ -40,7 +40,7 @@ impl ColumnsCorrelate {
 
     /// Words for the sums of a bias's gradient.
     pub(in crate::ops::native) fn bias_words(&self) -> usize {
-        self.groups * bias::group_words(self.layout.features)
+        bias::words(self.groups, self.layout.features)
     }
 
     fn weights(&self) -> usize {
@@ -63,11 +63,10 @@ impl ColumnsCorrelate {
         pairs: &[(&[f32], &[f32])],
         sign_of: Option<&[f32]>,
         dw: &mut [f32],
-        bias: Option<BiasGradient<'_>>,
+        mut bias: Option<BiasGradient<'_>>,
         scratch: [&mut [f32]; 2],
     ) {
-        let mut bias = bias.map(|b| (b.db, aligned(b.scratch, self.bias_words())));
-        let sums = bias.as_mut().map(|(_, sums)| Shared::new(sums));
+        let sums = bias.as_mut().map(|bias| bias.groups(self.groups));
         let [partials, slots] = scratch;
         let words = self.weights();
         let partials = aligned(partials, self.streams * self.groups * words);
@@ -79,13 +78,8 @@ impl ColumnsCorrelate {
             let (matrix, lanes) = rest.split_at_mut(self.layout.matrix_words());
             let (x, grad_y) = pairs[stream];
             let images = group * self.batch / self.groups..(group + 1) * self.batch / self.groups;
-            let sums = sums.filter(|_| stream == 0).map(|sums| {
-                let words = bias::group_words(self.layout.features);
-                // SAFETY: each group has its own sums.
-                let sums = unsafe { std::slice::from_raw_parts_mut(sums.at(group * words), words) };
-                sums.fill(0.0);
-                sums
-            });
+            // SAFETY: each group has its own sums.
+            let sums = sums.filter(|_| stream == 0).map(|sums| unsafe { sums.begin(group) });
             // SAFETY: each task has its own partial gradient.
             unsafe {
                 let at = shared.at((stream * self.groups + group) * words);
@@ -104,8 +98,8 @@ impl ColumnsCorrelate {
                 *d += sign(w[weight]) * total(1, weight);
             }
         }
-        if let Some((db, sums)) = bias {
-            bias::finish(sums, db);
+        if let Some(bias) = bias {
+            bias.finish(self.groups);
         }
     }
 }

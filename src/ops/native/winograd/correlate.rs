@@ -76,7 +76,7 @@ impl WinogradCorrelate {
 
     /// Words for the sums of a bias's gradient.
     pub(in crate::ops::native) fn bias_words(&self) -> usize {
-        self.groups * bias::group_words(self.gradients.channels)
+        bias::words(self.groups, self.gradients.channels)
     }
 
     fn partial_words(&self) -> usize {
@@ -103,11 +103,10 @@ impl WinogradCorrelate {
         pairs: &[(&[f32], &[f32])],
         sign_of: Option<&[f32]>,
         dw: &mut [f32],
-        bias: Option<BiasGradient<'_>>,
+        mut bias: Option<BiasGradient<'_>>,
         scratch: [&mut [f32]; 2],
     ) {
-        let mut bias = bias.map(|b| (b.db, aligned(b.scratch, self.bias_words())));
-        let sums = bias.as_mut().map(|(_, sums)| Shared::new(sums));
+        let sums = bias.as_mut().map(|bias| bias.groups(self.groups));
         let [partials, slots] = scratch;
         let words = self.partial_words();
         let partials = aligned(partials, self.streams * self.groups * words);
@@ -117,13 +116,8 @@ impl WinogradCorrelate {
         for_each_task(self.groups * self.streams, self.slots, slots, |task, slot| {
             let (group, stream) = (task / self.streams, task % self.streams);
             let units = group * units / self.groups..(group + 1) * units / self.groups;
-            let sums = sums.filter(|_| stream == 0).map(|sums| {
-                let words = bias::group_words(self.gradients.channels);
-                // SAFETY: each group has its own sums.
-                let sums = unsafe { std::slice::from_raw_parts_mut(sums.at(group * words), words) };
-                sums.fill(0.0);
-                sums
-            });
+            // SAFETY: each group has its own sums.
+            let sums = sums.filter(|_| stream == 0).map(|sums| unsafe { sums.begin(group) });
             // SAFETY: each task has its own partial gradient.
             unsafe {
                 let at = shared.at((stream * self.groups + group) * words);
@@ -138,8 +132,8 @@ impl WinogradCorrelate {
             // SAFETY: each task writes the weights of its own output channel.
             unsafe { dispatch(self.width.level, FeatureTask { correlate: self, feature, partials, sign_of, dw }) };
         });
-        if let Some((db, sums)) = bias {
-            bias::finish(sums, db);
+        if let Some(bias) = bias {
+            bias.finish(self.groups);
         }
     }
 }
