@@ -50,6 +50,22 @@ pub(crate) unsafe fn transpose<S: Simd>(from: (*const f32, usize), to: (*mut f32
 #[inline(always)]
 pub(crate) unsafe fn transpose_masked<S: Simd>(
     (from, from_step): (*const f32, usize),
+    to: (*mut f32, usize),
+    mask: Option<*const f32>,
+    rows: usize,
+    columns: usize,
+) {
+    // SAFETY: the caller's duty.
+    unsafe { transpose_rows::<S>(|r, i| from.add(r * from_step).add(i * from_step), to, mask, rows, columns) }
+}
+
+/// The same for rows that lie anywhere: `row(r, i)` is where row r + i begins.
+///
+/// # Safety
+/// As [`transpose`].
+#[inline(always)]
+pub(crate) unsafe fn transpose_rows<S: Simd>(
+    row: impl Fn(usize, usize) -> *const f32,
     (to, to_step): (*mut f32, usize),
     mask: Option<*const f32>,
     rows: usize,
@@ -62,7 +78,7 @@ pub(crate) unsafe fn transpose_masked<S: Simd>(
                 // SAFETY: the caller's duty.
                 unsafe {
                     let hidden = mask.is_some_and(|mask| *mask.add(at) <= 0.0);
-                    *to.add(at) = if hidden { 0.0 } else { *from.add(r * from_step + c) };
+                    *to.add(at) = if hidden { 0.0 } else { *row(r, 0).add(c) };
                 }
             }
         }
@@ -75,16 +91,16 @@ pub(crate) unsafe fn transpose_masked<S: Simd>(
             let r = r.min(rows.saturating_sub(S::LANES));
             for c in (0..columns).step_by(4) {
                 let c = c.min(columns - 4);
-                let (from, at) = (from.add(r * from_step + c), c * to_step + r);
+                let at = c * to_step + r;
                 if rows >= S::LANES {
-                    for (j, v) in S::transpose(|i| from.add(i * from_step)).into_iter().enumerate() {
+                    for (j, v) in S::transpose(|i| row(r, i).add(c)).into_iter().enumerate() {
                         let at = at + j * to_step;
                         let v = mask.map_or(v, |mask| S::zero_unless_positive(v, S::load(mask.add(at))));
                         S::store(to.add(at), v);
                     }
                 } else {
                     // Lanes past the last row repeat it, and are not written.
-                    for (j, v) in S::transpose(|i| from.add(i.min(rows - 1) * from_step)).into_iter().enumerate() {
+                    for (j, v) in S::transpose(|i| row(r, i.min(rows - 1)).add(c)).into_iter().enumerate() {
                         let at = at + j * to_step;
                         let v = mask.map_or(v, |mask| S::zero_unless_positive(v, S::load_first(mask.add(at), rows)));
                         S::store_first(to.add(at), v, rows);

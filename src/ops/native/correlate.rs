@@ -266,6 +266,7 @@ unsafe fn accumulate<S: Simd>(c: &Correlate, padded: &[f32], gradient: &[f32], r
                     out: partial.as_mut_ptr().add(term * wide + first),
                     out_step: wide,
                     accumulate: true,
+                    next: None,
                 }
                 .run::<S>(lanes / S::LANES, Scalars::Near);
             }

@@ -82,6 +82,32 @@ pub(crate) struct StridedTile<'a> {
     pub(crate) out_step: usize,
     /// Add to `out` instead of overwriting it.
     pub(crate) accumulate: bool,
+    /// What is needed next, from memory that is not near.
+    pub(crate) next: Option<Next>,
+}
+
+/// Most words that a core's own cache can be expected to keep beside what it works on.
+const NEAR_WORDS: usize = 256 * 1024;
+
+/// Whether so many words that are read again and again are asked for ahead.
+pub(crate) fn far(words: usize) -> bool {
+    words > NEAR_WORDS
+}
+
+/// Rows as wide as a tile, `step` words apart, that are asked for while a tile's sums run: a line with each term.
+#[derive(Clone, Copy)]
+pub(crate) struct Next {
+    pub(crate) at: *const f32,
+    pub(crate) step: usize,
+}
+
+impl Next {
+    /// The line asked for with a term, of rows of `lanes` words.
+    #[inline(always)]
+    fn line(self, term: usize, lanes: usize) -> *const f32 {
+        let lines = lanes.div_ceil(LINE);
+        self.at.wrapping_add(term / lines * self.step + term % lines * LINE)
+    }
 }
 
 /// Lanes are neighbouring pixels of a matrix of columns: `out[p·out_step + pixel]` = Σ_k `weights[k][p]` · `columns[k·pitch + pixel]`, and
@@ -102,6 +128,8 @@ pub(crate) struct ColumnTile<'a> {
     pub(crate) out_step: usize,
     /// Pixels to read and to write, at most V · LANES, more than (V − 1) · LANES.
     pub(crate) pixels: usize,
+    /// What is needed next, from memory that is not near.
+    pub(crate) next: Option<Next>,
 }
 
 /// Lanes are the pixels of a row: `out[p·out_step + v·pixels + lane]` = Σ_k `weights[k][p]` · `groups[v]`[`taps[k]` + lane], and the epilogue.
@@ -159,6 +187,9 @@ struct Streamed<T, const P: usize, const V: usize>(T);
 
 /// The same for [`Scalars::StreamedAbs`].
 struct StreamedAbs<T, const P: usize, const V: usize>(T);
+
+/// The same for [`Scalars::Near`] where something is needed next.
+struct Followed<T, const P: usize, const V: usize>(T);
 
 /// Body of [`ChannelTile`] for R rows.
 ///
@@ -312,7 +343,10 @@ unsafe fn columns<S: Simd, const P: usize, const V: usize>(
     unsafe {
         let mut sums = [[S::splat(0.0); V]; P];
         let (mut columns, mut weights) = (t.columns, t.weights);
-        for _ in 0..t.terms {
+        for term in 0..t.terms {
+            if let Some(next) = t.next {
+                S::prefetch(next.line(term, const { V * S::LANES }));
+            }
             let vectors: [S::Vector; V] = std::array::from_fn(|v| {
                 let from = columns.add(v * S::LANES);
                 if v + 1 < V { S::load(from) } else { last(from) }
@@ -396,12 +430,14 @@ unsafe fn add_products<S: Simd, const P: usize, const V: usize>(
     }
 }
 
-/// Body of [`StridedTile`]; `STREAM` and `ABS` as in [`Scalars`].
+/// Body of [`StridedTile`]; `STREAM` and `ABS` as in [`Scalars`], `NEXT` if something is needed next.
 ///
 /// # Safety
 /// See [`StridedTile`].
 #[inline(always)]
-unsafe fn strided<S: Simd, const P: usize, const V: usize, const STREAM: bool, const ABS: bool>(t: StridedTile<'_>) {
+unsafe fn strided<S: Simd, const P: usize, const V: usize, const STREAM: bool, const ABS: bool, const NEXT: bool>(
+    t: StridedTile<'_>,
+) {
     // SAFETY: the caller's duty.
     unsafe {
         let scalars: [*const f32; P] = std::array::from_fn(|p| t.scalars[p]);
@@ -417,6 +453,9 @@ unsafe fn strided<S: Simd, const P: usize, const V: usize, const STREAM: bool, c
                     }
                 }
                 let vectors: [S::Vector; V] = std::array::from_fn(|v| S::load(lanes.add(v * S::LANES)));
+                if let Some(next) = t.next.filter(|_| NEXT) {
+                    S::prefetch(next.line(i * t.columns + j, const { V * S::LANES }));
+                }
                 for (row, scalar) in sums.iter_mut().zip(&scalars) {
                     let mut x = S::splat(*scalar.add(at));
                     if ABS {
@@ -443,7 +482,7 @@ impl<const P: usize, const V: usize> Work for Sized<StridedTile<'_>, P, V> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         // SAFETY: the caller's duty.
-        unsafe { strided::<S, P, V, false, false>(self.0) }
+        unsafe { strided::<S, P, V, false, false, false>(self.0) }
     }
 }
 
@@ -451,7 +490,7 @@ impl<const P: usize, const V: usize> Work for Streamed<StridedTile<'_>, P, V> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         // SAFETY: the caller's duty.
-        unsafe { strided::<S, P, V, true, false>(self.0) }
+        unsafe { strided::<S, P, V, true, false, true>(self.0) }
     }
 }
 
@@ -459,7 +498,15 @@ impl<const P: usize, const V: usize> Work for StreamedAbs<StridedTile<'_>, P, V>
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         // SAFETY: the caller's duty.
-        unsafe { strided::<S, P, V, true, true>(self.0) }
+        unsafe { strided::<S, P, V, true, true, true>(self.0) }
+    }
+}
+
+impl<const P: usize, const V: usize> Work for Followed<StridedTile<'_>, P, V> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: the caller's duty.
+        unsafe { strided::<S, P, V, false, false, true>(self.0) }
     }
 }
 
@@ -538,6 +585,7 @@ impl StridedTile<'_> {
         // SAFETY: the caller's duty.
         unsafe {
             match scalars {
+                Scalars::Near if self.next.is_some() => choose!(MATRIX(S, Followed, self), size),
                 Scalars::Near => choose!(MATRIX(S, Sized, self), size),
                 Scalars::Streamed => choose!(MATRIX(S, Streamed, self), size),
                 Scalars::StreamedAbs => choose!(MATRIX(S, StreamedAbs, self), size),

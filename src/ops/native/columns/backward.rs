@@ -125,6 +125,7 @@ impl ImageTask<'_> {
                         out: self.matrix.as_mut_ptr().add(first * l.pitch + pixel),
                         out_step: l.pitch,
                         pixels: (group * S::LANES).min(pixels - pixel),
+                        next: None,
                     }
                     .run::<S>(count, group);
                 }

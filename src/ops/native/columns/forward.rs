@@ -183,6 +183,7 @@ impl BandTask<'_> {
                     out: self.stream.output.at(at),
                     out_step: l.plane(),
                     pixels: (group * S::LANES).min(rows * l.output[1] - pixel),
+                    next: None,
                 }
                 .run::<S>(features.1, group);
             }

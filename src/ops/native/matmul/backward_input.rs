@@ -8,8 +8,8 @@ use crate::kernel::Prepare;
 use crate::ops::linear::Extents;
 use crate::ops::native::blocks::prefetch;
 use crate::ops::native::lanes::{Simd, Work, dispatch};
-use crate::ops::native::tile::{MAX_ROWS, pieces};
-use crate::ops::native::workers::{Shared, aligned, for_each, for_each_task, scratch_words, slots};
+use crate::ops::native::tile::{MAX_ROWS, Next, pieces};
+use crate::ops::native::workers::{LINE, Shared, aligned, for_each, for_each_task, scratch_words, slots};
 use crate::ops::simd::Level;
 
 /// Words of the weights that a task packs for itself: 256 KiB, which should stay in the second-level cache.
@@ -147,13 +147,19 @@ impl Work for InputTask<'_> {
                 own
             }
         };
-        let count = m.batch.div_ceil(MAX_ROWS);
         for (offset, width) in c.panels(self.first) {
             let column = self.first + offset;
             let panel = &packed[offset * c.terms..][..words];
-            // Weights that are packed before come from memory: while this panel is worked on, the next one of this worker is asked for.
-            let next = if offset + c.panel < c.span { offset + c.panel } else { self.b.slots * c.span };
-            let next = packed.as_ptr().wrapping_add(next * c.terms);
+            // While this panel is worked on, the next one of this worker is asked for.
+            let beyond = self.b.slots * c.span;
+            let (next, step) = match self.weights {
+                Weights::Packed(all) => {
+                    let next = if offset + c.panel < c.span { offset + c.panel } else { beyond };
+                    (all.as_ptr().wrapping_add((self.first + next) * c.terms), c.panel)
+                }
+                Weights::Plain(w) => (w.as_ptr().wrapping_add(column + beyond), m.inputs),
+            };
+            let lines = c.panel.div_ceil(LINE);
             for (stream, product) in self.products.iter().enumerate() {
                 let vectors = if stream == 1 {
                     absolute.iter_mut().zip(panel).for_each(|(a, w)| *a = w.abs());
@@ -165,10 +171,10 @@ impl Work for InputTask<'_> {
                     let scalars = super::rows(product.input, m.outputs, sample, rows);
                     // SAFETY: rows and columns are inside the operands, the columns this task's own.
                     unsafe {
-                        if stream == 0 && !self.b.alone {
-                            let part = i * words / count..(i + 1) * words / count;
-                            prefetch::<S>(next.wrapping_add(part.start), part.len());
-                        }
+                        // Each piece of samples asks for some of its rows.
+                        let row = i * c.terms / lines;
+                        let next =
+                            (stream == 0 && row < c.terms).then(|| Next { at: next.wrapping_add(row * step), step });
                         let at = sample * m.inputs + column;
                         let output = product.output.at(at);
                         // Rows lie pages apart: only we know which ones the next tile writes, and where their mask is.
@@ -179,9 +185,9 @@ impl Work for InputTask<'_> {
                             }
                         }
                         if width == c.panel {
-                            c.tile::<S>(&scalars[..rows], vectors, (output, m.inputs));
+                            c.tile::<S>(&scalars[..rows], vectors, (output, m.inputs), next);
                         } else {
-                            c.tile::<S>(&scalars[..rows], vectors, (tile.as_mut_ptr(), c.panel));
+                            c.tile::<S>(&scalars[..rows], vectors, (tile.as_mut_ptr(), c.panel), next);
                         }
                         if width < c.panel || !product.epilogue.is_identity() {
                             for row in 0..rows {

@@ -6,7 +6,7 @@ use crate::ops::linear::Extents;
 use crate::ops::native::correlate::sign;
 use crate::ops::native::epilogue::Epilogue;
 use crate::ops::native::lanes::{Simd, Work, dispatch};
-use crate::ops::native::tile::{ColumnTile, MAX_ROWS, pieces};
+use crate::ops::native::tile::{ColumnTile, MAX_ROWS, Next, far, pieces};
 use crate::ops::native::workers::{Shared, aligned, for_each, for_each_task, scratch_words, slots};
 use crate::ops::simd::Level;
 
@@ -106,6 +106,7 @@ impl Work for WeightTask<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let (m, c) = (&self.b.m, &self.b.spans);
+        let ahead = far(m.outputs * m.inputs);
         // SAFETY: `first` begins a span; rows and columns below stay inside the operands.
         unsafe {
             for (stream, &(x, _)) in self.pairs.iter().enumerate() {
@@ -115,6 +116,13 @@ impl Work for WeightTask<'_> {
                 for (feature, count) in pieces(m.outputs, MAX_ROWS) {
                     for (offset, width) in c.panels(self.first) {
                         let at = feature * m.inputs + self.first + offset;
+                        // The rows of dw that the next tile writes are pages apart.
+                        let last = offset + c.panel >= c.span;
+                        let next = if last {
+                            (at - offset + count * m.inputs).min(m.outputs * m.inputs)
+                        } else {
+                            at + c.panel
+                        };
                         let (out, out_step) = match sign_of {
                             None => (self.dw.at(at), m.inputs),
                             Some(_) => (self.tile.as_mut_ptr(), c.panel),
@@ -129,6 +137,7 @@ impl Work for WeightTask<'_> {
                             out,
                             out_step,
                             pixels: width,
+                            next: ahead.then(|| Next { at: self.dw.at(next), step: m.inputs }),
                         }
                         .run::<S>(count, width.div_ceil(S::LANES));
                         if let Some(w) = sign_of {

@@ -4,8 +4,8 @@ use super::{Matmul, Product, rows};
 use crate::ops::linear::Extents;
 use crate::ops::native::blocks::transpose;
 use crate::ops::native::lanes::{Simd, Work, dispatch};
-use crate::ops::native::tile::{MAX_ROWS, Scalars, StridedTile, pieces};
-use crate::ops::native::workers::{Shared, aligned, for_each, for_each_task, line_aligned, scratch_words, slots};
+use crate::ops::native::tile::{MAX_ROWS, Next, Scalars, StridedTile, far, pieces};
+use crate::ops::native::workers::{LINE, Shared, aligned, for_each, for_each_task, line_aligned, scratch_words, slots};
 use crate::ops::simd::Level;
 
 /// Features in a block of the reduction of y: 64 lanes of them are 64 KiB.
@@ -153,6 +153,7 @@ impl Work for ForwardTask<'_> {
         let of_stream = self.f.rows() * panel;
         let (sums, rest) = self.slot.split_at_mut(m.streams * of_stream);
         let (transposed, own) = rest.split_at_mut(of_stream);
+        let ahead = self.f.shared && far(m.inputs * panel);
         for first in (0..m.inputs).step_by(BLOCK) {
             let terms = BLOCK.min(m.inputs - first);
             for (stream, sums) in sums.chunks_exact_mut(of_stream).enumerate() {
@@ -166,7 +167,10 @@ impl Work for ForwardTask<'_> {
                     unsafe { block.run::<S>() };
                     &own[..terms * panel]
                 };
-                for (row, count) in pieces(self.rows.len(), MAX_ROWS) {
+                for (piece, (row, count)) in pieces(self.rows.len(), MAX_ROWS).enumerate() {
+                    // The next features of shared inputs follow in memory; each piece asks for some of them.
+                    let passed = terms * (panel + piece * LINE);
+                    let next = ahead.then(|| Next { at: vectors.as_ptr().wrapping_add(passed), step: panel });
                     let scalars = rows(&self.w[first..], m.inputs, self.rows.start + row, count);
                     // SAFETY: rows, features and lanes are inside w, the packed inputs and the sums.
                     unsafe {
@@ -181,6 +185,7 @@ impl Work for ForwardTask<'_> {
                             out: sums[row * panel..].as_mut_ptr(),
                             out_step: panel,
                             accumulate: first > 0,
+                            next,
                         }
                         .run::<S>(panel / S::LANES, scalars_from);
                     }

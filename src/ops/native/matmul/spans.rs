@@ -2,7 +2,7 @@
 
 use crate::ops::native::blocks::copy;
 use crate::ops::native::lanes::{Simd, Width};
-use crate::ops::native::tile::{MAX_ROWS, Scalars, StridedTile, max_vectors};
+use crate::ops::native::tile::{MAX_ROWS, Next, Scalars, StridedTile, max_vectors};
 use crate::ops::native::workers::{LINE, line_aligned};
 
 /// Tasks of dx or dw that there should be if there are columns enough.
@@ -84,7 +84,13 @@ impl Spans {
     /// # Safety
     /// The scalars hold what is read, `out` what is written.
     #[inline(always)]
-    pub(super) unsafe fn tile<S: Simd>(&self, scalars: &[*const f32], panel: &[f32], out: (*mut f32, usize)) {
+    pub(super) unsafe fn tile<S: Simd>(
+        &self,
+        scalars: &[*const f32],
+        panel: &[f32],
+        out: (*mut f32, usize),
+        next: Option<Next>,
+    ) {
         debug_assert!(panel.len() >= self.terms * self.panel);
         // SAFETY: the length above; the rest is the caller's duty.
         unsafe {
@@ -99,6 +105,7 @@ impl Spans {
                 out: out.0,
                 out_step: out.1,
                 accumulate: false,
+                next,
             }
             .run::<S>(self.panel / S::LANES, Scalars::Near);
         }

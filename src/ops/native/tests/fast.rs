@@ -1,7 +1,7 @@
 //! Winograd's kernels: exact where nothing is rounded, and within what their sums allow elsewhere.
 
 use super::*;
-use crate::ops::native::winograd::pays;
+use crate::ops::native::winograd::{gather::WinogradGather, pays};
 
 /// Extents with every remainder of tiles, channels with every remainder of vectors, one to several blocks, groups of several
 /// blocks, all paddings.
@@ -24,9 +24,31 @@ fn fast_cases() -> Vec<Geometry> {
             cases.push(geometry(2, 16, 18, [extent, 27 - extent], [kernel; 2], spec));
         }
     }
+    // Whose tiles reach into the next image: full and ragged rows of images, all strides and paddings.
+    for batch in [2, 5, 8, 13] {
+        cases.push(geometry(batch, 16, 17, [14, 14], [3, 3], padded(1, 1)));
+        cases.push(geometry(batch, 17, 16, [13, 6], [3, 3], padded(2, 0)));
+        for (kernel, padding) in [(3, [1, 1]), (4, [1, 1]), (4, [3, 0])] {
+            cases.push(geometry(batch, 16, 18, [18, 26], [kernel; 2], spec([2, 2], padding, [1, 1])));
+        }
+    }
     cases.push(geometry(3, 35, 64, [14, 14], [4, 4], spec([2, 2], [1, 1], [1, 1])));
     cases.push(geometry(3, 64, 33, [15, 28], [3, 3], spec([2, 2], [1, 1], [1, 1])));
     cases
+}
+
+#[test]
+fn the_cases_have_tiles_within_an_image_and_across_images() {
+    for (level, stride) in levels().flat_map(|level| [(level, 1), (level, 2)]) {
+        let cases = fast_cases().into_iter().filter(|g| g.spec.stride[0] == stride);
+        let across: Vec<_> = cases
+            .map(|g| [WinogradGather::forward(&g, level), WinogradGather::backward(&g, level)].map(|w| w.on_sheets()))
+            .collect();
+        for way in 0..2 {
+            let count = across.iter().filter(|across| across[way]).count();
+            assert!(0 < count && count < across.len(), "{level:?}, stride {stride}: {count} of {}", across.len());
+        }
+    }
 }
 
 #[test]

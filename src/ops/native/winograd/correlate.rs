@@ -4,25 +4,23 @@
 
 use std::ops::Range;
 
+use super::block_words;
 use super::read::Reader;
 use super::scheme::{MOST_TAPS, Scheme};
-use super::tiling::{Counts, LARGE, Tiling};
+use super::tiling::{Counts, Frame, LARGE, Tiling};
 use super::transform::{Gradient, Input, weight_rows};
 use crate::ops::conv2d::Geometry;
 use crate::ops::native::bias::{self, BiasGradient};
 use crate::ops::native::blocks::transpose;
 use crate::ops::native::correlate::sign;
 use crate::ops::native::lanes::{MOST_LANES, Simd, Width, Work, dispatch};
-use crate::ops::native::tile::{MAX_ROWS, Scalars, StridedTile, max_vectors, pieces};
+use crate::ops::native::tile::{MAX_ROWS, Next, Scalars, StridedTile, far, max_vectors, pieces};
 use crate::ops::native::workers::{Shared, aligned, for_each, for_each_task, line_aligned, scratch_words, slots};
 use crate::ops::simd::Level;
 
 /// Most groups of all streams, and most words that their partial gradients may take unless there are only two.
 const GROUPS: usize = 16;
 const PARTIAL_WORDS: usize = 2 << 20;
-
-/// Words that the points of a block may take.
-const BLOCK_WORDS: usize = 256 * 1024;
 
 /// Most points of a tile along an axis, most taps of a phase there, and most lanes of any instruction set.
 const MOST_POINTS: usize = 6;
@@ -45,17 +43,23 @@ impl WinogradCorrelate {
     /// For one correlation, or for two at once (`streams` = 2) that an interval convolution combines.
     pub(crate) fn new(g: &Geometry, streams: usize, level: Level) -> WinogradCorrelate {
         let (width, scheme) = (Width::of(level), Scheme::of(g).expect("a convolution that `pays` accepts"));
+        let frame = Frame { scale: scheme.stride, before: g.spec.padding, image: g.input };
         // One kind of tiles, so that a sum is long and partial gradients are few.
-        let tiling = Tiling::of_one_kind(g.batch, g.output, scheme.taps());
+        let of_images = Tiling::of_one_kind(g.batch, g.output, scheme.taps());
+        let pitch = frame.pitch(g.output, scheme.taps());
+        let tilings = std::iter::once(of_images).chain(Tiling::of_sheets(g.batch, g.output, pitch, scheme.taps()));
+        let tiling = tilings.min_by_key(|tiling| tiling.most_points(tiling.units())).expect("several tilings");
         let phases = (scheme.stride > 1).then_some(scheme);
-        let inputs = Reader::inputs(tiling.clone(), g.channels, (g.input, g.spec.padding), phases, width.lanes);
+        let inputs = Reader::inputs(tiling.clone(), g.channels, frame, phases, width.lanes);
         let gradients = Reader::gradients(tiling, g.features, g.output, width.lanes);
         let edge = LARGE + scheme.taps() - 1;
         let partial = edge * edge * g.features * inputs.wide();
         let affordable = PARTIAL_WORDS / (streams * partial);
+        // Powers of two, so that they are shared evenly.
         let groups = inputs.tiling.units().min((GROUPS / streams).min(affordable.max(2)));
+        let groups = 1 << groups.ilog2();
         let largest = inputs.tiling.units().div_ceil(groups);
-        let units = inputs.tiling.block(largest, inputs.wide() + gradients.wide(), BLOCK_WORDS);
+        let units = inputs.tiling.block(largest, inputs.wide() + gradients.wide(), block_words(partial));
         let slots = slots(groups * streams);
         WinogradCorrelate { scheme, inputs, gradients, groups, units, slots, streams, width }
     }
@@ -193,6 +197,8 @@ unsafe fn accumulate<S: Simd>(
     let (wide, step, features) = (c.inputs.wide(), c.gradients.wide(), c.gradients.channels);
     let most = max_vectors(S::REGISTERS) * S::LANES;
     let (of_inputs, of_gradients) = (counts.places(wide).pitch[0], counts.places(step).pitch[0]);
+    let at = |point: usize, feature: usize, lane: usize| (point * features + feature) * wide + lane;
+    let far = far(partial.len());
     for point in 0..c.edge() * c.edge() {
         for first in (0..wide).step_by(most) {
             let lanes = most.min(wide - first);
@@ -201,6 +207,12 @@ unsafe fn accumulate<S: Simd>(
                 for (i, scalar) in scalars.iter_mut().enumerate().take(count) {
                     *scalar = &raw const gradients[point * of_gradients + feature + i];
                 }
+                let next = match (feature + count < features, first + most < wide) {
+                    (true, _) => at(point, feature + count, first),
+                    (false, true) => at(point, 0, first + most),
+                    (false, false) => at(point + 1, 0, 0),
+                };
+                let next = far.then(|| Next { at: partial.as_ptr().wrapping_add(next), step: wide });
                 // SAFETY: features and lanes are inside the partial gradient, tiles inside both buffers.
                 unsafe {
                     StridedTile {
@@ -211,9 +223,10 @@ unsafe fn accumulate<S: Simd>(
                         step,
                         vectors: inputs.as_ptr().add(point * of_inputs + first),
                         vector_step: wide,
-                        out: partial.as_mut_ptr().add((point * features + feature) * wide + first),
+                        out: partial.as_mut_ptr().add(at(point, feature, first)),
                         out_step: wide,
                         accumulate,
+                        next,
                     }
                     .run::<S>(lanes / S::LANES, Scalars::Near);
                 }

@@ -3,21 +3,19 @@
 
 use std::ops::Range;
 
+use super::block_words;
 use super::pack::Packing;
 use super::read::Reader;
 use super::scheme::{MOST_PHASES, Scheme};
-use super::tiling::{Counts, KINDS, Segment, Tiling, kind, points};
+use super::tiling::{Band, Counts, Frame, KINDS, Tiling, kind, points};
 use super::transform::{Grid, Input, Output, tile};
 use crate::ops::conv2d::Geometry;
-use crate::ops::native::blocks::transpose_masked;
+use crate::ops::native::blocks::{transpose_masked, transpose_rows};
 use crate::ops::native::gather::Stream;
 use crate::ops::native::lanes::{Simd, Width, Work, dispatch};
-use crate::ops::native::tile::{MAX_ROWS, Scalars, StridedTile, pieces};
-use crate::ops::native::workers::{aligned, for_each_task, line_aligned, scratch_words, slots};
+use crate::ops::native::tile::{MAX_ROWS, Next, Scalars, StridedTile, far, pieces};
+use crate::ops::native::workers::{LINE, aligned, for_each_task, line_aligned, scratch_words, slots};
 use crate::ops::simd::Level;
-
-/// Words that the points of a block may take.
-const BLOCK_WORDS: usize = 256 * 1024;
 
 /// Multiply-adds that a core does while it gets a word of packed weights, which are too many for its own cache.
 const WORD_COST: usize = 12;
@@ -31,10 +29,10 @@ pub(crate) struct WinogradGather {
     reader: Reader,
     /// Channels and extents of the output.
     channels: usize,
-    output: [usize; 2],
-    /// How far apart the outputs of a tile lie, and how far before the output they begin.
-    stride: usize,
-    lead: [usize; 2],
+    /// Where the images written lie under the outputs of the tiles.
+    frame: Frame,
+    /// Where the pixels of an image's rows lie in the buffer.
+    pixels: Vec<usize>,
     packing: Packing,
     /// Rows of tiles in a block, and number of blocks.
     units: usize,
@@ -60,38 +58,51 @@ impl WinogradGather {
         let padding = g.spec.padding;
         let several = scheme.stride > 1;
         // A gradient of stride 2 makes all phases at the same points: phase q of output j is pixel 2 j + q − P.
-        let (stride, lead) = if forward || !several { (1, [0; 2]) } else { (scheme.stride, padding) };
-        let made = [0, 1].map(|axis| (output[axis] - 1 + lead[axis]) / stride + 1);
+        let (scale, lead) = if forward || !several { (1, [0; 2]) } else { (scheme.stride, padding) };
+        let frame = Frame { scale, before: lead, image: output };
+        let made = [0, 1].map(|axis| (output[axis] - 1 + lead[axis]) / scale + 1);
+        let (read, phases) = match forward {
+            true => (Frame { scale: scheme.stride, before: padding, image: g.input }, several.then_some(scheme)),
+            false => {
+                // What the kernel reached beyond the image before, it lacks now.
+                let before = padding.map(|p| if several { scheme.taps() - 1 } else { scheme.taps() - 1 - p });
+                (Frame { scale: 1, before, image: g.output }, None)
+            }
+        };
         let with = |tiling: Tiling| {
             let packing = Packing::new(g, scheme, forward, tiling.kinds(), width);
-            let reader = match forward {
-                true => Reader::inputs(tiling, g.channels, (g.input, padding), several.then_some(scheme), width.lanes),
-                false => {
-                    // What the kernel reached beyond the image before, it lacks now.
-                    let before = padding.map(|p| if several { scheme.taps() - 1 } else { scheme.taps() - 1 - p });
-                    Reader::inputs(tiling, g.features, (g.output, before), None, width.lanes)
-                }
-            };
-            (reader, packing)
+            let channels = if forward { g.channels } else { g.features };
+            (Reader::inputs(tiling, channels, read, phases, width.lanes), packing)
         };
         // Small tiles save products and have weights of their own, which every block reads.
         let block = |(reader, packing): &(Reader, Packing)| {
-            reader.tiling.block(reader.tiling.units(), reader.wide() + packing.wide(), BLOCK_WORDS)
+            reader.tiling.block(reader.tiling.units(), reader.wide() + packing.wide(), block_words(packing.words))
         };
         let cost = |made: &(Reader, Packing)| {
             let (reader, packing) = made;
             let products = reader.tiling.most_points(reader.tiling.units()) * reader.wide() * packing.wide();
             products + WORD_COST * reader.tiling.units().div_ceil(block(made)) * packing.words
         };
-        let mixed = with(Tiling::new(g.batch, made, scheme.taps()));
-        let large = with(Tiling::of_one_kind(g.batch, made, scheme.taps()));
-        let chosen = if cost(&mixed) < cost(&large) { mixed } else { large };
+        let pitch = read.pitch(made, scheme.taps());
+        let of_images = [Tiling::new, Tiling::of_one_kind].map(|tiling| tiling(g.batch, made, scheme.taps()));
+        let tilings = of_images.into_iter().chain(Tiling::of_sheets(g.batch, made, pitch, scheme.taps()));
+        let chosen = tilings.map(with).min_by_key(cost).expect("several tilings");
         let all = chosen.0.tiling.units();
         let units = block(&chosen).min(all.div_ceil(TASKS * rayon::current_num_threads())).max(1);
         let (reader, packing) = chosen;
         let blocks = all.div_ceil(units);
+        let lines = (scale * reader.tiling.height()).min(output[0]);
+        let line = scale * reader.tiling.width();
+        let pixels = (0..lines).flat_map(|row| (0..output[1]).map(move |column| row * line + column));
+        let pixels = pixels.map(|pixel| pixel * width.lanes).collect();
         let slots = slots(blocks);
-        WinogradGather { reader, channels, output, stride, lead, packing, units, blocks, slots, width }
+        WinogradGather { reader, channels, frame, pixels, packing, units, blocks, slots, width }
+    }
+
+    /// Whether tiles reach from one image into the next.
+    #[cfg(test)]
+    pub(crate) fn on_sheets(&self) -> bool {
+        self.reader.tiling.beside() > 1
     }
 
     /// Size of the scratch buffer.
@@ -122,7 +133,7 @@ impl WinogradGather {
     /// Words for rows of an image, read or written, of one vector of channels.
     fn buffer_words(&self) -> usize {
         let tiling = &self.reader.tiling;
-        let written = self.stride * self.stride * tiling.height() * tiling.width() * self.width.lanes;
+        let written = self.frame.scale * self.frame.scale * tiling.height() * tiling.width() * self.width.lanes;
         self.reader.buffer_words().max(line_aligned(written))
     }
 
@@ -237,14 +248,18 @@ impl BlockTask<'_> {
             }
         }
         let (terms, channels) = (g.packing.terms, g.reader.wide_channels());
+        let far = far(g.packing.words);
         let runs = runs.map(|(phase, phases)| {
             let weights = &self.packed[g.packing.at(kind, point, panel, phase)..][..phases * terms * panel.1];
             (phase * channels, phases, weights.as_ptr())
         });
         let (of_points, of_sums) =
             (&self.points[read_at..][..tiles * read], &mut self.sums[written_at..][..tiles * written]);
-        for (tile, rows) in pieces(tiles, MAX_ROWS) {
+        for (piece, (tile, rows)) in pieces(tiles, MAX_ROWS).enumerate() {
             for (run, &(first, phases, weights)) in runs[..count].iter().enumerate() {
+                // The weights that follow are those of the next panel; each piece asks for some of them.
+                let passed = phases * terms * (panel.1 + piece * LINE);
+                let next = far.then(|| Next { at: weights.wrapping_add(passed), step: panel.1 });
                 let mut scalars = [std::ptr::null(); MAX_ROWS];
                 for (i, scalar) in scalars.iter_mut().enumerate().take(rows) {
                     *scalar = &raw const of_points[(tile + i) * read + first];
@@ -262,6 +277,7 @@ impl BlockTask<'_> {
                         out: &raw mut of_sums[tile * written + panel.0],
                         out_step: written,
                         accumulate: run > 0,
+                        next,
                     }
                     .run::<S>(panel.1 / S::LANES, Scalars::Near);
                 }
@@ -273,13 +289,16 @@ impl BlockTask<'_> {
     #[inline(always)]
     unsafe fn write<S: Simd>(&mut self) {
         let g = self.gather;
-        let (wide, taps, stride) = (g.packing.wide(), g.reader.tiling.taps, g.stride);
+        let (wide, taps, stride) = (g.packing.wide(), g.reader.tiling.taps, g.frame.scale);
         let row_words = stride * g.reader.tiling.width() * S::LANES;
         let target = Grid { row: stride * row_words, column: stride * S::LANES };
         let places = self.counts.places(wide);
         let mut done = Counts::none(taps);
+        let mut bands = Vec::new();
         for unit in self.units.clone() {
-            let (image, rows) = g.reader.tiling.unit(unit);
+            let rows = g.reader.tiling.unit(unit);
+            bands.clear();
+            bands.extend(g.reader.tiling.bands(unit, g.frame, 0));
             let mut next = done;
             for first in (0..g.packing.wide_channels()).step_by(S::LANES) {
                 let count = S::LANES.min(g.channels - first);
@@ -309,40 +328,39 @@ impl BlockTask<'_> {
                     }
                 }
                 // SAFETY: the rows of these channels are this task's.
-                unsafe { self.show::<S>(image, (first, count), rows) };
+                unsafe { self.show::<S>(&bands, (first, count)) };
             }
             done = next;
         }
     }
 
-    /// Writes the rows in the buffer that lie in the image, for `count` channels from `first` on.
+    /// Writes the rows in the buffer that lie in images, for `count` channels from `first` on.
     #[inline(always)]
-    unsafe fn show<S: Simd>(&self, image: usize, (first, count): (usize, usize), rows: Segment) {
-        let g = self.gather;
-        let [height, width] = g.output;
-        let columns = g.stride * g.reader.tiling.width();
-        // Row r of the buffer is row top + r of the image, which may begin before it.
-        let top = g.stride * rows.first;
-        let begin = g.lead[0].saturating_sub(top);
-        let end = (g.stride * rows.outputs).min((height + g.lead[0]).saturating_sub(top));
-        if begin >= end {
-            return;
-        }
-        // Rows without filling follow each other in the output as in the buffer.
-        let joined = columns == width && g.lead[1] == 0;
-        let (runs, n) = if joined { (1, (end - begin) * width) } else { (end - begin, width) };
-        for run in 0..runs {
-            // SAFETY: the caller's duty; rows from `begin` to `end` lie in the image.
-            unsafe {
-                let row = begin + run;
-                let from = self.buffer.as_ptr().add((row * columns + g.lead[1]) * S::LANES);
-                let at = ((image * g.channels + first) * height + top + row - g.lead[0]) * width;
-                let to = (self.stream.output.at(at), height * width);
-                transpose_masked::<S>((from, S::LANES), to, self.stream.epilogue.mask_from(at), n, count);
-                if self.stream.epilogue.joined.is_some() {
-                    for channel in 0..count {
-                        let at = at + channel * height * width;
-                        self.stream.epilogue.finish::<S>(self.stream.output.at(at), at, n);
+    unsafe fn show<S: Simd>(&self, bands: &[Band], (first, count): (usize, usize)) {
+        let (g, tiling) = (self.gather, &self.gather.reader.tiling);
+        let [height, width] = g.frame.image;
+        let (columns, plane) = (g.frame.scale * tiling.width(), height * width);
+        for band in bands {
+            let n = band.rows * width;
+            for (i, image) in band.images.clone().enumerate() {
+                // SAFETY: the caller's duty; the rows of the band lie in the image.
+                unsafe {
+                    let from = self.buffer.as_ptr().add((band.at * columns + tiling.column(i, g.frame)) * S::LANES);
+                    let at = (image * g.channels + first) * plane + band.row * width;
+                    let (to, mask) = ((self.stream.output.at(at), plane), self.stream.epilogue.mask_from(at));
+                    // Rows without filling follow each other in the output as in the buffer.
+                    if columns == width {
+                        transpose_masked::<S>((from, S::LANES), to, mask, n, count);
+                    } else {
+                        let pixels = &g.pixels[..n];
+                        let place = |r: usize, i: usize| from.add(*pixels.get_unchecked(r + i));
+                        transpose_rows::<S>(place, to, mask, n, count);
+                    }
+                    if self.stream.epilogue.joined.is_some() {
+                        for channel in 0..count {
+                            let at = at + channel * plane;
+                            self.stream.epilogue.finish::<S>(self.stream.output.at(at), at, n);
+                        }
                     }
                 }
             }

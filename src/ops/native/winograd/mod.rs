@@ -10,8 +10,11 @@
 //! [`read`] (inputs) → [`gather`] (convolution and its input gradient) and [`correlate`] (its weight gradient). Lanes are
 //! channels throughout.
 //!
+//! Where the extents of an image are no multiples of a tile's, the images of a batch lie on one sheet with their padding between
+//! them, and the tiles that reach beyond one image are into the next.
+//!
 //! Sums are rounded differently than those of the plain kernels, and the error grows by the entries of the matrices (to
-//! about ten times that of a plain sum), so these kernels serve training and attacks, and never a bound that is to hold.
+//! about ten times that of a plain sum; how an image's are rounded can depend on its place in the batch), so these kernels serve training and attacks, and never a bound that is to hold.
 
 pub(crate) mod correlate;
 pub(crate) mod gather;
@@ -22,8 +25,15 @@ mod tiling;
 mod transform;
 
 use super::lanes::Width;
+use super::tile::far;
 use crate::ops::conv2d::Geometry;
 use crate::ops::simd::Level;
+
+/// Words that the points of a block may take; more where `shared` words that every block reads are far: the larger blocks are, the fewer
+/// there are to read them.
+fn block_words(shared: usize) -> usize {
+    if far(shared) { 304 * 1024 } else { 256 * 1024 }
+}
 
 /// Whether a convolution can be done, and is done faster, this way.
 pub(crate) fn pays(g: &Geometry, level: Level) -> bool {

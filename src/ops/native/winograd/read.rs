@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::scheme::Scheme;
-use super::tiling::{Counts, Segment, Tiling, kind};
+use super::tiling::{Band, Counts, Frame, Segment, Tiling, kind};
 use super::transform::{Grid, Rule, tile};
 use crate::ops::native::bias;
 use crate::ops::native::blocks::{prefetch, transpose};
@@ -15,10 +15,8 @@ use crate::ops::native::workers::line_aligned;
 pub(super) struct Reader {
     pub(super) tiling: Tiling,
     pub(super) channels: usize,
-    /// Extents (H, W).
-    image: [usize; 2],
-    /// Zeros before the first row and column.
-    padding: [usize; 2],
+    /// Where images lie under the outputs.
+    frame: Frame,
     /// The phases that are read; of stride 1 for gradients.
     phases: Option<Scheme>,
     /// Rows and columns of a phase that tiles read past their outputs.
@@ -31,17 +29,17 @@ impl Reader {
     pub(super) fn inputs(
         tiling: Tiling,
         channels: usize,
-        (image, padding): ([usize; 2], [usize; 2]),
+        frame: Frame,
         phases: Option<Scheme>,
         lanes: usize,
     ) -> Reader {
         let reach = tiling.taps - 1;
-        Reader { tiling, channels, image, padding, phases, reach, lanes }
+        Reader { tiling, channels, frame, phases, reach, lanes }
     }
 
     /// Of gradients of outputs.
     pub(super) fn gradients(tiling: Tiling, channels: usize, image: [usize; 2], lanes: usize) -> Reader {
-        Reader { tiling, channels, image, padding: [0; 2], phases: None, reach: 0, lanes }
+        Reader { tiling, channels, frame: Frame { scale: 1, before: [0; 2], image }, phases: None, reach: 0, lanes }
     }
 
     /// Channels, filled up to whole vectors.
@@ -54,18 +52,14 @@ impl Reader {
         self.phases.map_or(1, |scheme| scheme.phases()) * self.wide_channels()
     }
 
-    fn stride(&self) -> usize {
-        self.phases.map_or(1, |scheme| scheme.stride)
-    }
-
     /// Columns that a row of tiles reads.
     fn columns(&self) -> usize {
-        self.stride() * (self.tiling.width() + self.reach)
+        self.frame.scale * (self.tiling.width() + self.reach)
     }
 
     /// Words of the buffer for what a unit reads of one vector of channels.
     pub(super) fn buffer_words(&self) -> usize {
-        line_aligned(self.stride() * (self.tiling.height() + self.reach) * self.columns() * self.lanes)
+        line_aligned(self.frame.scale * (self.tiling.height() + self.reach) * self.columns() * self.lanes)
     }
 
     /// Points of `units`, `[kind][point][tile][phase][channel]`; `counts` are their tiles.
@@ -81,22 +75,23 @@ impl Reader {
         buffer: &mut [f32],
         points: &mut [f32],
     ) {
-        let (wide, wide_channels, words) =
-            (self.wide(), self.wide_channels(), self.channels * self.image[0] * self.image[1]);
-        let (taps, stride, row_words) = (self.tiling.taps, self.stride(), self.columns() * S::LANES);
+        let (wide, wide_channels) = (self.wide(), self.wide_channels());
+        let (taps, stride, row_words) = (self.tiling.taps, self.frame.scale, self.columns() * S::LANES);
         let source = Grid { row: stride * row_words, column: stride * S::LANES };
         // The padding is never written again.
         buffer.fill(0.0);
         let places = counts.places(wide);
         let mut done = Counts::none(taps);
+        let mut bands = Vec::new();
         for unit in units {
-            let (image, rows) = self.tiling.unit(unit);
-            let x = &x[image * words..][..words];
+            let rows = self.tiling.unit(unit);
+            bands.clear();
+            bands.extend(self.tiling.bands(unit, self.frame, self.reach));
             let mut next = done;
             for first in (0..wide_channels).step_by(S::LANES) {
                 // SAFETY: the image, the buffer and the points hold what is read and written.
                 unsafe {
-                    self.fill::<S>(x, first, rows, buffer);
+                    self.fill::<S>(x, first, (rows, &bands), buffer);
                     for phase in 0..stride * stride {
                         let origin = phase / stride * row_words + phase % stride * S::LANES;
                         next = done;
@@ -129,44 +124,63 @@ impl Reader {
     /// As [`Simd`]; `y` are whole images.
     #[inline(always)]
     pub(super) unsafe fn sum<S: Simd>(&self, y: &[f32], unit: usize, sums: &mut [f32]) {
-        let ([height, width], (image, rows)) = (self.image, self.tiling.unit(unit));
-        let y = &y[image * self.channels * height * width..][..self.channels * height * width];
-        // The last rows of tiles may reach beyond the image.
-        let end = (rows.first + rows.outputs).min(height);
-        // SAFETY: the rows lie in the image.
-        unsafe { bias::add::<S>(sums, y.as_ptr().add(rows.first * width), height * width, (end - rows.first) * width) }
+        let [height, width] = self.frame.image;
+        for band in self.tiling.bands(unit, self.frame, 0) {
+            for image in band.images {
+                let y = &y[image * self.channels * height * width..][..self.channels * height * width];
+                // SAFETY: the rows lie in the image.
+                unsafe {
+                    bias::add::<S>(sums, y.as_ptr().add(band.row * width), height * width, band.rows * width);
+                }
+            }
+        }
     }
 
-    /// Rows of an image with their padding, `[row][column][lane]`, from channel `first` on.
+    /// Rows of images with their padding, `[row][column][lane]`, from channel `first` on.
     #[inline(always)]
-    unsafe fn fill<S: Simd>(&self, x: &[f32], first: usize, rows: Segment, buffer: &mut [f32]) {
-        let ([height, width], row_words, stride) = (self.image, self.columns() * S::LANES, self.stride());
-        let count = S::LANES.min(self.channels - first);
-        // The rows of the next channels are far from those of these.
-        let top = (stride * rows.first).saturating_sub(self.padding[0]);
-        let span = (stride * (rows.outputs + self.reach)).min(height - top.min(height)) * width;
-        for channel in first + S::LANES..(first + 2 * S::LANES).min(self.channels) {
-            // SAFETY: a prefetch is harmless anywhere.
-            unsafe { prefetch::<S>(x.as_ptr().wrapping_add((channel * height + top) * width), span) };
-        }
+    unsafe fn fill<S: Simd>(&self, x: &[f32], first: usize, (rows, bands): (Segment, &[Band]), buffer: &mut [f32]) {
+        let ([height, width], columns) = (self.frame.image, self.columns());
+        let (row_words, plane) = (columns * S::LANES, height * width);
+        let (count, after) = (S::LANES.min(self.channels - first), first + S::LANES);
         if count < S::LANES {
             buffer.fill(0.0);
         }
-        // Columns past the last tile are not looked at.
-        let width_shown = width.min(self.columns().saturating_sub(self.padding[1]));
-        for r in 0..stride * (rows.outputs + self.reach) {
-            let row = (stride * rows.first + r).wrapping_sub(self.padding[0]);
-            let to = &mut buffer[r * row_words..][..row_words];
-            if row >= height {
-                to.fill(0.0);
-                continue;
+        let rows = self.frame.scale * (rows.outputs + self.reach);
+        let mut next = 0;
+        for band in bands {
+            if next < band.at {
+                buffer[next * row_words..band.at * row_words].fill(0.0);
             }
-            // SAFETY: `count` channels of the image have this row; the padded row holds what is shown of it.
-            unsafe {
-                let from = x.as_ptr().add((first * height + row) * width);
-                let to = to.as_mut_ptr().add(self.padding[1] * S::LANES);
-                transpose::<S>((from, height * width), (to, S::LANES), count, width_shown);
+            next = band.at + band.rows;
+            for i in 0..self.tiling.beside() {
+                let column = self.tiling.column(i, self.frame);
+                // Columns past the last tile are not looked at.
+                let shown = width.min(columns.saturating_sub(column));
+                let image = band.images.start + i;
+                if image >= band.images.end {
+                    for row in band.at..next {
+                        buffer[row * row_words + column * S::LANES..][..shown * S::LANES].fill(0.0);
+                    }
+                    continue;
+                }
+                let from = &x[(image * self.channels + first) * plane + band.row * width..];
+                // The rows of the next channels are far from those of these.
+                for channel in S::LANES..S::LANES + S::LANES.min(self.channels.saturating_sub(after)) {
+                    // SAFETY: a prefetch is harmless anywhere.
+                    unsafe { prefetch::<S>(from.as_ptr().wrapping_add(channel * plane), band.rows * width) };
+                }
+                let to = &mut buffer[(band.at * columns + column) * S::LANES..];
+                for row in 0..band.rows {
+                    // SAFETY: `count` channels of the image have this row; the padded row holds what is shown of it.
+                    unsafe {
+                        let (from, to) = (from.as_ptr().add(row * width), to.as_mut_ptr().add(row * row_words));
+                        transpose::<S>((from, plane), (to, S::LANES), count, shown);
+                    }
+                }
             }
+        }
+        if next < rows {
+            buffer[next * row_words..rows * row_words].fill(0.0);
         }
     }
 }

@@ -74,15 +74,56 @@ pub(super) struct Places {
     pub(super) pitch: [usize; KINDS],
 }
 
-/// The tiles of a batch. A unit is a row of tiles of one image.
+/// The tiles of a batch. Images lie in sheets, each alone on one or all in a grid on one; a unit is a row of tiles of a sheet.
 #[derive(Clone, Debug)]
 pub(super) struct Tiling {
     /// Taps along each axis.
     pub(super) taps: usize,
+    /// Of a sheet.
     pub(super) rows: Vec<Segment>,
     pub(super) columns: Vec<Segment>,
     batch: usize,
+    /// Images below each other and side by side.
+    grid: [usize; 2],
+    /// Outputs from one image of a sheet to the next.
+    pitch: [usize; 2],
 }
+
+/// An array that lies under the outputs of a sheet and is read or written along with them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Frame {
+    /// Lines of the array to one of the outputs.
+    pub(super) scale: usize,
+    /// Lines before the first one of an image.
+    pub(super) before: [usize; 2],
+    /// Extents (H, W) of an image.
+    pub(super) image: [usize; 2],
+}
+
+impl Frame {
+    /// Outputs from one image to the next that are enough for convolutions that make `made` outputs of an image in this frame, so that
+    /// the zeros behind an image are those before the next, and no tap of an output reaches into either.
+    pub(super) fn pitch(&self, made: [usize; 2], taps: usize) -> [usize; 2] {
+        [0, 1].map(|axis| {
+            let (before, extent) = (self.before[axis], self.image[axis]);
+            let reached = (self.scale * (made[axis] + taps - 1)).saturating_sub(before);
+            made[axis].max((extent + before).max(reached).div_ceil(self.scale))
+        })
+    }
+}
+
+/// Rows of a unit that lie in images side by side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Band {
+    pub(super) images: Range<usize>,
+    /// The first of the rows, in the unit and in the images, and how many.
+    pub(super) at: usize,
+    pub(super) row: usize,
+    pub(super) rows: usize,
+}
+
+/// Most images side by side: a worker keeps the rows of a unit in its cache.
+const MOST_BESIDE: usize = 4;
 
 /// An extent in large segments and, with `mixed`, so many small ones that the points are fewest.
 fn segments(extent: usize, taps: usize, mixed: bool) -> Vec<Segment> {
@@ -96,26 +137,78 @@ fn segments(extent: usize, taps: usize, mixed: bool) -> Vec<Segment> {
 }
 
 impl Tiling {
-    /// Tiles for outputs of these extents with the fewest points.
+    /// Tiles for outputs of these extents with the fewest points, image by image.
     pub(super) fn new(batch: usize, output: [usize; 2], taps: usize) -> Tiling {
-        let [rows, columns] = output.map(|extent| segments(extent, taps, true));
-        Tiling { taps, rows, columns, batch }
+        Tiling::image_by_image(batch, output, taps, true)
     }
 
     /// Large tiles only.
     pub(super) fn of_one_kind(batch: usize, output: [usize; 2], taps: usize) -> Tiling {
-        let [rows, columns] = output.map(|extent| segments(extent, taps, false));
-        Tiling { taps, rows, columns, batch }
+        Tiling::image_by_image(batch, output, taps, false)
+    }
+
+    fn image_by_image(batch: usize, output: [usize; 2], taps: usize, mixed: bool) -> Tiling {
+        let [rows, columns] = output.map(|extent| segments(extent, taps, mixed));
+        Tiling { taps, rows, columns, batch, grid: [1, 1], pitch: output }
+    }
+
+    /// Large tiles over sheets of all images, `pitch` apart: those that reach beyond an image are into the next. One tiling for each number
+    /// of images side by side.
+    pub(super) fn of_sheets(
+        batch: usize,
+        output: [usize; 2],
+        pitch: [usize; 2],
+        taps: usize,
+    ) -> impl Iterator<Item = Tiling> {
+        (2..=MOST_BESIDE.min(batch)).map(move |beside| {
+            let grid = [batch.div_ceil(beside), beside];
+            let extents = [0, 1].map(|axis| (grid[axis] - 1) * pitch[axis] + output[axis]);
+            let [rows, columns] = extents.map(|extent| segments(extent, taps, false));
+            Tiling { taps, rows, columns, batch, grid, pitch }
+        })
     }
 
     /// Rows of tiles of all images.
     pub(super) fn units(&self) -> usize {
-        self.batch * self.rows.len()
+        self.batch.div_ceil(self.grid[0] * self.grid[1]) * self.rows.len()
     }
 
-    /// Image and rows of a unit.
-    pub(super) fn unit(&self, unit: usize) -> (usize, Segment) {
-        (unit / self.rows.len(), self.rows[unit % self.rows.len()])
+    /// Rows of a unit in its sheet.
+    pub(super) fn unit(&self, unit: usize) -> Segment {
+        self.rows[unit % self.rows.len()]
+    }
+
+    /// Images side by side.
+    pub(super) fn beside(&self) -> usize {
+        self.grid[1]
+    }
+
+    /// The rows in a frame of a unit and of `reach` more outputs, but for those between images.
+    pub(super) fn bands(&self, unit: usize, frame: Frame, reach: usize) -> impl Iterator<Item = Band> + use<> {
+        let (batch, [below, beside]) = (self.batch, self.grid);
+        let (sheet, rows) = (unit / self.rows.len(), self.unit(unit));
+        let (begin, end) = (frame.scale * rows.first, frame.scale * (rows.first + rows.outputs + reach));
+        let pitch = frame.scale * self.pitch[0];
+        let first = (begin / pitch).min(below - 1);
+        (first..below)
+            .map_while(move |i| {
+                let top = i * pitch + frame.before[0];
+                let (from, to) = (begin.max(top), end.min(top + frame.image[0]));
+                let image = (sheet * below + i) * beside;
+                let images = image..(image + beside).min(batch);
+                (i * pitch < end).then(|| Band {
+                    images,
+                    at: from - begin,
+                    row: from - top,
+                    rows: to.saturating_sub(from),
+                })
+            })
+            .filter(|band| band.rows > 0)
+    }
+
+    /// The first column in a frame of the i-th image of a band.
+    pub(super) fn column(&self, i: usize, frame: Frame) -> usize {
+        i * frame.scale * self.pitch[1] + frame.before[1]
     }
 
     /// Most rows of outputs that a unit has.
@@ -123,7 +216,7 @@ impl Tiling {
         self.rows.iter().map(|rows| rows.outputs).max().unwrap_or(0)
     }
 
-    /// Columns of outputs, those beyond the image counted.
+    /// Columns of outputs of a sheet, those beyond it counted.
     pub(super) fn width(&self) -> usize {
         self.columns.last().map_or(0, |last| last.first + last.outputs)
     }
@@ -136,11 +229,12 @@ impl Tiling {
     /// Tiles in a range of units.
     pub(super) fn counts(&self, units: Range<usize>) -> Counts {
         let mut counts = Counts::none(self.taps);
+        // Large columns come first.
+        let larges = self.columns.partition_point(|column| column.outputs == LARGE);
         for unit in units {
-            let rows = self.unit(unit).1.outputs;
-            for column in &self.columns {
-                counts.tiles[kind([rows, column.outputs])] += 1;
-            }
+            let rows = self.unit(unit).outputs;
+            counts.tiles[kind([rows, LARGE])] += larges;
+            counts.tiles[kind([rows, small(self.taps)])] += self.columns.len() - larges;
         }
         counts
     }
@@ -155,7 +249,8 @@ impl Tiling {
 
     /// Words for the points of any range of `units` units, at `words` for a point of a tile.
     pub(super) fn point_words(&self, units: usize, words: usize) -> usize {
-        let kinds = (0..KINDS).filter(|&kind| self.kinds()[kind]);
+        let present = self.kinds();
+        let kinds = (0..KINDS).filter(|&kind| present[kind]);
         let filling: usize = kinds.map(|kind| 2 * LINE * points(self.taps, kind).iter().product::<usize>()).sum();
         line_aligned(self.most_points(units) * words + filling)
     }
@@ -221,5 +316,70 @@ mod tests {
             let most = (0..20).map(|first| tiling.counts(first..first + units).points()).max();
             assert_eq!(Some(tiling.most_points(units)), most, "{units}");
         }
+    }
+
+    /// What lies in the rows of a unit: images and their row, or nothing.
+    fn contents(tiling: &Tiling, unit: usize, frame: Frame) -> Vec<Option<(Range<usize>, usize)>> {
+        let reach = tiling.taps - 1;
+        let mut rows = vec![None; frame.scale * (tiling.unit(unit).outputs + reach)];
+        for band in tiling.bands(unit, frame, reach) {
+            for row in 0..band.rows {
+                rows[band.at + row] = Some((band.images.clone(), band.row + row));
+            }
+        }
+        rows
+    }
+
+    /// Whether every output of every image is in one unit, and finds there the rows that its taps read, and no row of another image.
+    fn holds(tiling: &Tiling, batch: usize, made: usize, frame: Frame) -> bool {
+        let mut found = vec![0; batch];
+        for unit in 0..tiling.units() {
+            let contents = contents(tiling, unit, frame);
+            let rows = tiling.unit(unit);
+            for row in rows.first..rows.first + rows.outputs {
+                let (below, output) = (row / tiling.pitch[0], row % tiling.pitch[0]);
+                if output >= made || below >= tiling.grid[0] {
+                    continue;
+                }
+                let first = below * tiling.beside();
+                let images = first..(first + tiling.beside()).min(batch);
+                images.clone().for_each(|image| found[image] += 1);
+                for tap in 0..frame.scale * tiling.taps {
+                    let line = (frame.scale * output + tap).checked_sub(frame.before[0]);
+                    let line = line.filter(|&line| line < frame.image[0]).map(|line| (images.clone(), line));
+                    if contents[frame.scale * (row - rows.first) + tap] != line {
+                        return false;
+                    }
+                }
+            }
+        }
+        found.iter().all(|&outputs| outputs == made)
+    }
+
+    #[test]
+    fn on_a_sheet_every_output_finds_the_rows_of_its_image_and_zeros_around_them() {
+        for (batch, extent) in [2, 5, 8].into_iter().flat_map(|batch| (4..20).map(move |extent| (batch, extent))) {
+            for (scale, kernel, before) in [(1, 3, 0), (1, 3, 1), (1, 3, 2), (2, 3, 1), (2, 4, 1), (2, 4, 3), (1, 2, 1)]
+            {
+                let taps = (kernel + scale - 1) / scale;
+                let made = (extent + 2 * before - kernel) / scale + 1;
+                let frame = Frame { scale, before: [before; 2], image: [extent; 2] };
+                let pitch = frame.pitch([made; 2], taps);
+                for tiling in Tiling::of_sheets(batch, [made; 2], pitch, taps) {
+                    assert!(holds(&tiling, batch, made, frame), "{batch} of {extent}, {frame:?}: {tiling:?}");
+                    assert_eq!(tiling.column(1, frame) - tiling.column(0, frame), scale * pitch[1]);
+                }
+                let closer = pitch.map(|pitch| pitch - 1);
+                let several = |tiling: &Tiling| tiling.grid[0] > 1;
+                for tiling in Tiling::of_sheets(batch, [made; 2], closer, taps).filter(several) {
+                    assert!(!holds(&tiling, batch, made, frame), "{batch} of {extent}, {frame:?}: {tiling:?}");
+                }
+            }
+        }
+        // Of four images of 14 with a line between them 15 tiles are made instead of 16 along either axis.
+        let points = |tiling: Tiling| tiling.most_points(tiling.units());
+        let sheets: Vec<_> = Tiling::of_sheets(64, [14; 2], [15; 2], 3).map(points).collect();
+        assert_eq!(points(Tiling::of_one_kind(64, [14; 2], 3)), 36 * 1024);
+        assert_eq!(sheets, [36 * 960, 36 * 83 * 11, 36 * 900]);
     }
 }
