@@ -9,6 +9,14 @@ use crate::kernel::NativeCall;
 use crate::ops::simd::vectorised;
 use crate::ops::window::{LANES, Place, runs, summed};
 
+/// The end of a pixel's interval at which a · pixel is least, chosen by bits: where a condition decides which value to load, loads are done
+/// one by one.
+#[inline(always)]
+fn end(a: f32, below: f32, above: f32) -> f32 {
+    let mask = u32::from(a > 0.0).wrapping_neg();
+    f32::from_bits(below.to_bits() & mask | above.to_bits() & !mask)
+}
+
 vectorised! {
     /// Least value of one row.
     fn least(place: Place<'_>, coefficients: &[f32]) -> f32 {
@@ -16,7 +24,7 @@ vectorised! {
         let mut lanes = [0.0f32; LANES];
         runs!(place, |w, p, n| {
             let (a, below, above) = (&coefficients[w..][..n], &place.sample[p..][..n], &place.sample[pixels + p..][..n]);
-            summed!(lanes, n, (a, below, above), |i| a[i] * if a[i] > 0.0 { below[i] } else { above[i] });
+            summed!(lanes, n, (a, below, above), |i| a[i] * end(a[i], below[i], above[i]));
         });
         lanes.iter().sum()
     }
@@ -30,7 +38,7 @@ vectorised! {
             let (a, below, above) = (&coefficients[w..][..n], &place.sample[p..][..n], &place.sample[pixels + p..][..n]);
             let out = &mut out[w..][..n];
             for i in 0..n {
-                out[i] = grad * if a[i] > 0.0 { below[i] } else { above[i] };
+                out[i] = grad * end(a[i], below[i], above[i]);
             }
         });
     }
