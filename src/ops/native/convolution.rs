@@ -126,7 +126,7 @@ impl Convolution {
 pub(crate) enum WeightGradient {
     Plain(Correlate),
     Columns(ColumnsCorrelate),
-    Winograd(WinogradCorrelate),
+    Winograd(Box<WinogradCorrelate>),
 }
 
 impl WeightGradient {
@@ -141,7 +141,7 @@ impl WeightGradient {
         if columns::suits(g) {
             WeightGradient::Columns(ColumnsCorrelate::new(g, streams, level))
         } else if fast && winograd::pays_for_weights(g, level) {
-            WeightGradient::Winograd(WinogradCorrelate::new(g, streams, level))
+            WeightGradient::Winograd(Box::new(WinogradCorrelate::new(g, streams, level)))
         } else {
             WeightGradient::Plain(Correlate::new(g, streams, level))
         }

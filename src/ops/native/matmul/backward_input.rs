@@ -150,7 +150,9 @@ impl Work for InputTask<'_> {
         for (offset, width) in c.panels(self.first) {
             let column = self.first + offset;
             let panel = &packed[offset * c.terms..][..words];
-            // While this panel is worked on, the next one of this worker is asked for.
+            // While this panel is worked on, the next one of this worker is asked for, unless a copy of it and its magnitudes leave too
+            // little room in the cache.
+            let ahead = !self.b.alone || m.streams == 1;
             let beyond = self.b.slots * c.span;
             let (next, step) = match self.weights {
                 Weights::Packed(all) => {
@@ -173,8 +175,8 @@ impl Work for InputTask<'_> {
                     unsafe {
                         // Each piece of samples asks for some of its rows.
                         let row = i * c.terms / lines;
-                        let next =
-                            (stream == 0 && row < c.terms).then(|| Next { at: next.wrapping_add(row * step), step });
+                        let wanted = ahead && stream == 0 && row < c.terms;
+                        let next = wanted.then(|| Next { at: next.wrapping_add(row * step), step });
                         let at = sample * m.inputs + column;
                         let output = product.output.at(at);
                         // Rows lie pages apart: only we know which ones the next tile writes, and where their mask is.

@@ -25,6 +25,7 @@ const PARTIAL_WORDS: usize = 2 << 20;
 /// Most points of a tile along an axis, most taps of a phase there, and most lanes of any instruction set.
 const MOST_POINTS: usize = 6;
 const MOST: usize = 3;
+
 /// A weight gradient with everything decided that depends on shapes only.
 #[derive(Debug)]
 pub(crate) struct WinogradCorrelate {

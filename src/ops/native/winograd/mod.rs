@@ -14,7 +14,8 @@
 //! them, and the tiles that reach beyond one image are into the next.
 //!
 //! Sums are rounded differently than those of the plain kernels, and the error grows by the entries of the matrices (to
-//! about ten times that of a plain sum; how an image's are rounded can depend on its place in the batch), so these kernels serve training and attacks, and never a bound that is to hold.
+//! about ten times that of a plain sum; how an image's are rounded can depend on its place in the batch), so these kernels serve
+//! training and attacks, and never a bound that is to hold.
 
 pub(crate) mod correlate;
 pub(crate) mod gather;

@@ -361,7 +361,7 @@ mod tests {
         for (batch, extent) in [2, 5, 8].into_iter().flat_map(|batch| (4..20).map(move |extent| (batch, extent))) {
             for (scale, kernel, before) in [(1, 3, 0), (1, 3, 1), (1, 3, 2), (2, 3, 1), (2, 4, 1), (2, 4, 3), (1, 2, 1)]
             {
-                let taps = (kernel + scale - 1) / scale;
+                let taps = usize::div_ceil(kernel, scale);
                 let made = (extent + 2 * before - kernel) / scale + 1;
                 let frame = Frame { scale, before: [before; 2], image: [extent; 2] };
                 let pitch = frame.pitch([made; 2], taps);
