@@ -118,11 +118,8 @@ impl Work for WeightTask<'_> {
                         let at = feature * m.inputs + self.first + offset;
                         // The rows of dw that the next tile writes are pages apart.
                         let last = offset + c.panel >= c.span;
-                        let next = if last {
-                            (at - offset + count * m.inputs).min(m.outputs * m.inputs)
-                        } else {
-                            at + c.panel
-                        };
+                        let beyond = if last { count * m.inputs - offset } else { c.panel };
+                        let next = Next { at: self.dw.at(at).wrapping_add(beyond), step: m.inputs };
                         let (out, out_step) = match sign_of {
                             None => (self.dw.at(at), m.inputs),
                             Some(_) => (self.tile.as_mut_ptr(), c.panel),
@@ -137,7 +134,7 @@ impl Work for WeightTask<'_> {
                             out,
                             out_step,
                             pixels: width,
-                            next: ahead.then(|| Next { at: self.dw.at(next), step: m.inputs }),
+                            next: ahead.then_some(next),
                         }
                         .run::<S>(count, width.div_ceil(S::LANES));
                         if let Some(w) = sign_of {

@@ -343,7 +343,7 @@ impl BlockTask<'_> {
         for band in bands {
             let n = band.rows * width;
             for (i, image) in band.images.clone().enumerate() {
-                // SAFETY: the caller's duty; the rows of the band lie in the image.
+                // SAFETY: the caller's duty; the rows of the band lie in the image, and are n pixels.
                 unsafe {
                     let from = self.buffer.as_ptr().add((band.at * columns + tiling.column(i, g.frame)) * S::LANES);
                     let at = (image * g.channels + first) * plane + band.row * width;
