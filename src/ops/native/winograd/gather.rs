@@ -294,11 +294,9 @@ impl BlockTask<'_> {
         let target = Grid { row: stride * row_words, column: stride * S::LANES };
         let places = self.counts.places(wide);
         let mut done = Counts::none(taps);
-        let mut bands = Vec::new();
         for unit in self.units.clone() {
             let rows = g.reader.tiling.unit(unit);
-            bands.clear();
-            bands.extend(g.reader.tiling.bands(unit, g.frame, 0));
+            let bands = g.reader.tiling.bands(unit, g.frame, 0);
             let mut next = done;
             for first in (0..g.packing.wide_channels()).step_by(S::LANES) {
                 let count = S::LANES.min(g.channels - first);
@@ -342,11 +340,11 @@ impl BlockTask<'_> {
         let (columns, plane) = (g.frame.scale * tiling.width(), height * width);
         for band in bands {
             let n = band.rows * width;
-            for (i, image) in band.images.clone().enumerate() {
+            for i in 0..band.images {
                 // SAFETY: the caller's duty; the rows of the band lie in the image, and are n pixels.
                 unsafe {
                     let from = self.buffer.as_ptr().add((band.at * columns + tiling.column(i, g.frame)) * S::LANES);
-                    let at = (image * g.channels + first) * plane + band.row * width;
+                    let at = ((band.image + i) * g.channels + first) * plane + band.row * width;
                     let (to, mask) = ((self.stream.output.at(at), plane), self.stream.epilogue.mask_from(at));
                     // Rows without filling follow each other in the output as in the buffer.
                     if columns == width {

@@ -82,11 +82,9 @@ impl Reader {
         buffer.fill(0.0);
         let places = counts.places(wide);
         let mut done = Counts::none(taps);
-        let mut bands = Vec::new();
         for unit in units {
             let rows = self.tiling.unit(unit);
-            bands.clear();
-            bands.extend(self.tiling.bands(unit, self.frame, self.reach));
+            let bands = self.tiling.bands(unit, self.frame, self.reach);
             let mut next = done;
             for first in (0..wide_channels).step_by(S::LANES) {
                 // SAFETY: the image, the buffer and the points hold what is read and written.
@@ -125,8 +123,8 @@ impl Reader {
     #[inline(always)]
     pub(super) unsafe fn sum<S: Simd>(&self, y: &[f32], unit: usize, sums: &mut [f32]) {
         let [height, width] = self.frame.image;
-        for band in self.tiling.bands(unit, self.frame, 0) {
-            for image in band.images {
+        for band in self.tiling.bands(unit, self.frame, 0).iter() {
+            for image in band.image..band.image + band.images {
                 let y = &y[image * self.channels * height * width..][..self.channels * height * width];
                 // SAFETY: the rows lie in the image.
                 unsafe {
@@ -156,14 +154,13 @@ impl Reader {
                 let column = self.tiling.column(i, self.frame);
                 // Columns past the last tile are not looked at.
                 let shown = width.min(columns.saturating_sub(column));
-                let image = band.images.start + i;
-                if image >= band.images.end {
+                if i >= band.images {
                     for row in band.at..next {
                         buffer[row * row_words + column * S::LANES..][..shown * S::LANES].fill(0.0);
                     }
                     continue;
                 }
-                let from = &x[(image * self.channels + first) * plane + band.row * width..];
+                let from = &x[((band.image + i) * self.channels + first) * plane + band.row * width..];
                 // The rows of the next channels are far from those of these.
                 for channel in S::LANES..S::LANES + S::LANES.min(self.channels.saturating_sub(after)) {
                     // SAFETY: a prefetch is harmless anywhere.

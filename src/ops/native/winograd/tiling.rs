@@ -1,6 +1,6 @@
 //! How the outputs of an image are cut into tiles.
 
-use std::ops::Range;
+use std::ops::{Deref, Range};
 
 use crate::ops::native::workers::{LINE, line_aligned};
 
@@ -113,13 +113,30 @@ impl Frame {
 }
 
 /// Rows of a unit that lie in images side by side.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Band {
-    pub(super) images: Range<usize>,
+    /// The first of the images, and how many.
+    pub(super) image: usize,
+    pub(super) images: usize,
     /// The first of the rows, in the unit and in the images, and how many.
     pub(super) at: usize,
     pub(super) row: usize,
     pub(super) rows: usize,
+}
+
+/// Bands of a unit from the top down. Images have at least four rows, a tile reads six.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Bands {
+    all: [Band; 3],
+    count: usize,
+}
+
+impl Deref for Bands {
+    type Target = [Band];
+
+    fn deref(&self) -> &[Band] {
+        &self.all[..self.count]
+    }
 }
 
 /// Most images side by side: a worker keeps the rows of a unit in its cache.
@@ -184,26 +201,23 @@ impl Tiling {
     }
 
     /// The rows in a frame of a unit and of `reach` more outputs, but for those between images.
-    pub(super) fn bands(&self, unit: usize, frame: Frame, reach: usize) -> impl Iterator<Item = Band> + use<> {
-        let (batch, [below, beside]) = (self.batch, self.grid);
+    pub(super) fn bands(&self, unit: usize, frame: Frame, reach: usize) -> Bands {
+        let [below, beside] = self.grid;
         let (sheet, rows) = (unit / self.rows.len(), self.unit(unit));
         let (begin, end) = (frame.scale * rows.first, frame.scale * (rows.first + rows.outputs + reach));
         let pitch = frame.scale * self.pitch[0];
-        let first = (begin / pitch).min(below - 1);
-        (first..below)
-            .map_while(move |i| {
-                let top = i * pitch + frame.before[0];
-                let (from, to) = (begin.max(top), end.min(top + frame.image[0]));
+        let mut bands = Bands::default();
+        for i in (begin / pitch).min(below - 1)..below.min(end.div_ceil(pitch)) {
+            let top = i * pitch + frame.before[0];
+            let (from, to) = (begin.max(top), end.min(top + frame.image[0]));
+            if from < to {
                 let image = (sheet * below + i) * beside;
-                let images = image..(image + beside).min(batch);
-                (i * pitch < end).then(|| Band {
-                    images,
-                    at: from - begin,
-                    row: from - top,
-                    rows: to.saturating_sub(from),
-                })
-            })
-            .filter(|band| band.rows > 0)
+                let images = beside.min(self.batch - image);
+                bands.all[bands.count] = Band { image, images, at: from - begin, row: from - top, rows: to - from };
+                bands.count += 1;
+            }
+        }
+        bands
     }
 
     /// The first column in a frame of the i-th image of a band.
@@ -322,9 +336,9 @@ mod tests {
     fn contents(tiling: &Tiling, unit: usize, frame: Frame) -> Vec<Option<(Range<usize>, usize)>> {
         let reach = tiling.taps - 1;
         let mut rows = vec![None; frame.scale * (tiling.unit(unit).outputs + reach)];
-        for band in tiling.bands(unit, frame, reach) {
+        for band in tiling.bands(unit, frame, reach).iter() {
             for row in 0..band.rows {
-                rows[band.at + row] = Some((band.images.clone(), band.row + row));
+                rows[band.at + row] = Some((band.image..band.image + band.images, band.row + row));
             }
         }
         rows
