@@ -7,13 +7,14 @@
 
 use rayon::prelude::*;
 
+use super::ahead::Scalars;
 use super::axis::Axis;
 use super::band::Band;
 use super::bias::{self, BiasGradient};
 use super::blocks::transpose;
 use super::gather::axis_spec;
 use super::lanes::{Simd, Width, Work, dispatch};
-use super::tile::{MAX_ROWS, Scalars, StridedTile, max_vectors, pieces};
+use super::tile::{MAX_ROWS, StridedTile, max_vectors, pieces};
 use super::workers::{Shared, aligned, for_each_task, line_aligned, scratch_words, slots};
 use crate::ops::conv2d::Geometry;
 use crate::ops::simd::{CHUNK, Level, vectorised};

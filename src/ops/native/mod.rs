@@ -11,6 +11,7 @@
 //! Everything that depends on shapes is decided when the call is built; a call allocates nothing. Work is cut by shapes
 //! and partial sums are added in a fixed order: results don't depend on the number of threads.
 
+mod ahead;
 mod axis;
 mod band;
 pub(crate) mod bias;

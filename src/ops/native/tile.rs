@@ -1,14 +1,13 @@
 //! The micro-kernels: a tile of sums stays in registers while the reduction runs.
 //!
-//! All three are the same outer product, `sum[p][v]` += `scalar[p]` · `vector[v]`, and differ in where the operands lie:
-//! [`ChannelTile`] and [`PixelTile`] walk the taps of a convolution through a table of offsets (an implicit GEMM: no
-//! im2col matrix in memory), [`StridedTile`] walks strided operands.
+//! All but [`DotTile`] are the same outer product, `sum[p][v]` += `scalar[p]` · `vector[v]`, and differ in where the operands lie:
+//! [`ChannelTile`], [`PixelTile`] and [`RowTile`] walk the taps of a convolution through a table of offsets (an implicit GEMM: no
+//! im2col matrix in memory), [`StridedTile`] and [`ColumnTile`] walk strided operands.
 
+use super::ahead::{AHEAD, Next, Scalars};
 use super::epilogue::Epilogue;
 use super::lanes::{Simd, Work};
-
-/// f32 in a cache line.
-const LINE: usize = 16;
+use super::workers::LINE;
 
 /// Most scalars in a [`ChannelTile`].
 const MAX_PIXELS: usize = 14;
@@ -86,30 +85,6 @@ pub(crate) struct StridedTile<'a> {
     pub(crate) next: Option<Next>,
 }
 
-/// Most words that a core's own cache can be expected to keep beside what it works on.
-const NEAR_WORDS: usize = 256 * 1024;
-
-/// Whether so many words that are read again and again are asked for ahead.
-pub(crate) fn far(words: usize) -> bool {
-    words > NEAR_WORDS
-}
-
-/// Rows as wide as a tile, `step` words apart, that are asked for while a tile's sums run: a line with each term.
-#[derive(Clone, Copy)]
-pub(crate) struct Next {
-    pub(crate) at: *const f32,
-    pub(crate) step: usize,
-}
-
-impl Next {
-    /// The line asked for with a term, of rows of `lanes` words.
-    #[inline(always)]
-    fn line(self, term: usize, lanes: usize) -> *const f32 {
-        let lines = lanes.div_ceil(LINE);
-        self.at.wrapping_add(term / lines * self.step + term % lines * LINE)
-    }
-}
-
 /// Lanes are neighbouring pixels of a matrix of columns: `out[p·out_step + pixel]` = Σ_k `weights[k][p]` · `columns[k·pitch + pixel]`, and
 /// the epilogue.
 #[derive(Clone, Copy)]
@@ -164,20 +139,6 @@ pub(crate) struct DotTile {
     pub(crate) out: *mut f32,
     pub(crate) out_step: usize,
 }
-
-/// How a [`StridedTile`] reads its scalars.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scalars {
-    /// From the cache.
-    Near,
-    /// From memory, in order: they are asked for [`AHEAD`] words before they are needed.
-    Streamed,
-    /// The same, and their absolute values are taken.
-    StreamedAbs,
-}
-
-/// How far ahead streamed scalars are asked for.
-pub(crate) const AHEAD: usize = 256;
 
 /// One size of a tile.
 struct Sized<T, const P: usize, const V: usize>(T);

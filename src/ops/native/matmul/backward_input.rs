@@ -6,9 +6,10 @@ use super::spans::Spans;
 use super::{Matmul, Product};
 use crate::kernel::Prepare;
 use crate::ops::linear::Extents;
+use crate::ops::native::ahead::Next;
 use crate::ops::native::blocks::prefetch;
 use crate::ops::native::lanes::{Simd, Work, dispatch};
-use crate::ops::native::tile::{MAX_ROWS, Next, pieces};
+use crate::ops::native::tile::{MAX_ROWS, pieces};
 use crate::ops::native::workers::{LINE, Shared, aligned, for_each, for_each_task, scratch_words, slots};
 use crate::ops::simd::Level;
 

@@ -3,10 +3,11 @@
 use super::Matmul;
 use super::spans::Spans;
 use crate::ops::linear::Extents;
+use crate::ops::native::ahead::{Next, far};
 use crate::ops::native::correlate::sign;
 use crate::ops::native::epilogue::Epilogue;
 use crate::ops::native::lanes::{Simd, Work, dispatch};
-use crate::ops::native::tile::{ColumnTile, MAX_ROWS, Next, far, pieces};
+use crate::ops::native::tile::{ColumnTile, MAX_ROWS, pieces};
 use crate::ops::native::workers::{Shared, aligned, for_each, for_each_task, scratch_words, slots};
 use crate::ops::simd::Level;
 

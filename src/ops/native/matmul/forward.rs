@@ -2,9 +2,10 @@
 
 use super::{Matmul, Product, rows};
 use crate::ops::linear::Extents;
+use crate::ops::native::ahead::{Next, Scalars, far};
 use crate::ops::native::blocks::transpose;
 use crate::ops::native::lanes::{Simd, Work, dispatch};
-use crate::ops::native::tile::{MAX_ROWS, Next, Scalars, StridedTile, far, pieces};
+use crate::ops::native::tile::{MAX_ROWS, StridedTile, pieces};
 use crate::ops::native::workers::{LINE, Shared, aligned, for_each, for_each_task, line_aligned, scratch_words, slots};
 use crate::ops::simd::Level;
 

@@ -1,8 +1,9 @@
 //! How the columns of dx and dw are cut: into spans, one for a task, and those into panels, one for a tile.
 
+use crate::ops::native::ahead::{Next, Scalars};
 use crate::ops::native::blocks::copy;
 use crate::ops::native::lanes::{Simd, Width};
-use crate::ops::native::tile::{MAX_ROWS, Next, Scalars, StridedTile, max_vectors};
+use crate::ops::native::tile::{MAX_ROWS, StridedTile, max_vectors};
 use crate::ops::native::workers::{LINE, line_aligned};
 
 /// Tasks of dx or dw that there should be if there are columns enough.

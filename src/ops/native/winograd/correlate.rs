@@ -10,11 +10,12 @@ use super::scheme::{MOST_TAPS, Scheme};
 use super::tiling::{Counts, Frame, LARGE, Tiling};
 use super::transform::{Gradient, Input, weight_rows};
 use crate::ops::conv2d::Geometry;
+use crate::ops::native::ahead::{Next, Scalars, far};
 use crate::ops::native::bias::{self, BiasGradient};
 use crate::ops::native::blocks::transpose;
 use crate::ops::native::correlate::sign;
 use crate::ops::native::lanes::{MOST_LANES, Simd, Width, Work, dispatch};
-use crate::ops::native::tile::{MAX_ROWS, Next, Scalars, StridedTile, far, max_vectors, pieces};
+use crate::ops::native::tile::{MAX_ROWS, StridedTile, max_vectors, pieces};
 use crate::ops::native::workers::{Shared, aligned, for_each, for_each_task, line_aligned, scratch_words, slots};
 use crate::ops::simd::Level;
 

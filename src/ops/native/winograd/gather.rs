@@ -10,10 +10,11 @@ use super::scheme::{MOST_PHASES, Scheme};
 use super::tiling::{Band, Counts, Frame, KINDS, Tiling, kind, points};
 use super::transform::{Grid, Input, Output, tile};
 use crate::ops::conv2d::Geometry;
+use crate::ops::native::ahead::{Next, Scalars, far};
 use crate::ops::native::blocks::{transpose_masked, transpose_rows};
 use crate::ops::native::gather::Stream;
 use crate::ops::native::lanes::{Simd, Width, Work, dispatch};
-use crate::ops::native::tile::{MAX_ROWS, Next, Scalars, StridedTile, far, pieces};
+use crate::ops::native::tile::{MAX_ROWS, StridedTile, pieces};
 use crate::ops::native::workers::{LINE, aligned, for_each_task, line_aligned, scratch_words, slots};
 use crate::ops::simd::Level;
 

@@ -25,8 +25,8 @@ mod scheme;
 mod tiling;
 mod transform;
 
+use super::ahead::far;
 use super::lanes::Width;
-use super::tile::far;
 use crate::ops::conv2d::Geometry;
 use crate::ops::simd::Level;
 
