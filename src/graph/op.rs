@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{Graph, Value};
 use crate::error::{Error, Result};
-use crate::kernel::{GpuCall, GpuLimits, NativeCall};
+use crate::kernel::{GpuCall, GpuLimits, Layout, Layouts, NativeCall};
 use crate::shape::TensorType;
 
 /// Types of an op's operands at one node.
@@ -105,8 +105,24 @@ pub trait Op: Debug + Send + Sync + Any {
     /// The dispatches that do the work on an adapter with these limits.
     fn gpu(&self, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall>;
 
-    /// The native call that does the work.
+    /// The native call that does the work, all operands in planes.
     fn cpu(&self, signature: &Signature) -> Result<NativeCall>;
+
+    /// Which operands the native call can have in blocks of channels. What treats every element by itself doesn't see an order that all of
+    /// them share.
+    fn layouts(&self, signature: &Signature) -> Layouts {
+        let indifferent = self.elementwise(signature).is_some_and(|description| {
+            description.reduces.is_none() && description.one_to_one.iter().all(|full| *full)
+        });
+        let operands = signature.inputs.len() + signature.outputs.len();
+        Layouts { groups: vec![indifferent.then_some(0); operands], ..Layouts::default() }
+    }
+
+    /// The native call with its operands, inputs before outputs, in layouts that [`Op::layouts`] allows.
+    fn cpu_in(&self, signature: &Signature, layouts: &[Layout]) -> Result<NativeCall> {
+        debug_assert!(layouts.windows(2).all(|pair| pair[0] == pair[1]), "{}: one layout for all", self.name());
+        self.cpu(signature)
+    }
 }
 
 /// What the graph needs to know of an op that treats every element by itself, so that several such ops do their work in one pass over

@@ -1,10 +1,12 @@
 //! Plain descriptions of device work. An op writes them (`ops/<op>/gpu.rs`, `cpu.rs`), a device carries them out;
 //! neither knows the other. Sizes are counted in 32-bit words, since every element is one word.
 
+mod layout;
 mod variant;
 
 use std::fmt;
 
+pub use layout::{Layout, Layouts};
 pub use variant::{TILES, Tile, Variant, WIDE_TILES};
 
 /// How a shader uses a binding.

@@ -16,6 +16,17 @@ pub enum Level {
     Avx512,
 }
 
+impl Level {
+    /// f32 in a vector.
+    pub const fn lanes(self) -> usize {
+        match self {
+            Level::Baseline => 4,
+            Level::Avx2 => 8,
+            Level::Avx512 => 16,
+        }
+    }
+}
+
 /// The best level of this machine. `SMALLBOX_SIMD=baseline|avx2|avx512` asks for a weaker one, so that tests can hold
 /// the levels against each other; asking for one that the machine lacks has no effect.
 pub fn level() -> Level {

@@ -2,6 +2,7 @@
 //! gradients through the graph's own autodiff.
 
 mod attack_progress;
+mod blocks;
 mod controls;
 mod conv2d;
 mod elementwise;

@@ -2,6 +2,7 @@
 
 mod buffer;
 mod forms;
+mod layouts;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +17,8 @@ use super::{
 use crate::error::{Error, Result};
 use crate::graph::plan::{Named, Storage};
 use crate::graph::{Cost, Plan};
-use crate::kernel::{NativeArgs, NativeCall, RawSlice};
+use crate::kernel::{Layout, NativeArgs, NativeCall, RawSlice};
+use crate::ops::simd::level;
 use crate::shape::{DType, TensorType};
 
 /// The native device with its states and programs.
@@ -67,6 +69,88 @@ impl CpuSession {
         CpuSession { info, states: BTreeMap::new(), programs: Vec::new(), scratch: Vec::new() }
     }
 
+    /// The layouts of the operands of each step, inputs before outputs, where vectors have `lanes` lanes.
+    pub fn layouts(plan: &Plan, lanes: usize) -> Vec<Vec<Layout>> {
+        layouts::choose(plan, lanes)
+    }
+
+    /// [`Session::compile`] with operands in layouts of [`CpuSession::layouts`].
+    pub fn compile_in(&mut self, plan: &Plan, layouts: &[Vec<Layout>]) -> Result<Program> {
+        for state in &plan.states {
+            self.create_state(&state.name, &state.ty)?;
+        }
+        let inputs: Vec<_> =
+            plan.inputs.iter().map(|named| (named.clone(), Arc::new(Buffer::zeroed(named.ty.elements())))).collect();
+        let constants: Vec<_> = plan.constants.iter().map(|words| Arc::new(Buffer::from_words(words))).collect();
+        let slots: Vec<_> = Buffer::poisoned_together(&plan.slots).into_iter().map(Arc::new).collect();
+        let state_buffers: Vec<_> = plan.states.iter().map(|s| self.states[&s.name].buffer.clone()).collect();
+        let place = |storage: &Storage| match *storage {
+            Storage::Input(i) => &inputs[i].1,
+            Storage::State(i) => &state_buffers[i],
+            Storage::Constant(i) => &constants[i],
+            Storage::Slot(i) => &slots[i],
+        };
+        let slice = |storage: &Storage, ty: &TensorType| place(storage).slice(ty.elements());
+
+        let slices = |storage: &[Storage], types: &[TensorType]| -> Vec<RawSlice> {
+            storage.iter().zip(types).map(|(s, t)| slice(s, t)).collect()
+        };
+        let mut natives = Vec::with_capacity(plan.steps.len());
+        for (step, layouts) in plan.steps.iter().zip(layouts) {
+            let inputs = slices(&step.inputs, &step.signature.inputs);
+            let outputs = slices(&step.outputs, &step.signature.outputs);
+            let native = match layouts.contains(&Layout::Blocks) {
+                true => step.op.cpu_in(&step.signature, layouts)?,
+                false => step.op.cpu(&step.signature)?,
+            };
+            natives.push((native, inputs, outputs));
+        }
+        let forms_of = |natives: &[(NativeCall, Vec<RawSlice>, Vec<RawSlice>)]| {
+            Forms::new(natives.iter().map(|(native, inputs, outputs)| (native, &inputs[..], &outputs[..])))
+        };
+        let shared = forms_of(&natives);
+        for (_, (native, ..)) in natives.iter_mut().enumerate().filter(|&(call, _)| shared.are_alone(call)) {
+            if let Some(alone) = native.alone.take() {
+                *native = *alone;
+            }
+        }
+        let mut forms = forms_of(&natives);
+        for (call, (native, ..)) in natives.iter().enumerate() {
+            for (i, words) in native.scratch.iter().copied().chain(forms.scratch(call)).enumerate() {
+                if i == self.scratch.len() {
+                    self.scratch.push(Arc::new(Buffer::poisoned(words)));
+                } else if self.scratch[i].words() < words {
+                    // Programs compiled earlier keep the smaller buffer that their calls point into.
+                    self.scratch[i] = Arc::new(Buffer::poisoned(words));
+                }
+            }
+        }
+        let mut calls = Vec::with_capacity(plan.steps.len());
+        for (index, (step, (mut native, inputs, outputs))) in plan.steps.iter().zip(natives).enumerate() {
+            let words = native.scratch.iter().copied().chain(forms.scratch(index));
+            let mut scratch: Vec<RawSlice> = words.zip(&self.scratch).map(|(w, buffer)| buffer.slice(w)).collect();
+            let prepared = forms.places(index, scratch.split_off(native.scratch.len()).into_iter());
+            let makings = std::mem::take(&mut native.prepared).into_iter().zip(&prepared).zip(&forms.of_calls[index]);
+            for ((prepare, &form), _) in makings.filter(|(_, form)| form.is_new) {
+                calls.push(Call {
+                    launch: Launch::new(prepare.name, step, Cost::default()),
+                    inputs: vec![inputs[prepare.input]],
+                    outputs: vec![form],
+                    scratch: Vec::new(),
+                    prepared: Vec::new(),
+                    native: NativeCall::new(prepare.name, move |args| (prepare.run)(args.input(0), args.output(0))),
+                });
+            }
+            let launch = Launch::new(native.name, step, step.op.cost(&step.signature));
+            calls.push(Call { launch, native, inputs, outputs, scratch, prepared });
+        }
+        let outputs = plan.outputs.iter().map(|(named, storage)| (named.clone(), place(storage).clone())).collect();
+        let kept = state_buffers.iter().chain(&self.scratch).cloned().collect();
+        let slots = slots.into_iter().chain(forms.into_buffers()).collect();
+        self.programs.push(Some(Compiled { inputs, slots, constants, outputs, calls, _kept: kept }));
+        Ok(Program(self.programs.len() - 1))
+    }
+
     fn compiled(&self, program: Program) -> Result<&Compiled> {
         let found = self.programs.get(program.0).and_then(Option::as_ref);
         found.ok_or_else(|| Error::device("cpu", "the program was released"))
@@ -114,75 +198,8 @@ impl Session for CpuSession {
     }
 
     fn compile(&mut self, plan: &Plan) -> Result<Program> {
-        for state in &plan.states {
-            self.create_state(&state.name, &state.ty)?;
-        }
-        let inputs: Vec<_> =
-            plan.inputs.iter().map(|named| (named.clone(), Arc::new(Buffer::zeroed(named.ty.elements())))).collect();
-        let constants: Vec<_> = plan.constants.iter().map(|words| Arc::new(Buffer::from_words(words))).collect();
-        let slots: Vec<_> = Buffer::poisoned_together(&plan.slots).into_iter().map(Arc::new).collect();
-        let state_buffers: Vec<_> = plan.states.iter().map(|s| self.states[&s.name].buffer.clone()).collect();
-        let place = |storage: &Storage| match *storage {
-            Storage::Input(i) => &inputs[i].1,
-            Storage::State(i) => &state_buffers[i],
-            Storage::Constant(i) => &constants[i],
-            Storage::Slot(i) => &slots[i],
-        };
-        let slice = |storage: &Storage, ty: &TensorType| place(storage).slice(ty.elements());
-
-        let slices = |storage: &[Storage], types: &[TensorType]| -> Vec<RawSlice> {
-            storage.iter().zip(types).map(|(s, t)| slice(s, t)).collect()
-        };
-        let mut natives = Vec::with_capacity(plan.steps.len());
-        for step in &plan.steps {
-            let inputs = slices(&step.inputs, &step.signature.inputs);
-            let outputs = slices(&step.outputs, &step.signature.outputs);
-            natives.push((step.op.cpu(&step.signature)?, inputs, outputs));
-        }
-        let forms_of = |natives: &[(NativeCall, Vec<RawSlice>, Vec<RawSlice>)]| {
-            Forms::new(natives.iter().map(|(native, inputs, outputs)| (native, &inputs[..], &outputs[..])))
-        };
-        let shared = forms_of(&natives);
-        for (_, (native, ..)) in natives.iter_mut().enumerate().filter(|&(call, _)| shared.are_alone(call)) {
-            if let Some(alone) = native.alone.take() {
-                *native = *alone;
-            }
-        }
-        let mut forms = forms_of(&natives);
-        for (call, (native, ..)) in natives.iter().enumerate() {
-            for (i, words) in native.scratch.iter().copied().chain(forms.scratch(call)).enumerate() {
-                if i == self.scratch.len() {
-                    self.scratch.push(Arc::new(Buffer::poisoned(words)));
-                } else if self.scratch[i].words() < words {
-                    // Programs compiled earlier keep the smaller buffer that their calls point into.
-                    self.scratch[i] = Arc::new(Buffer::poisoned(words));
-                }
-            }
-        }
-        let mut calls = Vec::with_capacity(plan.steps.len());
-        for (index, (step, (mut native, inputs, outputs))) in plan.steps.iter().zip(natives).enumerate() {
-            let words = native.scratch.iter().copied().chain(forms.scratch(index));
-            let mut scratch: Vec<RawSlice> = words.zip(&self.scratch).map(|(w, buffer)| buffer.slice(w)).collect();
-            let prepared = forms.places(index, scratch.split_off(native.scratch.len()).into_iter());
-            let makings = std::mem::take(&mut native.prepared).into_iter().zip(&prepared).zip(&forms.of_calls[index]);
-            for ((prepare, &form), _) in makings.filter(|(_, form)| form.is_new) {
-                calls.push(Call {
-                    launch: Launch::new(prepare.name, step, Cost::default()),
-                    inputs: vec![inputs[prepare.input]],
-                    outputs: vec![form],
-                    scratch: Vec::new(),
-                    prepared: Vec::new(),
-                    native: NativeCall::new(prepare.name, move |args| (prepare.run)(args.input(0), args.output(0))),
-                });
-            }
-            let launch = Launch::new(native.name, step, step.op.cost(&step.signature));
-            calls.push(Call { launch, native, inputs, outputs, scratch, prepared });
-        }
-        let outputs = plan.outputs.iter().map(|(named, storage)| (named.clone(), place(storage).clone())).collect();
-        let kept = state_buffers.iter().chain(&self.scratch).cloned().collect();
-        let slots = slots.into_iter().chain(forms.into_buffers()).collect();
-        self.programs.push(Some(Compiled { inputs, slots, constants, outputs, calls, _kept: kept }));
-        Ok(Program(self.programs.len() - 1))
+        let layouts = CpuSession::layouts(plan, level().lanes());
+        self.compile_in(plan, &layouts)
     }
 
     fn release(&mut self, program: Program) {

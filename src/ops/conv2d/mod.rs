@@ -12,6 +12,7 @@ mod cpu;
 mod gather;
 mod geometry;
 mod gpu;
+mod sides;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -20,10 +21,12 @@ pub(crate) use correlate::{Correlation, Pair};
 pub(crate) use gather::Gather;
 pub use geometry::Conv2dSpec;
 pub(crate) use geometry::Geometry;
+pub(crate) use sides::{NEITHER, Sides, X, Y};
 
 use crate::error::{Error, Result};
 use crate::graph::{Backward, Cost, Graph, Op, Signature, Value};
-use crate::kernel::{GpuCall, GpuLimits, NativeCall};
+use crate::kernel::{GpuCall, GpuLimits, Layout, Layouts, NativeCall};
+use crate::ops::native::convolution::{sides, weight_sides};
 use crate::ops::support::{expect_same, expect_types};
 use crate::ops::{ReduceKind, Relu, add, expand, is_mask, reduce};
 use crate::shape::{DType, Shape, TensorType};
@@ -113,6 +116,8 @@ fn pair(shape: &Shape) -> [usize; 2] {
 }
 
 impl Conv2d {
+    const SIDES: Sides = Sides { inputs: &[X, NEITHER, NEITHER], outputs: &[Y] };
+
     pub(crate) fn geometry(&self, inputs: &[TensorType]) -> Result<Geometry> {
         Geometry::of("conv2d_forward", &inputs[0], &inputs[1], self.spec)
     }
@@ -169,11 +174,22 @@ impl Op for Conv2d {
     }
 
     fn cpu(&self, signature: &Signature) -> Result<NativeCall> {
-        cpu::forward(self, signature)
+        cpu::forward(self, signature, [Layout::Planes; 2])
+    }
+
+    fn layouts(&self, signature: &Signature) -> Layouts {
+        let geometry = self.geometry(&signature.inputs).expect("checked by infer");
+        Self::SIDES.layouts(signature, sides(&geometry, self.fast))
+    }
+
+    fn cpu_in(&self, signature: &Signature, layouts: &[Layout]) -> Result<NativeCall> {
+        cpu::forward(self, signature, Self::SIDES.of(signature, layouts))
     }
 }
 
 impl Conv2dBackwardInput {
+    const SIDES: Sides = Sides { inputs: &[Y, NEITHER, X], outputs: &[X] };
+
     pub(crate) fn geometry(&self, inputs: &[TensorType]) -> Result<Geometry> {
         let (y, w) = (&inputs[0].shape, &inputs[1].shape);
         if y.rank() != 4 || w.rank() != 4 {
@@ -232,11 +248,22 @@ impl Op for Conv2dBackwardInput {
     }
 
     fn cpu(&self, signature: &Signature) -> Result<NativeCall> {
-        cpu::backward_input(self, signature)
+        cpu::backward_input(self, signature, [Layout::Planes; 2])
+    }
+
+    fn layouts(&self, signature: &Signature) -> Layouts {
+        let geometry = self.geometry(&signature.inputs).expect("checked by infer");
+        Self::SIDES.layouts(signature, sides(&geometry, self.fast))
+    }
+
+    fn cpu_in(&self, signature: &Signature, layouts: &[Layout]) -> Result<NativeCall> {
+        cpu::backward_input(self, signature, Self::SIDES.of(signature, layouts))
     }
 }
 
 impl Conv2dBackwardWeight {
+    const SIDES: Sides = Sides { inputs: &[X, Y], outputs: &[NEITHER, NEITHER] };
+
     pub(crate) fn geometry(&self, inputs: &[TensorType]) -> Result<Geometry> {
         let (x, y) = (&inputs[0].shape, &inputs[1].shape);
         if x.rank() != 4 || y.rank() != 4 {
@@ -298,6 +325,15 @@ impl Op for Conv2dBackwardWeight {
     }
 
     fn cpu(&self, signature: &Signature) -> Result<NativeCall> {
-        cpu::backward_weight(self, signature)
+        cpu::backward_weight(self, signature, [Layout::Planes; 2])
+    }
+
+    fn layouts(&self, signature: &Signature) -> Layouts {
+        let geometry = self.geometry(&signature.inputs).expect("checked by infer");
+        Self::SIDES.layouts(signature, weight_sides(&geometry, self.fast))
+    }
+
+    fn cpu_in(&self, signature: &Signature, layouts: &[Layout]) -> Result<NativeCall> {
+        cpu::backward_weight(self, signature, Self::SIDES.of(signature, layouts))
     }
 }

@@ -1,18 +1,19 @@
-//! Native kernels of the convolution of a box, see [`crate::ops::native`]: the centers by w and the radii by |w|.
+//! Native kernels of the convolution of a box, see [`crate::ops::native`]: the centers by w and the radii by |w|. Layouts are
+//! those of both of x and of y, or of their gradients.
 
 use std::sync::Arc;
 
 use super::{Conv2dInterval, Conv2dIntervalBackwardInput, Conv2dIntervalBackwardWeight};
 use crate::error::Result;
 use crate::graph::Signature;
-use crate::kernel::NativeCall;
+use crate::kernel::{Layout, NativeCall};
 use crate::ops::native::Epilogue;
 use crate::ops::native::bias::BiasGradient;
 use crate::ops::native::convolution::{Convolution, WeightGradient};
 use crate::ops::native::gather::Stream;
 
-pub(super) fn forward(op: &Conv2dInterval, signature: &Signature) -> Result<NativeCall> {
-    let convolution = Arc::new(Convolution::forward(&op.geometry(&signature.inputs)?, op.fast));
+pub(super) fn forward(op: &Conv2dInterval, signature: &Signature, layouts: [Layout; 2]) -> Result<NativeCall> {
+    let convolution = Arc::new(Convolution::forward(&op.geometry(&signature.inputs)?, op.fast, layouts));
     let (bias, relu, fast) = (op.bias, op.relu, op.fast);
     let (scratch, prepared) = (vec![convolution.scratch()], convolution.prepared(2, 2));
     let call = NativeCall::with_scratch("conv2d_interval_forward", scratch, move |args| {
@@ -27,8 +28,12 @@ pub(super) fn forward(op: &Conv2dInterval, signature: &Signature) -> Result<Nati
     Ok(NativeCall { prepared, ..call })
 }
 
-pub(super) fn backward_input(op: &Conv2dIntervalBackwardInput, signature: &Signature) -> Result<NativeCall> {
-    let convolution = Arc::new(Convolution::backward(&op.geometry(&signature.inputs)?, op.fast));
+pub(super) fn backward_input(
+    op: &Conv2dIntervalBackwardInput,
+    signature: &Signature,
+    layouts: [Layout; 2],
+) -> Result<NativeCall> {
+    let convolution = Arc::new(Convolution::backward(&op.geometry(&signature.inputs)?, op.fast, layouts));
     let relu = op.relu;
     let (scratch, prepared) = (vec![convolution.scratch()], convolution.prepared(2, 2));
     let call = NativeCall::with_scratch("conv2d_interval_backward_input", scratch, move |args| {
@@ -40,8 +45,12 @@ pub(super) fn backward_input(op: &Conv2dIntervalBackwardInput, signature: &Signa
     Ok(NativeCall { prepared, ..call })
 }
 
-pub(super) fn backward_weight(op: &Conv2dIntervalBackwardWeight, signature: &Signature) -> Result<NativeCall> {
-    let gradient = WeightGradient::new(&op.geometry(&signature.inputs)?, 2, op.fast);
+pub(super) fn backward_weight(
+    op: &Conv2dIntervalBackwardWeight,
+    signature: &Signature,
+    layouts: [Layout; 2],
+) -> Result<NativeCall> {
+    let gradient = WeightGradient::new(&op.geometry(&signature.inputs)?, 2, op.fast, layouts);
     let (mut scratch, bias) = (gradient.scratch(), op.bias);
     scratch.extend(bias.then(|| gradient.bias_scratch()));
     Ok(NativeCall::with_scratch("conv2d_interval_backward_weight", scratch, move |args| {

@@ -13,11 +13,12 @@ mod gpu;
 
 use std::sync::Arc;
 
-use super::conv2d::{Geometry, bias_gradient, conv_cost};
+use super::conv2d::{Geometry, NEITHER, Sides, X, Y, bias_gradient, conv_cost};
+use super::native::convolution::{sides, weight_sides};
 use super::relu_interval::{is_relu, is_slope};
 use crate::error::{Error, Result};
 use crate::graph::{Backward, Cost, Graph, Op, Signature, Value};
-use crate::kernel::{GpuCall, GpuLimits, NativeCall};
+use crate::kernel::{GpuCall, GpuLimits, Layout, Layouts, NativeCall};
 use crate::ops::support::{expect_same, expect_types};
 use crate::ops::{Conv2dSpec, fill};
 use crate::shape::{DType, Shape, TensorType};
@@ -82,6 +83,8 @@ fn pair(shape: &Shape) -> [usize; 2] {
 }
 
 impl Conv2dInterval {
+    const SIDES: Sides = Sides { inputs: &[X, X, NEITHER, NEITHER], outputs: &[Y, Y] };
+
     pub(crate) fn geometry(&self, inputs: &[TensorType]) -> Result<Geometry> {
         Geometry::of("conv2d_interval_forward", &inputs[0], &inputs[2], self.spec)
     }
@@ -141,11 +144,22 @@ impl Op for Conv2dInterval {
     }
 
     fn cpu(&self, signature: &Signature) -> Result<NativeCall> {
-        cpu::forward(self, signature)
+        cpu::forward(self, signature, [Layout::Planes; 2])
+    }
+
+    fn layouts(&self, signature: &Signature) -> Layouts {
+        let geometry = self.geometry(&signature.inputs).expect("checked by infer");
+        Self::SIDES.layouts(signature, sides(&geometry, self.fast))
+    }
+
+    fn cpu_in(&self, signature: &Signature, layouts: &[Layout]) -> Result<NativeCall> {
+        cpu::forward(self, signature, Self::SIDES.of(signature, layouts))
     }
 }
 
 impl Conv2dIntervalBackwardInput {
+    const SIDES: Sides = Sides { inputs: &[Y, Y, NEITHER, X, X], outputs: &[X, X] };
+
     pub(crate) fn geometry(&self, inputs: &[TensorType]) -> Result<Geometry> {
         let (y, w) = (&inputs[0].shape, &inputs[2].shape);
         if y.rank() != 4 || w.rank() != 4 {
@@ -190,11 +204,22 @@ impl Op for Conv2dIntervalBackwardInput {
     }
 
     fn cpu(&self, signature: &Signature) -> Result<NativeCall> {
-        cpu::backward_input(self, signature)
+        cpu::backward_input(self, signature, [Layout::Planes; 2])
+    }
+
+    fn layouts(&self, signature: &Signature) -> Layouts {
+        let geometry = self.geometry(&signature.inputs).expect("checked by infer");
+        Self::SIDES.layouts(signature, sides(&geometry, self.fast))
+    }
+
+    fn cpu_in(&self, signature: &Signature, layouts: &[Layout]) -> Result<NativeCall> {
+        cpu::backward_input(self, signature, Self::SIDES.of(signature, layouts))
     }
 }
 
 impl Conv2dIntervalBackwardWeight {
+    const SIDES: Sides = Sides { inputs: &[X, X, Y, Y, NEITHER], outputs: &[NEITHER, NEITHER] };
+
     pub(crate) fn geometry(&self, inputs: &[TensorType]) -> Result<Geometry> {
         Geometry::of(self.name(), &inputs[0], &inputs[4], self.spec)
     }
@@ -228,6 +253,15 @@ impl Op for Conv2dIntervalBackwardWeight {
     }
 
     fn cpu(&self, signature: &Signature) -> Result<NativeCall> {
-        cpu::backward_weight(self, signature)
+        cpu::backward_weight(self, signature, [Layout::Planes; 2])
+    }
+
+    fn layouts(&self, signature: &Signature) -> Layouts {
+        let geometry = self.geometry(&signature.inputs).expect("checked by infer");
+        Self::SIDES.layouts(signature, weight_sides(&geometry, self.fast))
+    }
+
+    fn cpu_in(&self, signature: &Signature, layouts: &[Layout]) -> Result<NativeCall> {
+        cpu::backward_weight(self, signature, Self::SIDES.of(signature, layouts))
     }
 }

@@ -25,6 +25,8 @@ pub(super) enum Reading {
     Row(usize),
     /// Written out into a register first.
     Register(usize),
+    /// Some neighbouring numbers over and over, in a register that is written anew where they change, by that period.
+    Lanes { register: usize, period: usize },
 }
 
 /// Where the result of a step is.
@@ -68,17 +70,26 @@ impl Blocks {
     /// `updated` says of an output whether it is updated in place: written only when all of a block has been read.
     pub(super) fn new(program: Program, updated: impl Fn(usize) -> bool) -> Blocks {
         let Program { elements, ref operands, ref steps, ref writes, .. } = program;
+        // Of channels in blocks there is one spread, or two, which must have a period.
         let (mut registers, mut periods) = (0, Vec::new());
+        for operand in operands.iter().filter(|operand| operand.lanes > 1) {
+            period(operand.spread, &mut periods);
+        }
         let readings: Vec<Reading> = operands
             .iter()
             .enumerate()
             .map(|(o, operand)| {
                 let fits = |s: &Step| (0..s.args.len()).all(|i| s.args[i] != Arg::Operand(o) || s.action.takes_one(i));
                 let may_be_one = steps.iter().all(fits);
-                reading(operand, elements, may_be_one, &mut periods).unwrap_or_else(|| {
+                let mut register = || {
                     registers += 1;
-                    Reading::Register(registers - 1)
-                })
+                    registers - 1
+                };
+                if operand.lanes > 1 {
+                    let period = period(operand.spread, &mut periods).expect("the first periods");
+                    return Reading::Lanes { register: register(), period };
+                }
+                reading(operand, elements, may_be_one, &mut periods).unwrap_or_else(|| Reading::Register(register()))
             })
             .collect();
         let is_one = |arg: Arg| matches!(arg, Arg::Operand(o) if matches!(readings[o], Reading::One | Reading::Run(_)));
@@ -156,12 +167,17 @@ fn reading(operand: &Operand, elements: usize, may_be_one: bool, periods: &mut V
     if spread.len == 1 {
         return Some(Reading::One);
     }
-    let length = if is_row { spread.len } else { spread.inner };
-    let period = periods.iter().position(|&p| p == spread).or_else(|| {
+    let period = period(spread, periods)?;
+    Some(if is_row { Reading::Row(period) } else { Reading::Run(period) })
+}
+
+/// The period of a spread that blocks can keep to.
+fn period(spread: Spread, periods: &mut Vec<Spread>) -> Option<usize> {
+    let length = if spread.inner == 1 { spread.len } else { spread.inner };
+    periods.iter().position(|&p| p == spread).or_else(|| {
         (length >= SHORT && periods.len() < MOST_PERIODS).then(|| {
             periods.push(spread);
             periods.len() - 1
         })
-    })?;
-    Some(if is_row { Reading::Row(period) } else { Reading::Run(period) })
+    })
 }

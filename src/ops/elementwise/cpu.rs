@@ -1,7 +1,7 @@
 //! Native kernel of a fused pass: all stages on one block after the other.
 
 use super::ahead::Ahead;
-use super::blocks::{Blocks, Choice, MOST_PERIODS, Place, Reading, STRIDE};
+use super::blocks::{BLOCK, Blocks, Choice, MOST_PERIODS, Place, Reading, STRIDE};
 use super::gather::{Cut, fold};
 use super::kernels::{Kernel, Stage, Term};
 use super::lanes::apply;
@@ -15,7 +15,7 @@ use crate::ops::{adam, relu_interval};
 
 pub(super) fn call(program: Program, in_place: &[(usize, usize)]) -> NativeCall {
     assert!(program.gathers.len() <= MOST_REDUCTIONS, "the graph joins no more reductions");
-    let (elements, cut) = (program.elements, Cut::new(program.view));
+    let (elements, cut) = (program.elements, Cut::new(program.view, program.lanes));
     let blocks = Blocks::new(program, |output| in_place.iter().any(|&(o, _)| o == output));
     let ahead = Ahead::new(&blocks, blocks.longest(cut.runs().map_or(usize::MAX, |runs| runs.left)));
     let tasks = cut.tasks(elements);
@@ -33,6 +33,7 @@ pub(super) fn call(program: Program, in_place: &[(usize, usize)]) -> NativeCall 
             // SAFETY: each task has its own partial results, and they are taken one after the other.
             let partial = |g: usize| unsafe { std::slice::from_raw_parts_mut(shared.at(g * partials + first), count) };
             let mut at = from;
+            let mut written = [usize::MAX; MOST_PERIODS];
             while at < to {
                 let (n, indices) = blocks.cut(at, runs.map_or(to, |runs| to.min(at + runs.left)));
                 let block = Block {
@@ -45,7 +46,7 @@ pub(super) fn call(program: Program, in_place: &[(usize, usize)]) -> NativeCall 
                     indices,
                 };
                 // SAFETY: tasks and blocks are disjoint ranges of elements, and the registers are this worker's.
-                unsafe { block.load() };
+                unsafe { block.load(&mut written) };
                 let mut reduce = |first: bool| {
                     for (g, (gather, folding)) in blocks.program.gathers.iter().zip(&mut foldings).enumerate() {
                         if blocks.terms[g].comes_first() != first {
@@ -97,20 +98,32 @@ struct Block<'a, 'b> {
 }
 
 impl Block<'_, '_> {
-    /// Writes out the operands that have to be.
+    /// Writes out the operands that have to be; `written` is, by period, which elements of operands are in their registers already.
     ///
     /// # Safety
     /// `registers` has [`STRIDE`] words for each register, nobody else uses them or touches these elements of the outputs.
-    unsafe fn load(&self) {
+    unsafe fn load(&self, written: &mut [usize; MOST_PERIODS]) {
         let Blocks { program, readings, .. } = self.blocks;
         for (operand, reading) in program.operands.iter().zip(readings) {
-            if let Reading::Register(r) = *reading {
-                // SAFETY: the caller's duty.
-                let to = unsafe { std::slice::from_raw_parts_mut(self.registers.add(r * STRIDE), self.n) };
-                let Source::Input(input) = operand.source else { unreachable!("a state is updated one to one") };
-                write_out(operand.spread, self.at, &self.args.input(input)[operand.first..], to);
+            let (register, n) = match *reading {
+                Reading::Register(register) => (register, self.n),
+                // All of a register, for longer blocks of the same elements.
+                Reading::Lanes { register, period } if written[period] != self.indices[period] => (register, BLOCK),
+                _ => continue,
+            };
+            let Source::Input(input) = operand.source else { unreachable!("a state is updated one to one") };
+            let from = &self.args.input(input)[operand.first..];
+            // SAFETY: the caller's duty.
+            let to = unsafe { std::slice::from_raw_parts_mut(self.registers.add(register * STRIDE), n) };
+            match *reading {
+                Reading::Lanes { period, .. } => {
+                    let from = &from[self.indices[period] * operand.lanes..][..operand.lanes];
+                    to.chunks_exact_mut(operand.lanes).for_each(|to| to.copy_from_slice(from));
+                }
+                _ => write_out(operand.spread, self.at, from, to),
             }
         }
+        *written = self.indices;
     }
 
     /// Carries all steps out.
@@ -247,7 +260,7 @@ impl Block<'_, '_> {
                 let from = match self.blocks.readings[o] {
                     Reading::Each => self.at,
                     Reading::Row(period) => operand.first + self.indices[period],
-                    Reading::Register(r) => {
+                    Reading::Register(r) | Reading::Lanes { register: r, .. } => {
                         // SAFETY: written out at the beginning of the block.
                         return unsafe { std::slice::from_raw_parts(self.registers.add(r * STRIDE), n) };
                     }

@@ -16,15 +16,15 @@ pub(super) enum Cut {
     Pieces { run: usize, pieces: usize },
     /// Each kept element has one short run; a task has `runs` of them.
     Runs { run: usize, runs: usize },
-    /// A task has `rows` rows of `keep` runs of `inner` elements.
-    Rows { rows: usize, keep: usize, inner: usize },
+    /// A task has `rows` rows of `keep` runs of `inner` elements, of which each in its place among `lanes` is kept.
+    Rows { rows: usize, keep: usize, inner: usize, lanes: usize },
 }
 
 impl Cut {
-    /// For a pass that reduces by `view`.
-    pub(super) fn new(view: Option<[usize; 3]>) -> Cut {
+    /// For a pass that reduces by `view`, and keeps `lanes` neighbouring elements apart.
+    pub(super) fn new(view: Option<[usize; 3]>, lanes: usize) -> Cut {
         let Some([outer, keep, inner]) = view else { return Cut::Anywhere };
-        if keep == 1 || outer == 1 {
+        if lanes == 1 && (keep == 1 || outer == 1) {
             let run = if keep == 1 { outer * inner } else { inner };
             let pieces = run.div_ceil(CHUNK);
             return if pieces > 1 {
@@ -33,7 +33,7 @@ impl Cut {
                 Cut::Runs { run, runs: (CHUNK / run).max(1) }
             };
         }
-        Cut::Rows { rows: (CHUNK / (keep * inner)).clamp(1, outer), keep, inner }
+        Cut::Rows { rows: (CHUNK / (keep * inner)).clamp(1, outer), keep, inner, lanes }
     }
 
     /// Number of tasks of a pass over `elements`.
@@ -42,7 +42,7 @@ impl Cut {
             Cut::Anywhere => elements.div_ceil(CHUNK),
             Cut::Pieces { run, pieces } => elements / run * pieces,
             Cut::Runs { run, runs } => elements.div_ceil(run * runs),
-            Cut::Rows { rows, keep, inner } => elements.div_ceil(rows * keep * inner),
+            Cut::Rows { rows, keep, inner, .. } => elements.div_ceil(rows * keep * inner),
         }
     }
 
@@ -56,7 +56,7 @@ impl Cut {
                 (first + piece * CHUNK, first + ((piece + 1) * CHUNK).min(run))
             }
             Cut::Runs { run, runs } => of(run * runs),
-            Cut::Rows { rows, keep, inner } => of(rows * keep * inner),
+            Cut::Rows { rows, keep, inner, .. } => of(rows * keep * inner),
         }
     }
 
@@ -66,7 +66,7 @@ impl Cut {
             Cut::Anywhere => 0,
             Cut::Pieces { .. } => self.tasks(elements),
             Cut::Runs { run, .. } => elements / run,
-            Cut::Rows { keep, .. } => self.tasks(elements) * keep,
+            Cut::Rows { keep, lanes, .. } => self.tasks(elements) * keep * lanes,
         }
     }
 
@@ -76,18 +76,18 @@ impl Cut {
             Cut::Anywhere => (0, 0),
             Cut::Pieces { .. } => (task, 1),
             Cut::Runs { run, runs } => (task * runs, runs.min(elements / run - task * runs)),
-            Cut::Rows { keep, .. } => (task * keep, keep),
+            Cut::Rows { keep, lanes, .. } => (task * keep * lanes, keep * lanes),
         }
     }
 
     /// The runs that a task's blocks keep to the ends of.
     pub(super) fn runs(self) -> Option<Runs> {
-        let (run, keep) = match self {
-            Cut::Runs { run, .. } => (run, usize::MAX),
-            Cut::Rows { keep, inner, .. } => (inner, keep),
+        let (run, keep, lanes) = match self {
+            Cut::Runs { run, .. } => (run, usize::MAX, 1),
+            Cut::Rows { keep, inner, lanes, .. } => (inner, keep, lanes),
             Cut::Anywhere | Cut::Pieces { .. } => return None,
         };
-        (run >= SHORT).then_some(Runs { run, keep, left: run, index: 0, is_first_row: true })
+        (run >= SHORT).then_some(Runs { run, keep, lanes, left: run, index: 0, is_first_row: true })
     }
 
     /// The next elements of a task, the first being element `at` of the task; `partial` are the task's. For cuts whose blocks don't keep to
@@ -130,10 +130,10 @@ impl Cut {
                 }
             }
             Cut::Runs { .. } => y.copy_from_slice(partial),
-            Cut::Rows { keep, .. } => {
-                let (first, rest) = partial.split_at(keep);
+            Cut::Rows { keep, lanes, .. } => {
+                let (first, rest) = partial.split_at(keep * lanes);
                 y.copy_from_slice(first);
-                rest.chunks(keep).for_each(|partial| combine_each(kind, partial, y));
+                rest.chunks(keep * lanes).for_each(|partial| combine_each(kind, partial, y));
             }
         }
     }
@@ -144,6 +144,7 @@ impl Cut {
 pub(super) struct Runs {
     run: usize,
     keep: usize,
+    lanes: usize,
     /// Elements of the run that are still to come.
     pub(super) left: usize,
     /// Which kept element it belongs to.
@@ -166,7 +167,12 @@ impl Runs {
 
     /// The end of this run.
     pub(super) fn close(&self, kind: ReduceKind, folding: &mut Folding, partial: &mut [f32]) {
-        close(kind, self.index, self.is_first_row, folding, partial);
+        if self.lanes == 1 {
+            return close(kind, self.index, self.is_first_row, folding, partial);
+        }
+        let into = &mut partial[self.index * self.lanes..][..self.lanes];
+        folding.finish_lanes(kind, into, self.is_first_row);
+        *folding = Folding::EMPTY;
     }
 }
 

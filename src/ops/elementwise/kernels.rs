@@ -223,7 +223,8 @@ mod tests {
 
     /// Two operands with all elements and one of one number.
     fn program(steps: &[(Action, &[Arg])], writes: &[usize], gathers: &[Arg]) -> Program {
-        let operand = |(i, len)| Operand { source: Source::Input(i), spread: Spread { inner: 1, len }, first: 0 };
+        let operand =
+            |(i, len)| Operand { source: Source::Input(i), spread: Spread { inner: 1, len }, first: 0, lanes: 1 };
         Program {
             elements: 100,
             operands: [100, 100, 1].into_iter().enumerate().map(operand).collect(),
@@ -234,6 +235,7 @@ mod tests {
                 .map(|&value| Gather { value, kind: ReduceKind::Sum, output: writes.len(), part: 0 })
                 .collect(),
             view: (!gathers.is_empty()).then_some([1, 1, 100]),
+            lanes: 1,
         }
     }
 
@@ -302,7 +304,7 @@ mod tests {
         ];
         let with_states = |steps: &[(Action, &[Arg])], writes: &[usize], gathers: &[Arg]| {
             let mut program = program(steps, writes, gathers);
-            let old = |o| Operand { source: Source::Old(o), spread: Spread { inner: 1, len: 100 }, first: 0 };
+            let old = |o| Operand { source: Source::Old(o), spread: Spread { inner: 1, len: 100 }, first: 0, lanes: 1 };
             program.operands.extend([0, 1, 2].map(old));
             found(&program).0.len()
         };

@@ -27,11 +27,13 @@ use super::reduce::Reduce;
 use super::relu::Relu;
 use super::relu_interval::{ReluInterval, ReluIntervalBackward};
 use super::select::Select;
+use super::simd::level;
 use super::unary::Unary;
 use crate::error::{Error, Result};
 use crate::graph::{Cost, Elementwise, Link, Op, Part, Signature, traffic};
-use crate::kernel::{GpuCall, GpuLimits, NativeCall};
-use crate::shape::TensorType;
+use crate::kernel::{GpuCall, GpuLimits, Layout, Layouts, NativeCall};
+use crate::shape::{Shape, TensorType};
+use gather::SHORT;
 
 /// An op that can be written as steps over elements.
 pub(crate) trait Steps: Op {
@@ -88,6 +90,28 @@ fn join(parts: Vec<Part>, inputs: Vec<TensorType>) -> Arc<dyn Op> {
     Arc::new(Fused { parts, inputs, outputs, in_place, elements })
 }
 
+impl Fused {
+    fn program(&self) -> Program {
+        Program::new(&self.parts, &self.in_place, self.elements)
+    }
+
+    /// Samples, channels and pixels of the images that an operand shows the elements to be.
+    fn images(&self) -> Option<[usize; 3]> {
+        let types = self.inputs.iter().chain(&self.outputs).map(|ty| &ty.shape);
+        let full: Vec<&Shape> = types.filter(|shape| shape.elements() == self.elements).collect();
+        let of_rank = |rank: usize| full.iter().find(|shape| shape.rank() == rank);
+        // A reduction by channels sees the pixels along one axis.
+        of_rank(4).or_else(|| of_rank(3)).map(|shape| [shape[0], shape[1], shape.inner() / shape[1]])
+    }
+}
+
+/// A pass of one op, which has an [`Elementwise`] for this signature.
+pub(crate) fn alone(op: Arc<dyn Op>, signature: &Signature) -> Arc<dyn Op> {
+    let links = (0..signature.inputs.len()).map(Link::Input).collect();
+    let outputs = (0..signature.outputs.len()).map(Some).collect();
+    join(vec![Part { op, signature: signature.clone(), inputs: links, outputs }], signature.inputs.clone())
+}
+
 impl Op for Fused {
     fn name(&self) -> &'static str {
         "elementwise"
@@ -115,6 +139,30 @@ impl Op for Fused {
     }
 
     fn cpu(&self, _signature: &Signature) -> Result<NativeCall> {
-        Ok(cpu::call(Program::new(&self.parts, &self.in_place, self.elements), &self.in_place))
+        Ok(cpu::call(self.program(), &self.in_place))
+    }
+
+    fn layouts(&self, signature: &Signature) -> Layouts {
+        let program = self.program();
+        let images = if program.is_local() { None } else { self.images() };
+        let allowed = match images {
+            // Shorter runs are not reduced by lanes.
+            Some(images) => {
+                images[2] * level().lanes() >= SHORT && program.in_blocks(images, level().lanes()).is_some()
+            }
+            None => program.is_local(),
+        };
+        let full = |ty: &TensorType| (allowed && ty.elements() == self.elements).then_some(0);
+        let groups = signature.inputs.iter().chain(&signature.outputs).map(full).collect();
+        Layouts { groups, images, gain: false }
+    }
+
+    fn cpu_in(&self, _signature: &Signature, _layouts: &[Layout]) -> Result<NativeCall> {
+        let program = self.program();
+        let program = match self.images().filter(|_| !program.is_local()) {
+            Some(images) => program.in_blocks(images, level().lanes()).expect("layouts that were offered"),
+            None => program,
+        };
+        Ok(cpu::call(program, &self.in_place))
     }
 }

@@ -119,6 +119,9 @@ pub(crate) struct Operand {
     /// How the source's elements from `first` on are spread over the pass.
     pub(crate) spread: Spread,
     pub(crate) first: usize,
+    /// Neighbouring elements of the source that neighbouring elements of the pass read, all of them spread alike: those of a block of
+    /// channels, else one.
+    pub(crate) lanes: usize,
 }
 
 impl Operand {
@@ -149,12 +152,14 @@ pub(crate) struct Program {
     /// Values that are reduced, all by the same view.
     pub(crate) gathers: Vec<Gather>,
     pub(crate) view: Option<[usize; 3]>,
+    /// Neighbouring elements that are kept apart by that view: those of a block of channels, else one.
+    pub(crate) lanes: usize,
 }
 
 impl Program {
     /// The steps of `parts` after each other, without those that nothing needs. `in_place` are the pairs (output, input) that share memory.
     pub(crate) fn new(parts: &[Part], in_place: &[(usize, usize)], elements: usize) -> Program {
-        let mut program = Program { elements, ..Program::default() };
+        let mut program = Program { elements, lanes: 1, ..Program::default() };
         let mut results: Vec<Vec<Made>> = Vec::with_capacity(parts.len());
         for (index, part) in parts.iter().enumerate() {
             let mut lowering =
@@ -175,6 +180,36 @@ impl Program {
         program.drop_unused();
         program.name_results();
         program
+    }
+
+    /// The same over images of so many samples, channels and pixels, whose channels lie in blocks of `lanes`; `None` where it sees other images.
+    pub(crate) fn in_blocks(mut self, [samples, channels, pixels]: [usize; 3], lanes: usize) -> Option<Program> {
+        let run = pixels * lanes;
+        // Of whole samples blocks change nothing but the order.
+        let of_samples = |inner: usize| inner.is_multiple_of(channels * pixels);
+        for operand in &mut self.operands {
+            let Spread { inner, len } = operand.spread;
+            if len == 1 || of_samples(inner) || operand.is_full(self.elements) {
+                continue;
+            }
+            let of_channels = inner == pixels && len.is_multiple_of(channels) && operand.first == 0;
+            of_channels.then_some(())?;
+            (operand.spread, operand.lanes) = (Spread { inner: run, len: len / lanes }, lanes);
+        }
+        match self.view {
+            None | Some([_, 1, _]) => {}
+            Some(view) if view == [samples, channels, pixels] => {
+                (self.view, self.lanes) = (Some([samples, channels / lanes, run]), lanes);
+            }
+            Some([outer, _, inner]) => (outer == 1 && of_samples(inner)).then_some(())?,
+        }
+        Some(self)
+    }
+
+    /// Whether anything depends on where an element is.
+    pub(crate) fn is_local(&self) -> bool {
+        let anywhere = |o: &Operand| o.spread.len == 1 || o.is_full(self.elements);
+        self.view.is_none() && self.operands.iter().all(anywhere)
     }
 
     /// Adds copies: of operands that are written as they are, of results that go to two outputs, of operands that are reduced but not read one
@@ -304,7 +339,7 @@ impl Lowering<'_> {
             Link::Input(input) => {
                 let shared = self.in_place.iter().find(|(_, old)| *old == input);
                 let source = shared.map_or(Source::Input(input), |&(output, _)| Source::Old(output));
-                self.program.operand(Operand { source, spread, first })
+                self.program.operand(Operand { source, spread, first, lanes: 1 })
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Moving and rearranging blocks of f32: copies of short rows, transposition, zeros.
 
+use std::ops::Range;
+
 use super::lanes::Simd;
 use super::workers::LINE;
 
@@ -107,6 +109,39 @@ pub(crate) unsafe fn transpose_rows<S: Simd>(
                     }
                 }
             }
+        }
+    }
+}
+
+/// `to[channel][pixel]` = `blocks[channel / LANES][pixel][channel % LANES]` for `pixels` of the `plane` that channels have.
+///
+/// # Safety
+/// As [`Simd`]; the channels fill whole blocks.
+#[inline(always)]
+pub(crate) unsafe fn planes_of_blocks<S: Simd>(blocks: &[f32], plane: usize, pixels: Range<usize>, to: &mut [f32]) {
+    let n = pixels.len();
+    let to = &mut to[..blocks.len() / plane * n];
+    for (block, to) in blocks.chunks_exact(S::LANES * plane).zip(to.chunks_exact_mut(S::LANES * n)) {
+        let block = &block[pixels.start * S::LANES..pixels.end * S::LANES];
+        // SAFETY: both hold these pixels of a block.
+        unsafe { transpose::<S>((block.as_ptr(), S::LANES), (to.as_mut_ptr(), n), n, S::LANES) };
+    }
+}
+
+/// `to[pixel][channel]` = `blocks[channel / LANES][pixel][channel % LANES]`, as above.
+///
+/// # Safety
+/// As [`planes_of_blocks`].
+#[inline(always)]
+pub(crate) unsafe fn copy_blocks<S: Simd>(blocks: &[f32], plane: usize, pixels: Range<usize>, to: &mut [f32]) {
+    let channels = blocks.len() / plane;
+    let to = &mut to[..channels * pixels.len()];
+    for (block, of_block) in blocks.chunks_exact(S::LANES * plane).enumerate() {
+        let of_block = &of_block[pixels.start * S::LANES..pixels.end * S::LANES];
+        let lines = to[block * S::LANES..].chunks_mut(channels);
+        for (line, pixel) in lines.zip(of_block.chunks_exact(S::LANES)) {
+            // SAFETY: a vector of the block's channels in both.
+            unsafe { S::store(line.as_mut_ptr(), S::load(pixel.as_ptr())) };
         }
     }
 }

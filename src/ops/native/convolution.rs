@@ -9,9 +9,42 @@ use super::correlate::Correlate;
 use super::gather::{Gather, Stream};
 use super::winograd::{self, correlate::WinogradCorrelate, gather::WinogradGather};
 use super::workers::scratch_words;
-use crate::kernel::Prepare;
+use crate::kernel::{Layout, Prepare};
 use crate::ops::conv2d::Geometry;
 use crate::ops::simd::{Level, level};
+
+/// The kernels of a convolution and of its input gradient.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    Columns,
+    Winograd,
+}
+
+fn kind(g: &Geometry, fast: bool, level: Level) -> Kind {
+    if columns::suits(g) {
+        Kind::Columns
+    } else if fast && winograd::pays(g, level) {
+        Kind::Winograd
+    } else {
+        Kind::Plain
+    }
+}
+
+/// Which sides of a convolution, x and y, can lie in blocks, also as gradients, and whether it gains by that.
+pub(crate) fn sides(g: &Geometry, fast: bool) -> ([bool; 2], bool) {
+    match kind(g, fast, level()) {
+        Kind::Plain => ([false; 2], false),
+        // What has so few channels is an image.
+        Kind::Columns => ([false, true], false),
+        Kind::Winograd => ([true; 2], true),
+    }
+}
+
+/// The same of the gradient with respect to its weights, for x and the gradient of y.
+pub(crate) fn weight_sides(g: &Geometry, fast: bool) -> ([bool; 2], bool) {
+    ([!columns::suits(g), true], kind(g, fast, level()) == Kind::Winograd)
+}
 
 /// A convolution, or the gradient with respect to its input.
 #[derive(Debug)]
@@ -19,39 +52,36 @@ pub(crate) enum Convolution {
     Plain(Gather),
     Columns(ColumnsForward),
     ColumnsBackward(ColumnsBackward),
-    Winograd(WinogradGather),
+    Winograd(Box<WinogradGather>),
 }
 
 impl Convolution {
-    /// The convolution x → y; `fast` allows another rounding.
-    pub(crate) fn forward(g: &Geometry, fast: bool) -> Convolution {
-        Convolution::forward_at(g, fast, level())
+    /// The convolution x → y; `fast` allows another rounding. `layouts` are those of x and y, which [`sides`] allows.
+    pub(crate) fn forward(g: &Geometry, fast: bool, layouts: [Layout; 2]) -> Convolution {
+        Convolution::forward_at(g, fast, layouts, level())
     }
 
-    /// The gradient grad_y → grad_x.
-    pub(crate) fn backward(g: &Geometry, fast: bool) -> Convolution {
-        Convolution::backward_at(g, fast, level())
+    /// The gradient grad_y → grad_x; `layouts` are those of grad_x and grad_y.
+    pub(crate) fn backward(g: &Geometry, fast: bool, layouts: [Layout; 2]) -> Convolution {
+        Convolution::backward_at(g, fast, layouts, level())
     }
 
     /// [`Convolution::forward`] on one instruction set.
-    pub(super) fn forward_at(g: &Geometry, fast: bool, level: Level) -> Convolution {
-        if columns::suits(g) {
-            Convolution::Columns(ColumnsForward::new(g, level))
-        } else if fast && winograd::pays(g, level) {
-            Convolution::Winograd(WinogradGather::forward(g, level))
-        } else {
-            Convolution::Plain(Gather::forward(g, level))
+    pub(super) fn forward_at(g: &Geometry, fast: bool, layouts: [Layout; 2], level: Level) -> Convolution {
+        match kind(g, fast, level) {
+            Kind::Columns => Convolution::Columns(ColumnsForward::new(g, layouts[1], level)),
+            Kind::Winograd => Convolution::Winograd(Box::new(WinogradGather::forward(g, layouts, level))),
+            Kind::Plain => Convolution::Plain(Gather::forward(g, level)),
         }
     }
 
     /// [`Convolution::backward`] on one instruction set.
-    pub(super) fn backward_at(g: &Geometry, fast: bool, level: Level) -> Convolution {
-        if columns::suits(g) {
-            Convolution::ColumnsBackward(ColumnsBackward::new(g, level))
-        } else if fast && winograd::pays(g, level) {
-            Convolution::Winograd(WinogradGather::backward(g, level))
-        } else {
-            Convolution::Plain(Gather::backward(g, level))
+    pub(super) fn backward_at(g: &Geometry, fast: bool, layouts: [Layout; 2], level: Level) -> Convolution {
+        let [written, read] = layouts;
+        match kind(g, fast, level) {
+            Kind::Columns => Convolution::ColumnsBackward(ColumnsBackward::new(g, read, level)),
+            Kind::Winograd => Convolution::Winograd(Box::new(WinogradGather::backward(g, [read, written], level))),
+            Kind::Plain => Convolution::Plain(Gather::backward(g, level)),
         }
     }
 
@@ -131,19 +161,25 @@ pub(crate) enum WeightGradient {
 
 impl WeightGradient {
     /// For one correlation, or for two at once (`streams` = 2) that an interval convolution combines; `fast` allows another
-    /// rounding.
-    pub(crate) fn new(g: &Geometry, streams: usize, fast: bool) -> WeightGradient {
-        WeightGradient::new_at(g, streams, fast, level())
+    /// rounding. `layouts` are those of x, in planes where it is an image, and of grad_y.
+    pub(crate) fn new(g: &Geometry, streams: usize, fast: bool, layouts: [Layout; 2]) -> WeightGradient {
+        WeightGradient::new_at(g, streams, fast, layouts, level())
     }
 
     /// [`WeightGradient::new`] on one instruction set.
-    pub(super) fn new_at(g: &Geometry, streams: usize, fast: bool, level: Level) -> WeightGradient {
+    pub(super) fn new_at(
+        g: &Geometry,
+        streams: usize,
+        fast: bool,
+        layouts: [Layout; 2],
+        level: Level,
+    ) -> WeightGradient {
         if columns::suits(g) {
-            WeightGradient::Columns(ColumnsCorrelate::new(g, streams, level))
+            WeightGradient::Columns(ColumnsCorrelate::new(g, streams, layouts[1], level))
         } else if fast && winograd::pays_for_weights(g, level) {
-            WeightGradient::Winograd(Box::new(WinogradCorrelate::new(g, streams, level)))
+            WeightGradient::Winograd(Box::new(WinogradCorrelate::new(g, streams, layouts, level)))
         } else {
-            WeightGradient::Plain(Correlate::new(g, streams, level))
+            WeightGradient::Plain(Correlate::new(g, streams, layouts, level))
         }
     }
 

@@ -11,11 +11,12 @@ use super::ahead::Scalars;
 use super::axis::Axis;
 use super::band::Band;
 use super::bias::{self, BiasGradient};
-use super::blocks::transpose;
+use super::blocks::{copy_blocks, planes_of_blocks, transpose};
 use super::gather::axis_spec;
 use super::lanes::{Simd, Width, Work, dispatch};
 use super::tile::{MAX_ROWS, StridedTile, max_vectors, pieces};
 use super::workers::{Shared, aligned, for_each_task, line_aligned, scratch_words, slots};
+use crate::kernel::Layout;
 use crate::ops::conv2d::Geometry;
 use crate::ops::simd::{CHUNK, Level, vectorised};
 
@@ -33,8 +34,11 @@ pub(crate) struct Correlate {
     features: usize,
     /// Output extents.
     output: [usize; 2],
-    /// Elements of an image of x.
+    /// Pixels of a channel of x, and elements of an image.
+    plane: usize,
     image: usize,
+    /// Of x and of the gradients.
+    layouts: [Layout; 2],
     row_step: usize,
     band: Band,
     band_rows: usize,
@@ -47,8 +51,9 @@ pub(crate) struct Correlate {
 }
 
 impl Correlate {
-    /// For one correlation, or for two at once (`streams` = 2) that an interval convolution combines.
-    pub(crate) fn new(g: &Geometry, streams: usize, level: Level) -> Correlate {
+    /// For one correlation, or for two at once (`streams` = 2) that an interval convolution combines; `layouts` are those of x and
+    /// grad_y.
+    pub(crate) fn new(g: &Geometry, streams: usize, layouts: [Layout; 2], level: Level) -> Correlate {
         let [rows, columns] = [0, 1].map(|a| Axis::forward(axis_spec(g, a), g.output[a]));
         let width = Width::of(level);
         let wide = g.features.next_multiple_of(width.lanes);
@@ -67,7 +72,9 @@ impl Correlate {
             batch: g.batch,
             features: g.features,
             output: g.output,
+            plane: g.input[0] * g.input[1],
             image: g.channels * g.input[0] * g.input[1],
+            layouts,
             row_step: rows.in_step * band.row(),
             band,
             band_rows,
@@ -111,8 +118,14 @@ impl Correlate {
         self.taps.len() * self.wide()
     }
 
+    /// Words of a padded band, of a band's gradient, and of an image's planes where it lies in blocks.
+    fn areas(&self) -> [usize; 3] {
+        let planes = if self.layouts[0] == Layout::Blocks { self.image } else { 0 };
+        [self.band.words(), self.band_pixels() * self.wide(), planes].map(line_aligned)
+    }
+
     fn slot_words(&self) -> usize {
-        line_aligned(self.band.words()) + line_aligned(self.band_pixels() * self.wide())
+        self.areas().iter().sum()
     }
 
     /// dw from pairs (x, grad_y): the first pair's correlation, plus sign(w) times the second's if there are two.
@@ -132,7 +145,9 @@ impl Correlate {
         let slots = aligned(slots, self.slots * self.slot_words());
         for_each_task(self.groups * self.streams, self.slots, slots, |task, slot| {
             let (group, stream) = (task / self.streams, task % self.streams);
-            let (padded, gradient) = slot.split_at_mut(line_aligned(self.band.words()));
+            let [of_band, of_gradient, _] = self.areas();
+            let (padded, rest) = slot.split_at_mut(of_band);
+            let (gradient, planes) = rest.split_at_mut(of_gradient);
             let (x, grad_y) = streams[stream];
             let images = group * self.batch / self.groups..(group + 1) * self.batch / self.groups;
             // SAFETY: each group has its own sums.
@@ -143,7 +158,7 @@ impl Correlate {
                 let partial = std::slice::from_raw_parts_mut(shared.at(at), self.partial_words());
                 dispatch(
                     self.width.level,
-                    GroupTask { correlate: self, x, grad_y, images, partial, sums, padded, gradient },
+                    GroupTask { correlate: self, x, grad_y, images, partial, sums, padded, gradient, planes },
                 );
             }
         });
@@ -204,6 +219,7 @@ struct GroupTask<'a> {
     sums: Option<&'a mut [f32]>,
     padded: &'a mut [f32],
     gradient: &'a mut [f32],
+    planes: &'a mut [f32],
 }
 
 impl Work for GroupTask<'_> {
@@ -215,18 +231,30 @@ impl Work for GroupTask<'_> {
         // Lanes past the last channel are computed and ignored, but should be numbers.
         self.gradient.fill(0.0);
         for image in self.images.clone() {
+            let mut x = &self.x[image * c.image..][..c.image];
+            if c.layouts[0] == Layout::Blocks {
+                // SAFETY: both hold an image.
+                unsafe { planes_of_blocks::<S>(x, c.plane, 0..c.plane, self.planes) };
+                x = &self.planes[..c.image];
+            }
             for top in (0..height).step_by(c.band_rows) {
                 let rows = c.band_rows.min(height - top);
                 // SAFETY: image and rows are inside x and grad_y; the taps of the band's outputs lie in `padded`.
                 unsafe {
-                    let x = &self.x[image * c.image..][..c.image];
                     c.band.fill::<S>(x.as_ptr(), top * c.row_step / c.band.row(), self.padded);
                     let grad_y = &self.grad_y[image * c.features * height * width..][..c.features * height * width];
                     if let Some(sums) = &mut self.sums {
-                        bias::add::<S>(sums, grad_y.as_ptr().add(top * width), height * width, rows * width);
+                        let pixels = top * width..(top + rows) * width;
+                        bias::add::<S>(c.layouts[1], sums, grad_y.as_ptr(), height * width, pixels);
                     }
                     for (first, lanes) in c.panels() {
                         // Panel by panel, so that a tile reads one contiguous stream.
+                        if c.layouts[1] == Layout::Blocks {
+                            let panel = &mut self.gradient[first * c.band_pixels()..];
+                            let blocks = &grad_y[first * height * width..][..lanes * height * width];
+                            copy_blocks::<S>(blocks, height * width, top * width..(top + rows) * width, panel);
+                            continue;
+                        }
                         transpose::<S>(
                             (grad_y.as_ptr().add(first * height * width + top * width), height * width),
                             (self.gradient.as_mut_ptr().add(first * c.band_pixels()), lanes),

@@ -13,9 +13,10 @@ use super::axis::{Axis, AxisSpec};
 use super::band::Band;
 use super::blocks::transpose_masked;
 use super::box_relu::BoxRelu;
+use super::channel_tile::{ChannelTile, max_pixels};
 use super::epilogue::Epilogue;
 use super::lanes::{Simd, Width, Work, dispatch};
-use super::tile::{ChannelTile, MAX_ROWS, PixelTile, max_pixels, max_vectors, pieces};
+use super::tile::{MAX_ROWS, PixelTile, max_vectors, pieces};
 use super::workers::{Shared, aligned, for_each_task, line_aligned, scratch_words, slots};
 use crate::ops::conv2d::Geometry;
 use crate::ops::simd::Level;
@@ -370,6 +371,9 @@ impl BandTask<'_> {
                                 out: self.buffer.as_mut_ptr().add((row * g.output[1] + column) * wide + first),
                                 out_step: g.columns.out_step * wide,
                                 out_row: g.rows.out_step * g.output[1] * wide,
+                                out_vector: S::LANES,
+                                bias: None,
+                                relu: false,
                             }
                             .run::<S>(step.min(class_rows - i), pixels, vectors);
                         }

@@ -135,6 +135,7 @@ impl Width {
     /// The width of `level`, which the machine must have.
     pub(crate) fn of(level: Level) -> Width {
         fn width<S: Simd>(level: Level) -> Width {
+            assert_eq!(S::LANES, level.lanes(), "{level:?} has one width");
             Width { level, lanes: S::LANES, registers: S::REGISTERS }
         }
         match level {

@@ -1,6 +1,6 @@
 //! Shared native kernels of the heavy ops: convolution, linear, and their interval forms.
 //!
-//! From the ground: [`lanes`] (vectors of one instruction set; [`x86`], [`neon`]) → [`tile`] (micro-kernels over a
+//! From the ground: [`lanes`] (vectors of one instruction set; [`x86`], [`neon`]) → [`tile`] and [`channel_tile`] (micro-kernels over a
 //! register tile), [`blocks`] (copies, transposition), [`epilogue`] (what happens to sums before they are written) and
 //! [`box_relu`] (and after that) → [`gather`] (convolution and its input gradient), [`correlate`] (the weight gradient, with
 //! that of the [`bias`]), [`columns`] (all three where sums have few terms) and [`matmul`] (the three products of a linear
@@ -17,6 +17,7 @@ mod band;
 pub(crate) mod bias;
 pub(crate) mod blocks;
 mod box_relu;
+mod channel_tile;
 mod columns;
 pub(crate) mod convolution;
 pub(crate) mod correlate;

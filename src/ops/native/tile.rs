@@ -1,21 +1,13 @@
 //! The micro-kernels: a tile of sums stays in registers while the reduction runs.
 //!
 //! All but [`DotTile`] are the same outer product, `sum[p][v]` += `scalar[p]` · `vector[v]`, and differ in where the operands lie:
-//! [`ChannelTile`], [`PixelTile`] and [`RowTile`] walk the taps of a convolution through a table of offsets (an implicit GEMM: no
+//! [`ChannelTile`](super::channel_tile::ChannelTile), [`PixelTile`] and [`RowTile`] walk the taps of a convolution through a table of offsets (an implicit GEMM: no
 //! im2col matrix in memory), [`StridedTile`] and [`ColumnTile`] walk strided operands.
 
 use super::ahead::{AHEAD, Next, Scalars};
 use super::epilogue::Epilogue;
 use super::lanes::{Simd, Work};
 use super::workers::LINE;
-
-/// Most scalars in a [`ChannelTile`].
-const MAX_PIXELS: usize = 14;
-
-/// Largest P of a [`ChannelTile`] of `vectors` vectors: what registers hold beside the vectors themselves.
-pub(crate) fn max_pixels(registers: usize, vectors: usize) -> usize {
-    ((registers - 4) / vectors).min(MAX_PIXELS)
-}
 
 /// Largest V of a [`PixelTile`] or [`StridedTile`].
 pub(crate) fn max_vectors(registers: usize) -> usize {
@@ -33,23 +25,6 @@ pub(crate) fn pieces(extent: usize, most: usize) -> impl Iterator<Item = (usize,
         let first = i * extent / count;
         (first, (i + 1) * extent / count - first)
     })
-}
-
-/// Lanes are output channels, scalars the pixels p of one row or of two:
-/// `out[r·out_row + p·out_step + m]` = Σ_k `weights[k][m]` · pixels[r·row + `taps[k]` + p].
-#[derive(Clone, Copy)]
-pub(crate) struct ChannelTile<'a> {
-    /// Offset of each term in `pixels`.
-    pub(crate) taps: &'a [u32],
-    /// `[taps][V · LANES]`.
-    pub(crate) weights: *const f32,
-    /// Zero-padded image, at the first pixel's origin.
-    pub(crate) pixels: *const f32,
-    /// Distance of the second row's origin.
-    pub(crate) row: usize,
-    pub(crate) out: *mut f32,
-    pub(crate) out_step: usize,
-    pub(crate) out_row: usize,
 }
 
 /// Lanes are neighbouring pixels: `out[p][v][lane]` = Σ_k `weights[k][p]` · `groups[v]`[`taps[k]` + lane].
@@ -141,7 +116,7 @@ pub(crate) struct DotTile {
 }
 
 /// One size of a tile.
-struct Sized<T, const P: usize, const V: usize>(T);
+pub(super) struct Sized<T, const P: usize, const V: usize>(pub(super) T);
 
 /// The same for [`Scalars::Streamed`].
 struct Streamed<T, const P: usize, const V: usize>(T);
@@ -151,59 +126,6 @@ struct StreamedAbs<T, const P: usize, const V: usize>(T);
 
 /// The same for [`Scalars::Near`] where something is needed next.
 struct Followed<T, const P: usize, const V: usize>(T);
-
-/// Body of [`ChannelTile`] for R rows.
-///
-/// # Safety
-/// See [`ChannelTile`].
-#[inline(always)]
-unsafe fn channels<S: Simd, const R: usize, const P: usize, const V: usize>(t: ChannelTile<'_>) {
-    // SAFETY: the caller's duty.
-    unsafe {
-        let mut sums = [[[S::splat(0.0); V]; P]; R];
-        let mut weights = t.weights;
-        for &tap in t.taps {
-            let pixels = t.pixels.add(tap as usize);
-            let vectors: [S::Vector; V] = std::array::from_fn(|v| S::load(weights.add(v * S::LANES)));
-            for (r, row) in sums.iter_mut().enumerate() {
-                let pixels = pixels.add(r * t.row);
-                for (p, pixel) in row.iter_mut().enumerate() {
-                    let x = S::splat(*pixels.add(p));
-                    for (sum, &w) in pixel.iter_mut().zip(&vectors) {
-                        *sum = S::mul_add(x, w, *sum);
-                    }
-                }
-            }
-            weights = weights.add(V * S::LANES);
-        }
-        for (r, row) in sums.iter().enumerate() {
-            for (p, pixel) in row.iter().enumerate() {
-                for (v, &sum) in pixel.iter().enumerate() {
-                    S::store(t.out.add(r * t.out_row + p * t.out_step + v * S::LANES), sum);
-                }
-            }
-        }
-    }
-}
-
-impl<const P: usize, const V: usize> Work for Sized<ChannelTile<'_>, P, V> {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
-        // SAFETY: the caller's duty.
-        unsafe { channels::<S, 1, P, V>(self.0) }
-    }
-}
-
-/// The same for two rows.
-struct SizedPair<T, const P: usize, const V: usize>(T);
-
-impl<const P: usize, const V: usize> Work for SizedPair<ChannelTile<'_>, P, V> {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
-        // SAFETY: the caller's duty.
-        unsafe { channels::<S, 2, P, V>(self.0) }
-    }
-}
 
 /// Sums of a [`PixelTile`] or [`RowTile`].
 ///
@@ -506,22 +428,7 @@ macro_rules! choose {
     };
 }
 
-impl ChannelTile<'_> {
-    /// Runs the tile with P = `pixels` for `rows` rows, 1 or 2, where `rows` · P ≤ [`max_pixels`], and V = `vectors` ≤ 2.
-    ///
-    /// # Safety
-    /// The pointers hold what the equation reads and writes.
-    #[inline(always)]
-    pub(crate) unsafe fn run<S: Simd>(self, rows: usize, pixels: usize, vectors: usize) {
-        // SAFETY: the caller's duty.
-        unsafe {
-            match rows {
-                1 => choose!(ROW(S, Sized, self), (pixels, vectors)),
-                _ => choose!(PAIR(S, SizedPair, self), (pixels, vectors)),
-            }
-        }
-    }
-}
+pub(super) use choose;
 
 impl PixelTile<'_> {
     /// Runs the tile with P = `channels` ≤ [`MAX_ROWS`] and V = number of groups ≤ [`max_vectors`].

@@ -57,6 +57,19 @@ impl Folding {
         }
     }
 
+    /// The reduced run, which had at least 32 elements, for each place among as many neighbours as there are in `into`, a divisor of 32;
+    /// written there, or combined into what is there.
+    pub(crate) fn finish_lanes(&self, kind: ReduceKind, into: &mut [f32], write: bool) {
+        let (first, rest) = self.lanes.split_at(into.len());
+        let folded = |lane: usize| {
+            rest.chunks_exact(into.len()).fold(first[lane], |acc, others| combine(kind, acc, others[lane]))
+        };
+        let folded: [f32; LANES] = std::array::from_fn(|lane| if lane < into.len() { folded(lane) } else { 0.0 });
+        for (sum, folded) in into.iter_mut().zip(folded) {
+            *sum = if write { folded } else { combine(kind, *sum, folded) };
+        }
+    }
+
     /// A whole run.
     pub(crate) fn of(kind: ReduceKind, x: &[f32]) -> f32 {
         let mut folding = Folding::EMPTY;

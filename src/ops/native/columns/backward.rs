@@ -1,7 +1,9 @@
 //! The gradient with respect to the input: the rows of Wᵀ · grad_y, added where the columns came from (col2im).
 
-use super::{Layout, pack};
+use super::{ColumnLayout, pack};
+use crate::kernel::Layout;
 use crate::ops::conv2d::Geometry;
+use crate::ops::native::blocks::planes_of_blocks;
 use crate::ops::native::epilogue::Epilogue;
 use crate::ops::native::gather::Stream;
 use crate::ops::native::lanes::{Simd, Work, dispatch};
@@ -12,16 +14,18 @@ use crate::ops::simd::Level;
 /// An input gradient with everything decided that depends on shapes only.
 #[derive(Debug)]
 pub(crate) struct ColumnsBackward {
-    layout: Layout,
+    layout: ColumnLayout,
+    /// How grad_y lies.
+    read: Layout,
     batch: usize,
     slots: usize,
 }
 
 impl ColumnsBackward {
-    /// The gradient grad_y → grad_x.
-    pub(crate) fn new(g: &Geometry, level: Level) -> ColumnsBackward {
-        let layout = Layout::new(g, true, level);
-        ColumnsBackward { layout, batch: g.batch, slots: slots(g.batch) }
+    /// The gradient grad_y, in `read`, → grad_x in planes.
+    pub(crate) fn new(g: &Geometry, read: Layout, level: Level) -> ColumnsBackward {
+        let layout = ColumnLayout::new(g, true, level);
+        ColumnsBackward { layout, read, batch: g.batch, slots: slots(g.batch) }
     }
 
     /// Words of the packed weights: for each piece of the terms `[feature][term]`.
@@ -38,7 +42,7 @@ impl ColumnsBackward {
     pub(crate) fn pack(&self, weights: &[f32], absolute: bool, packed: &mut [f32]) {
         let terms = self.layout.terms();
         let weight = |term: usize, feature: usize| weights[feature * terms + term];
-        pack((terms, self.layout.features), weight, absolute, packed);
+        pack(pieces(terms, MAX_ROWS), self.layout.features, weight, absolute, packed);
     }
 
     /// Size of the scratch buffer.
@@ -46,8 +50,21 @@ impl ColumnsBackward {
         scratch_words(self.slots * self.slot_words())
     }
 
+    fn plane_words(&self) -> usize {
+        match self.read {
+            Layout::Planes => 0,
+            Layout::Blocks => self.layout.features * max_vectors(self.layout.width.registers) * self.layout.width.lanes,
+        }
+    }
+
+    /// Words of the padded rows, of the matrix, of a row of the image, and of a tile's gradient in planes where it lies in blocks.
+    fn areas(&self) -> [usize; 4] {
+        let l = &self.layout;
+        [l.padded_words(), l.matrix_words(), self.line_words(), self.plane_words()]
+    }
+
     fn slot_words(&self) -> usize {
-        self.layout.padded_words() + self.layout.matrix_words() + self.line_words()
+        self.areas().iter().sum()
     }
 
     /// A row of the image, and what vectors write past it.
@@ -59,10 +76,22 @@ impl ColumnsBackward {
     pub(crate) fn run(&self, packed: &[&[f32]], streams: &[Stream<'_>], scratch: &mut [f32]) {
         let slots = aligned(scratch, self.slots * self.slot_words());
         for_each_task(self.batch, self.slots, slots, |image, slot| {
-            let (padded, rest) = slot.split_at_mut(self.layout.padded_words());
-            let (matrix, line) = rest.split_at_mut(self.layout.matrix_words());
+            let [of_padded, of_matrix, of_line, _] = self.areas();
+            let (padded, rest) = slot.split_at_mut(of_padded);
+            let (matrix, rest) = rest.split_at_mut(of_matrix);
+            let (line, planes) = rest.split_at_mut(of_line);
             for (&stream, &packed) in streams.iter().zip(packed) {
-                let work = ImageTask { layout: &self.layout, stream, packed, image, padded, matrix, line };
+                let work = ImageTask {
+                    layout: &self.layout,
+                    read: self.read,
+                    stream,
+                    packed,
+                    image,
+                    padded,
+                    matrix,
+                    line,
+                    planes,
+                };
                 // SAFETY: tasks write disjoint images.
                 unsafe { dispatch(self.layout.width.level, work) }
             }
@@ -72,13 +101,15 @@ impl ColumnsBackward {
 
 /// One image.
 struct ImageTask<'a> {
-    layout: &'a Layout,
+    layout: &'a ColumnLayout,
+    read: Layout,
     stream: Stream<'a>,
     packed: &'a [f32],
     image: usize,
     padded: &'a mut [f32],
     matrix: &'a mut [f32],
     line: &'a mut [f32],
+    planes: &'a mut [f32],
 }
 
 impl Work for ImageTask<'_> {
@@ -112,19 +143,29 @@ impl ImageTask<'_> {
         let (vectors, most) = (pixels.div_ceil(S::LANES), max_vectors(S::REGISTERS));
         for vector in (0..vectors).step_by(most) {
             let (group, pixel) = (most.min(vectors - vector), vector * S::LANES);
+            let width = (group * S::LANES).min(pixels - pixel);
+            let at = top * l.output[1] + pixel;
+            let (columns, pitch) = match self.read {
+                Layout::Planes => (&raw const gradient[at], l.plane()),
+                Layout::Blocks => {
+                    // SAFETY: blocks are made of whole vectors of features, of which the scratch holds these pixels.
+                    unsafe { planes_of_blocks::<S>(gradient, l.plane(), at..at + width, self.planes) };
+                    (self.planes.as_ptr(), width)
+                }
+            };
             for (first, count) in pieces(l.terms(), MAX_ROWS) {
                 // SAFETY: the pixels lie in the band's rows of grad_y; a row of the matrix holds them.
                 unsafe {
                     ColumnTile {
                         terms: l.features,
                         weights: self.packed.as_ptr().add(first * l.features),
-                        columns: gradient.as_ptr().add(top * l.output[1] + pixel),
-                        pitch: l.plane(),
+                        columns,
+                        pitch,
                         epilogue: Epilogue::default(),
                         at: 0,
                         out: self.matrix.as_mut_ptr().add(first * l.pitch + pixel),
                         out_step: l.pitch,
-                        pixels: (group * S::LANES).min(pixels - pixel),
+                        pixels: width,
                         next: None,
                     }
                     .run::<S>(count, group);

@@ -3,9 +3,11 @@
 //! Lanes are pixels in both factors, so that neither is transposed; the sums of the lanes are added once for many images.
 //! The batch is cut into groups by its size alone, whose partial gradients are added in order.
 
-use super::Layout;
+use super::ColumnLayout;
+use crate::kernel::Layout;
 use crate::ops::conv2d::Geometry;
 use crate::ops::native::bias::{self, BiasGradient};
+use crate::ops::native::blocks::planes_of_blocks;
 use crate::ops::native::correlate::sign;
 use crate::ops::native::lanes::{Simd, Work, dispatch};
 use crate::ops::native::tile::{DotTile, MAX_ROWS, max_vectors, pieces};
@@ -18,7 +20,9 @@ const GROUPS: usize = 16;
 /// A weight gradient with everything decided that depends on shapes only.
 #[derive(Debug)]
 pub(crate) struct ColumnsCorrelate {
-    layout: Layout,
+    layout: ColumnLayout,
+    /// How grad_y lies.
+    read: Layout,
     batch: usize,
     groups: usize,
     slots: usize,
@@ -26,11 +30,11 @@ pub(crate) struct ColumnsCorrelate {
 }
 
 impl ColumnsCorrelate {
-    /// For one correlation, or for two at once (`streams` = 2) that an interval convolution combines.
-    pub(crate) fn new(g: &Geometry, streams: usize, level: Level) -> ColumnsCorrelate {
-        let layout = Layout::new(g, false, level);
+    /// For one correlation, or for two at once (`streams` = 2) that an interval convolution combines, of x in planes and grad_y in `read`.
+    pub(crate) fn new(g: &Geometry, streams: usize, read: Layout, level: Level) -> ColumnsCorrelate {
+        let layout = ColumnLayout::new(g, false, level);
         let groups = g.batch.min(GROUPS);
-        ColumnsCorrelate { layout, batch: g.batch, groups, slots: slots(groups * streams), streams }
+        ColumnsCorrelate { layout, read, batch: g.batch, groups, slots: slots(groups * streams), streams }
     }
 
     /// Sizes of the scratch buffers: partial gradients; work space of the workers.
@@ -52,8 +56,21 @@ impl ColumnsCorrelate {
         line_aligned(self.weights() * self.layout.width.lanes)
     }
 
+    /// Words for the planes of a band's gradient, which are made where it lies in blocks.
+    fn plane_words(&self) -> usize {
+        match self.read {
+            Layout::Planes => 0,
+            Layout::Blocks => line_aligned(self.layout.features * self.layout.band_rows * self.layout.output[1]),
+        }
+    }
+
+    /// Words of the padded rows, of the matrix, of the sums and of the planes.
+    fn areas(&self) -> [usize; 4] {
+        [self.layout.padded_words(), self.layout.matrix_words(), self.lane_words(), self.plane_words()]
+    }
+
     fn slot_words(&self) -> usize {
-        self.layout.padded_words() + self.layout.matrix_words() + self.lane_words()
+        self.areas().iter().sum()
     }
 
     /// dw from pairs (x, grad_y): the first pair's correlation, plus sign(w) times the second's if there are two.
@@ -74,8 +91,10 @@ impl ColumnsCorrelate {
         let slots = aligned(slots, self.slots * self.slot_words());
         for_each_task(self.groups * self.streams, self.slots, slots, |task, slot| {
             let (group, stream) = (task / self.streams, task % self.streams);
-            let (padded, rest) = slot.split_at_mut(self.layout.padded_words());
-            let (matrix, lanes) = rest.split_at_mut(self.layout.matrix_words());
+            let [of_padded, of_matrix, of_lanes, _] = self.areas();
+            let (padded, rest) = slot.split_at_mut(of_padded);
+            let (matrix, rest) = rest.split_at_mut(of_matrix);
+            let (lanes, planes) = rest.split_at_mut(of_lanes);
             let (x, grad_y) = pairs[stream];
             let images = group * self.batch / self.groups..(group + 1) * self.batch / self.groups;
             // SAFETY: each group has its own sums.
@@ -84,7 +103,19 @@ impl ColumnsCorrelate {
             unsafe {
                 let at = shared.at((stream * self.groups + group) * words);
                 let partial = std::slice::from_raw_parts_mut(at, words);
-                let work = GroupTask { layout: &self.layout, x, grad_y, images, partial, sums, padded, matrix, lanes };
+                let work = GroupTask {
+                    layout: &self.layout,
+                    read: self.read,
+                    x,
+                    grad_y,
+                    images,
+                    partial,
+                    sums,
+                    padded,
+                    matrix,
+                    lanes,
+                    planes,
+                };
                 dispatch(self.layout.width.level, work);
             }
         });
@@ -106,7 +137,8 @@ impl ColumnsCorrelate {
 
 /// The images of one group.
 struct GroupTask<'a> {
-    layout: &'a Layout,
+    layout: &'a ColumnLayout,
+    read: Layout,
     x: &'a [f32],
     grad_y: &'a [f32],
     images: std::ops::Range<usize>,
@@ -117,6 +149,7 @@ struct GroupTask<'a> {
     matrix: &'a mut [f32],
     /// `[feature][term][lane]`.
     lanes: &'a mut [f32],
+    planes: &'a mut [f32],
 }
 
 impl Work for GroupTask<'_> {
@@ -132,10 +165,19 @@ impl Work for GroupTask<'_> {
                 unsafe {
                     l.band.fill::<S>(x.as_ptr(), top * l.row_step, self.padded);
                     l.im2col::<S>(self.padded, rows, self.matrix);
-                    self.accumulate::<S>(image, top * l.output[1], rows * l.output[1]);
+                    let grad_y = &self.grad_y[image * l.image_out()..][..l.image_out()];
+                    let pixels = top * l.output[1]..(top + rows) * l.output[1];
+                    let n = pixels.len();
+                    let (gradient, pitch) = match self.read {
+                        Layout::Planes => (&grad_y[pixels.start..], l.plane()),
+                        Layout::Blocks => {
+                            planes_of_blocks::<S>(grad_y, l.plane(), pixels, self.planes);
+                            (&*self.planes, n)
+                        }
+                    };
+                    accumulate::<S>(l, self.matrix, (gradient, pitch), n, self.lanes);
                     if let Some(sums) = &mut self.sums {
-                        let grad_y = &self.grad_y[image * l.image_out()..][..l.image_out()];
-                        bias::add::<S>(sums, grad_y.as_ptr().add(top * l.output[1]), l.plane(), rows * l.output[1]);
+                        bias::add::<S>(Layout::Planes, sums, gradient.as_ptr(), pitch, 0..n);
                     }
                 }
             }
@@ -146,27 +188,32 @@ impl Work for GroupTask<'_> {
     }
 }
 
-impl GroupTask<'_> {
-    /// Adds the products of `pixels` pixels of an image, from pixel `first` on.
-    #[inline(always)]
-    unsafe fn accumulate<S: Simd>(&mut self, image: usize, first: usize, pixels: usize) {
-        let l = self.layout;
-        let gradient = &self.grad_y[image * l.image_out()..][..l.image_out()];
-        for (feature, features) in pieces(l.features, max_vectors(S::REGISTERS)) {
-            for (term, terms) in pieces(l.terms(), MAX_ROWS) {
-                // SAFETY: the pixels lie in the features' planes and, with zeros up to a whole vector, in the matrix.
-                unsafe {
-                    DotTile {
-                        pixels,
-                        rows: self.matrix.as_ptr().add(term * l.pitch),
-                        pitch: l.pitch,
-                        columns: gradient.as_ptr().add(feature * l.plane() + first),
-                        plane: l.plane(),
-                        out: self.lanes.as_mut_ptr().add((feature * l.terms() + term) * S::LANES),
-                        out_step: l.terms() * S::LANES,
-                    }
-                    .run::<S>(terms, features);
+/// Adds the products of `pixels` pixels, whose features are `pitch` apart in `gradient`, to `lanes`.
+///
+/// # Safety
+/// As [`Simd`]; the matrix is that of these pixels.
+#[inline(always)]
+unsafe fn accumulate<S: Simd>(
+    l: &ColumnLayout,
+    matrix: &[f32],
+    (gradient, pitch): (&[f32], usize),
+    pixels: usize,
+    lanes: &mut [f32],
+) {
+    for (feature, features) in pieces(l.features, max_vectors(S::REGISTERS)) {
+        for (term, terms) in pieces(l.terms(), MAX_ROWS) {
+            // SAFETY: the pixels lie in the features' planes and, with zeros up to a whole vector, in the matrix.
+            unsafe {
+                DotTile {
+                    pixels,
+                    rows: matrix.as_ptr().add(term * l.pitch),
+                    pitch: l.pitch,
+                    columns: gradient.as_ptr().add(feature * pitch),
+                    plane: pitch,
+                    out: lanes.as_mut_ptr().add((feature * l.terms() + term) * S::LANES),
+                    out_step: l.terms() * S::LANES,
                 }
+                .run::<S>(terms, features);
             }
         }
     }

@@ -1,8 +1,10 @@
 //! The convolution as W · columns, which are not written down where a row of pixels about fills a vector: then they are read where they come
-//! from. The sums have the same bits.
+//! from. Where the output lies in blocks, lanes are its channels. The sums have the same bits.
 
-use super::{Layout, pack};
+use super::{ColumnLayout, pack};
+use crate::kernel::Layout;
 use crate::ops::conv2d::Geometry;
+use crate::ops::native::channel_tile::{ChannelTile, max_pixels};
 use crate::ops::native::epilogue::Epilogue;
 use crate::ops::native::gather::Stream;
 use crate::ops::native::lanes::{Simd, Work, dispatch};
@@ -10,25 +12,51 @@ use crate::ops::native::tile::{ColumnTile, MAX_ROWS, RowTile, max_vectors, piece
 use crate::ops::native::workers::{aligned, for_each_task, line_aligned, scratch_words, slots};
 use crate::ops::simd::Level;
 
+/// Most vectors of channels in a tile.
+const MOST_VECTORS: usize = 2;
+
+/// What a tile is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Pixels along the lanes, whose columns are written down.
+    Written,
+    /// Pixels along the lanes, where they come from.
+    InPlace,
+    /// Channels along the lanes.
+    Blocks,
+}
+
 /// A convolution with everything decided that depends on shapes only.
 #[derive(Debug)]
 pub(crate) struct ColumnsForward {
-    layout: Layout,
+    layout: ColumnLayout,
     batch: usize,
     slots: usize,
-    /// Whether columns are written down.
-    written: bool,
+    way: Way,
 }
 
 impl ColumnsForward {
-    /// The convolution x → y.
-    pub(crate) fn new(g: &Geometry, level: Level) -> ColumnsForward {
-        let layout = Layout::new(g, false, level);
+    /// The convolution of x, in planes, → y in `written`.
+    pub(crate) fn new(g: &Geometry, written: Layout, level: Level) -> ColumnsForward {
+        let layout = ColumnLayout::new(g, false, level);
         let slots = slots(g.batch * layout.bands);
         // Of longer rows, vectors would be stored across cache lines, or in parts, more often than that saves.
         let [pixels, lanes] = [g.output[1], layout.width.lanes];
-        let written = 4 * pixels < 3 * lanes || pixels > lanes;
-        ColumnsForward { layout, batch: g.batch, slots, written }
+        let way = match written {
+            Layout::Blocks => Way::Blocks,
+            Layout::Planes if 4 * pixels < 3 * lanes || pixels > lanes => Way::Written,
+            Layout::Planes => Way::InPlace,
+        };
+        ColumnsForward { layout, batch: g.batch, slots, way }
+    }
+
+    /// Pieces of the features whose packed weights lie together.
+    fn pieces(&self) -> impl Iterator<Item = (usize, usize)> {
+        let (whole, most) = match self.way {
+            Way::Blocks => (self.layout.width.lanes, MOST_VECTORS),
+            _ => (1, MAX_ROWS),
+        };
+        pieces(self.layout.features / whole, most).map(move |(first, count)| (first * whole, count * whole))
     }
 
     /// Words of the packed weights: for each piece of the features `[term][feature]`.
@@ -38,14 +66,14 @@ impl ColumnsForward {
 
     /// The same for kernels that read packed weights of the same layout.
     pub(crate) fn packed_key(&self) -> String {
-        format!("columns {} {}", self.layout.features, self.layout.terms())
+        format!("columns {} {} {}", self.way == Way::Blocks, self.layout.features, self.layout.terms())
     }
 
     /// Packs w, or |w|.
     pub(crate) fn pack(&self, weights: &[f32], absolute: bool, packed: &mut [f32]) {
         let terms = self.layout.terms();
         let weight = |feature: usize, term: usize| weights[feature * terms + term];
-        pack((self.layout.features, terms), weight, absolute, packed);
+        pack(self.pieces(), terms, weight, absolute, packed);
     }
 
     /// Size of the scratch buffer.
@@ -54,7 +82,7 @@ impl ColumnsForward {
     }
 
     fn slot_words(&self) -> usize {
-        self.layout.padded_words() + if self.written { self.layout.matrix_words() } else { 0 }
+        self.layout.padded_words() + if self.way == Way::Written { self.layout.matrix_words() } else { 0 }
     }
 
     /// Runs the streams, each with its packed weights; `scratch` is as declared by [`ColumnsForward::scratch`].
@@ -64,8 +92,8 @@ impl ColumnsForward {
             let (padded, matrix) = slot.split_at_mut(self.layout.padded_words());
             for (&stream, &packed) in streams.iter().zip(packed) {
                 let work = BandTask {
+                    forward: self,
                     layout: &self.layout,
-                    written: self.written,
                     stream,
                     packed,
                     image: task / self.layout.bands,
@@ -82,8 +110,8 @@ impl ColumnsForward {
 
 /// One band of one image.
 struct BandTask<'a> {
-    layout: &'a Layout,
-    written: bool,
+    forward: &'a ColumnsForward,
+    layout: &'a ColumnLayout,
     stream: Stream<'a>,
     packed: &'a [f32],
     image: usize,
@@ -101,19 +129,23 @@ impl Work for BandTask<'_> {
         // SAFETY: the image is whole; the buffers are those of the layout.
         unsafe {
             l.band.fill::<S>(image.as_ptr(), top * l.row_step, self.padded);
-            if self.written {
+            let way = self.forward.way;
+            if way == Way::Written {
                 l.im2col::<S>(self.padded, rows, self.matrix);
             }
-            for (first, count) in pieces(l.features, MAX_ROWS) {
+            let joined = self.stream.epilogue.joined.is_some();
+            for (first, count) in self.forward.pieces() {
                 let weights = &self.packed[first * l.terms()..][..count * l.terms()];
-                if self.written {
-                    self.multiply_written::<S>(weights, (first, count), (top, rows));
-                } else {
-                    self.multiply::<S>(weights, (first, count), (top, rows));
+                match way {
+                    Way::Written => self.multiply_written::<S>(weights, (first, count), (top, rows)),
+                    Way::InPlace => self.multiply::<S>(weights, (first, count), (top, rows)),
+                    Way::Blocks => self.multiply_blocks::<S>(weights, (first, count), (top, rows)),
                 }
-                for feature in first..if self.stream.epilogue.joined.is_some() { first + count } else { first } {
-                    let at = self.place(feature, top);
-                    self.stream.epilogue.finish::<S>(self.stream.output.at(at), at, rows * l.output[1]);
+                // As many neighbouring elements at once as a task writes.
+                let whole = if way == Way::Blocks { S::LANES } else { 1 };
+                for feature in (first..if joined { first + count } else { first }).step_by(whole) {
+                    let at = self.place(feature, top * whole);
+                    self.stream.epilogue.finish::<S>(self.stream.output.at(at), at, whole * rows * l.output[1]);
                 }
             }
         }
@@ -127,7 +159,7 @@ impl BandTask<'_> {
         Epilogue { bias: epilogue.bias.map(|b| &b[first..first + count]), ..epilogue }
     }
 
-    /// Place of a band's first pixel in a feature of y.
+    /// Place in y of a feature's row `top`; in blocks, of the block that begins with the feature, for LANES times the row.
     fn place(&self, feature: usize, top: usize) -> usize {
         let l = self.layout;
         self.image * l.image_out() + feature * l.plane() + top * l.output[1]
@@ -186,6 +218,43 @@ impl BandTask<'_> {
                     next: None,
                 }
                 .run::<S>(features.1, group);
+            }
+        }
+    }
+
+    /// Some blocks of features.
+    #[inline(always)]
+    unsafe fn multiply_blocks<S: Simd>(
+        &self,
+        weights: &[f32],
+        (first, features): (usize, usize),
+        (top, rows): (usize, usize),
+    ) {
+        let (l, width, vectors) = (self.layout, self.layout.output[1], features / S::LANES);
+        let most = max_pixels(S::REGISTERS, vectors);
+        let step = l.row_step * l.band.row();
+        let bias = self.stream.epilogue.bias.map(|bias| bias[first..first + features].as_ptr());
+        // Two short rows make one tile: the weights are read half as often.
+        let together = if 2 * width <= most { 2 } else { 1 };
+        for row in (0..rows).step_by(together) {
+            for (pixel, pixels) in pieces(width, most) {
+                let at = self.place(first, (top + row) * S::LANES) + pixel * S::LANES;
+                // SAFETY: the taps of the band's outputs lie in the band; the band's rows of y belong to this task.
+                unsafe {
+                    ChannelTile {
+                        taps: &l.taps,
+                        weights: weights.as_ptr(),
+                        pixels: self.padded.as_ptr().add(row * step + pixel),
+                        row: step,
+                        out: self.stream.output.at(at),
+                        out_step: S::LANES,
+                        out_row: width * S::LANES,
+                        out_vector: l.plane() * S::LANES,
+                        bias,
+                        relu: self.stream.epilogue.relu,
+                    }
+                    .run::<S>(together.min(rows - row), pixels, vectors);
+                }
             }
         }
     }

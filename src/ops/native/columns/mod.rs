@@ -17,7 +17,6 @@ use super::axis::Axis;
 use super::band::Band;
 use super::gather::axis_spec;
 use super::lanes::{Simd, Width};
-use super::tile::{MAX_ROWS, pieces};
 use super::workers::{LINE, line_aligned};
 use crate::ops::conv2d::Geometry;
 use crate::ops::simd::Level;
@@ -40,7 +39,7 @@ fn terms(g: &Geometry) -> usize {
 
 /// How the columns of a band lie in memory.
 #[derive(Debug)]
-struct Layout {
+struct ColumnLayout {
     channels: usize,
     features: usize,
     /// Extents (H, W) of x and of y.
@@ -60,9 +59,9 @@ struct Layout {
     width: Width,
 }
 
-impl Layout {
+impl ColumnLayout {
     /// `whole`: the padded rows are those of a whole image, not those of a band.
-    fn new(g: &Geometry, whole: bool, level: Level) -> Layout {
+    fn new(g: &Geometry, whole: bool, level: Level) -> ColumnLayout {
         let [rows, columns] = [0, 1].map(|a| Axis::forward(axis_spec(g, a), g.output[a]));
         let width = Width::of(level);
         let fitting = (MATRIX_WORDS / (terms(g) * g.output[1])).max(1);
@@ -77,7 +76,7 @@ impl Layout {
         }
         // A row ends with a whole vector of zeros. An odd number of lines apart, rows of the matrix don't share cache sets.
         let lines = (band_rows * g.output[1] + width.lanes).div_ceil(LINE) | 1;
-        Layout {
+        ColumnLayout {
             channels: g.channels,
             features: g.features,
             input: g.input,
@@ -153,7 +152,7 @@ impl Layout {
         }
     }
 
-    /// Adds the matrix's rows where the columns of band `band` come from: the adjoint of [`Layout::im2col`].
+    /// Adds the matrix's rows where the columns of band `band` come from: the adjoint of [`ColumnLayout::im2col`].
     ///
     /// # Safety
     /// As [`Simd`]; the layout is that of a whole image.
@@ -183,10 +182,15 @@ impl Layout {
     }
 }
 
-/// Packs a matrix of (`rows`, `terms`) elements `weight(row, term)`, or their absolute values, in pieces of at most [`MAX_ROWS`]
-/// rows: `[term][row of the piece]`.
-fn pack((rows, terms): (usize, usize), weight: impl Fn(usize, usize) -> f32, absolute: bool, packed: &mut [f32]) {
-    for (first, count) in pieces(rows, MAX_ROWS) {
+/// Packs a matrix of elements `weight(row, term)`, or their absolute values, in pieces of its rows: `[term][row of the piece]`.
+fn pack(
+    pieces: impl Iterator<Item = (usize, usize)>,
+    terms: usize,
+    weight: impl Fn(usize, usize) -> f32,
+    absolute: bool,
+    packed: &mut [f32],
+) {
+    for (first, count) in pieces {
         let panel = &mut packed[first * terms..][..count * terms];
         for (i, w) in panel.iter_mut().enumerate() {
             let value = weight(first + i % count, i / count);

@@ -42,7 +42,10 @@ fn the_cases_have_tiles_within_an_image_and_across_images() {
     for (level, stride) in levels().flat_map(|level| [(level, 1), (level, 2)]) {
         let cases = fast_cases().into_iter().filter(|g| g.spec.stride[0] == stride);
         let across: Vec<_> = cases
-            .map(|g| [WinogradGather::forward(&g, level), WinogradGather::backward(&g, level)].map(|w| w.on_sheets()))
+            .map(|g| {
+                [WinogradGather::forward(&g, PLANES, level), WinogradGather::backward(&g, PLANES, level)]
+                    .map(|w| w.on_sheets())
+            })
             .collect();
         for way in 0..2 {
             let count = across.iter().filter(|across| across[way]).count();
@@ -147,7 +150,7 @@ fn the_fast_way_rounds_no_more_than_its_sums_allow() {
     let bounds: Vec<f64> = bounds.collect();
     for level in levels() {
         let run = |w: &[f32]| {
-            let convolution = Convolution::forward_at(&g, true, level);
+            let convolution = Convolution::forward_at(&g, true, PLANES, level);
             run_gather(&convolution, w, &[&x], &[Epilogue::default()], y.len()).remove(0)
         };
         let within =

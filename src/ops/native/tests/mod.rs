@@ -1,5 +1,6 @@
 //! The kernels against plain f64 loops, on every instruction set that this machine has.
 
+mod blocks;
 mod fast;
 
 use super::bias::BiasGradient;
@@ -8,11 +9,14 @@ use super::correlate::{Correlate, sign};
 use super::epilogue::Epilogue;
 use super::gather::{Gather, Stream};
 use super::matmul::{BackwardInput, BackwardWeight, Forward, Product, Weights};
+use crate::kernel::Layout;
 use crate::ops::conv2d::{Conv2dSpec, Geometry};
 use crate::ops::linear::Extents;
 use crate::ops::relu_interval;
 use crate::ops::simd::{Level, level};
 use crate::shape::Shape;
+
+const PLANES: [Layout; 2] = [Layout::Planes; 2];
 
 fn levels() -> impl Iterator<Item = Level> {
     [Level::Baseline, Level::Avx2, Level::Avx512].into_iter().filter(|&l| l <= level())
@@ -244,11 +248,11 @@ fn check_convolution(g: &Geometry, level: Level, way: Way) -> Result<(), String>
     let (integers, fast) = (way != Way::Random, way == Way::Lattice);
     let forward = match way {
         Way::Plain => Convolution::Plain(Gather::forward(g, level)),
-        _ => Convolution::forward_at(g, fast, level),
+        _ => Convolution::forward_at(g, fast, PLANES, level),
     };
     let backward = match way {
         Way::Plain => Convolution::Plain(Gather::backward(g, level)),
-        _ => Convolution::backward_at(g, fast, level),
+        _ => Convolution::backward_at(g, fast, PLANES, level),
     };
     let [x, r, w, b, gy, gr, mask, spread] = match way {
         Way::Lattice => {
@@ -304,8 +308,8 @@ fn check_convolution(g: &Geometry, level: Level, way: Way) -> Result<(), String>
     let pairs: [(&[f32], &[f32]); 2] = [(&x, &hy), (&r, &hr)];
     for (streams, sign_of, expected) in [(1, None, &dw), (2, Some(&w[..]), &dwi)] {
         let gradient = match way {
-            Way::Plain => WeightGradient::Plain(Correlate::new(g, streams, level)),
-            _ => WeightGradient::new_at(g, streams, fast, level),
+            Way::Plain => WeightGradient::Plain(Correlate::new(g, streams, PLANES, level)),
+            _ => WeightGradient::new_at(g, streams, fast, PLANES, level),
         };
         let ([mut s, mut t], mut got) = (scratch(gradient.scratch()), vec![f32::NAN; nw]);
         let ([mut sums], mut got_bias) = (scratch(vec![gradient.bias_scratch()]), vec![f32::NAN; g.features]);
@@ -447,7 +451,8 @@ fn the_comparison_rejects_wrong_kernels() {
     let mut y = vec![Sum::default(); g.y_shape().elements()];
     products(&g, |xi, wi, yi| y[yi].add(x[xi], w[wi]));
     let run = |w: &[f32]| {
-        run_gather(&Convolution::forward_at(&g, false, level()), w, &[&x], &[Epilogue::default()], y.len()).remove(0)
+        run_gather(&Convolution::forward_at(&g, false, PLANES, level()), w, &[&x], &[Epilogue::default()], y.len())
+            .remove(0)
     };
     let got = run(&w);
     assert_eq!(compare(&got, &y, false), Ok(()));
@@ -466,7 +471,7 @@ fn the_comparison_rejects_wrong_kernels() {
 fn nan_passes_relu_and_masks() {
     let g = geometry(1, 2, 20, [6, 9], [3, 3], Conv2dSpec::square(1, 1));
     let (x, w) = (vec![f32::NAN; g.x_shape().elements()], vec![1.0; g.w_shape().elements()]);
-    let convolution = Convolution::forward_at(&g, false, level());
+    let convolution = Convolution::forward_at(&g, false, PLANES, level());
     let y =
         run_gather(&convolution, &w, &[&x], &[Epilogue { relu: true, ..Epilogue::default() }], g.y_shape().elements());
     assert!(y[0].iter().all(|y| y.is_nan()));
@@ -489,11 +494,11 @@ fn results_do_not_depend_on_the_number_of_threads() {
             let mut all = Vec::new();
             for (g, fast) in [(&few, false), (&many, false), (&f, true)] {
                 let (x, w) = (numbers.take(g.x_shape().elements(), false), numbers.take(g.w_shape().elements(), false));
-                let forward = Convolution::forward_at(g, fast, level());
+                let forward = Convolution::forward_at(g, fast, PLANES, level());
                 let y = run_gather(&forward, &w, &[&x], &[Epilogue::default()], g.y_shape().elements()).remove(0);
-                let backward = Convolution::backward_at(g, fast, level());
+                let backward = Convolution::backward_at(g, fast, PLANES, level());
                 let dx = run_gather(&backward, &w, &[&y], &[Epilogue::default()], x.len()).remove(0);
-                let gradient = WeightGradient::new_at(g, 1, fast, level());
+                let gradient = WeightGradient::new_at(g, 1, fast, PLANES, level());
                 let ([mut s, mut t], mut dw) = (scratch(gradient.scratch()), vec![0.0; w.len()]);
                 let ([mut sums], mut db) = (scratch(vec![gradient.bias_scratch()]), vec![0.0; g.features]);
                 let bias = BiasGradient { db: &mut db, scratch: &mut sums };

@@ -9,6 +9,7 @@ use super::read::Reader;
 use super::scheme::{MOST_TAPS, Scheme};
 use super::tiling::{Counts, Frame, LARGE, Tiling};
 use super::transform::{Gradient, Input, weight_rows};
+use crate::kernel::Layout;
 use crate::ops::conv2d::Geometry;
 use crate::ops::native::ahead::{Next, Scalars, far};
 use crate::ops::native::bias::{self, BiasGradient};
@@ -42,8 +43,9 @@ pub(crate) struct WinogradCorrelate {
 }
 
 impl WinogradCorrelate {
-    /// For one correlation, or for two at once (`streams` = 2) that an interval convolution combines.
-    pub(crate) fn new(g: &Geometry, streams: usize, level: Level) -> WinogradCorrelate {
+    /// For one correlation, or for two at once (`streams` = 2) that an interval convolution combines; `layouts` are those of x and
+    /// grad_y.
+    pub(crate) fn new(g: &Geometry, streams: usize, layouts: [Layout; 2], level: Level) -> WinogradCorrelate {
         let (width, scheme) = (Width::of(level), Scheme::of(g).expect("a convolution that `pays` accepts"));
         let frame = Frame { scale: scheme.stride, before: g.spec.padding, image: g.input };
         // One kind of tiles, so that a sum is long and partial gradients are few.
@@ -52,8 +54,8 @@ impl WinogradCorrelate {
         let tilings = std::iter::once(of_images).chain(Tiling::of_sheets(g.batch, g.output, pitch, scheme.taps()));
         let tiling = tilings.min_by_key(|tiling| tiling.most_points(tiling.units())).expect("several tilings");
         let phases = (scheme.stride > 1).then_some(scheme);
-        let inputs = Reader::inputs(tiling.clone(), g.channels, frame, phases, width.lanes);
-        let gradients = Reader::gradients(tiling, g.features, g.output, width.lanes);
+        let inputs = Reader::inputs(tiling.clone(), (g.channels, layouts[0]), frame, phases, width.lanes);
+        let gradients = Reader::gradients(tiling, (g.features, layouts[1]), g.output, width.lanes);
         let edge = LARGE + scheme.taps() - 1;
         let partial = edge * edge * g.features * inputs.wide();
         let affordable = PARTIAL_WORDS / (streams * partial);

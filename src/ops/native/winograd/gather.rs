@@ -5,13 +5,16 @@ use std::ops::Range;
 
 use super::block_words;
 use super::pack::Packing;
+use super::pixels::{Pixels, Places};
 use super::read::Reader;
 use super::scheme::{MOST_PHASES, Scheme};
 use super::tiling::{Band, Counts, Frame, KINDS, Tiling, kind, points};
-use super::transform::{Grid, Input, Output, tile};
+use super::transform::{Grid, Input, Output, Target, tile};
+use crate::kernel::Layout;
 use crate::ops::conv2d::Geometry;
 use crate::ops::native::ahead::{Next, Scalars, far};
 use crate::ops::native::blocks::{transpose_masked, transpose_rows};
+use crate::ops::native::epilogue::LaneEpilogue;
 use crate::ops::native::gather::Stream;
 use crate::ops::native::lanes::{Simd, Width, Work, dispatch};
 use crate::ops::native::tile::{MAX_ROWS, StridedTile, pieces};
@@ -28,8 +31,10 @@ const TASKS: usize = 4;
 #[derive(Debug)]
 pub(crate) struct WinogradGather {
     reader: Reader,
-    /// Channels and extents of the output.
+    /// Channels of the output.
     channels: usize,
+    /// Of images in blocks.
+    written: Option<Pixels>,
     /// Where the images written lie under the outputs of the tiles.
     frame: Frame,
     /// Where the pixels of an image's rows lie in the buffer.
@@ -43,17 +48,17 @@ pub(crate) struct WinogradGather {
 }
 
 impl WinogradGather {
-    /// The convolution x → y.
-    pub(crate) fn forward(g: &Geometry, level: Level) -> WinogradGather {
-        WinogradGather::new(g, true, level)
+    /// The convolution x → y; `layouts` are those of what is read and of what is written.
+    pub(crate) fn forward(g: &Geometry, layouts: [Layout; 2], level: Level) -> WinogradGather {
+        WinogradGather::new(g, true, layouts, level)
     }
 
     /// The gradient grad_y → grad_x.
-    pub(crate) fn backward(g: &Geometry, level: Level) -> WinogradGather {
-        WinogradGather::new(g, false, level)
+    pub(crate) fn backward(g: &Geometry, layouts: [Layout; 2], level: Level) -> WinogradGather {
+        WinogradGather::new(g, false, layouts, level)
     }
 
-    fn new(g: &Geometry, forward: bool, level: Level) -> WinogradGather {
+    fn new(g: &Geometry, forward: bool, [reads, layout]: [Layout; 2], level: Level) -> WinogradGather {
         let (width, scheme) = (Width::of(level), Scheme::of(g).expect("a convolution that `pays` accepts"));
         let (channels, output) = if forward { (g.features, g.output) } else { (g.channels, g.input) };
         let padding = g.spec.padding;
@@ -73,7 +78,7 @@ impl WinogradGather {
         let with = |tiling: Tiling| {
             let packing = Packing::new(g, scheme, forward, tiling.kinds(), width);
             let channels = if forward { g.channels } else { g.features };
-            (Reader::inputs(tiling, channels, read, phases, width.lanes), packing)
+            (Reader::inputs(tiling, (channels, reads), read, phases, width.lanes), packing)
         };
         // Small tiles save products and have weights of their own, which every block reads.
         let block = |(reader, packing): &(Reader, Packing)| {
@@ -97,7 +102,9 @@ impl WinogradGather {
         let pixels = (0..lines).flat_map(|row| (0..output[1]).map(move |column| row * line + column));
         let pixels = pixels.map(|pixel| pixel * width.lanes).collect();
         let slots = slots(blocks);
-        WinogradGather { reader, channels, frame, pixels, packing, units, blocks, slots, width }
+        let of_blocks = || Pixels::new(&reader.tiling, frame, channels, 0, width.lanes);
+        let written = (layout == Layout::Blocks).then(of_blocks);
+        WinogradGather { reader, channels, written, frame, pixels, packing, units, blocks, slots, width }
     }
 
     /// Whether tiles reach from one image into the next.
@@ -131,10 +138,11 @@ impl WinogradGather {
         self.buffer_words() + read + written
     }
 
-    /// Words for rows of an image, read or written, of one vector of channels.
+    /// Words for rows of an image, read or written, of one vector of channels, unless that is done in place.
     fn buffer_words(&self) -> usize {
         let tiling = &self.reader.tiling;
-        let written = self.frame.scale * self.frame.scale * tiling.height() * tiling.width() * self.width.lanes;
+        let lines = self.frame.scale * self.frame.scale * tiling.height() * tiling.width();
+        let written = if self.written.is_some() { 0 } else { lines * self.width.lanes };
         self.reader.buffer_words().max(line_aligned(written))
     }
 
@@ -166,6 +174,44 @@ impl WinogradGather {
                 unsafe { dispatch(self.width.level, work) }
             }
         });
+    }
+}
+
+/// The buffer of rows, where outputs wait for their mask.
+struct Buffer<S: Simd> {
+    at: *mut f32,
+    grid: Grid,
+    epilogue: LaneEpilogue<S>,
+}
+
+impl<S: Simd> Target<S> for Buffer<S> {
+    #[inline(always)]
+    unsafe fn store(&self, i: usize, j: usize, v: S::Vector) {
+        // SAFETY: the caller's duty.
+        unsafe { S::store(self.at.add(self.grid.at(i, j)), self.epilogue.apply(v)) }
+    }
+}
+
+/// Images whose channels lie in blocks, as far as they have the pixels.
+struct Images<'a, S: Simd, const WHOLE: bool> {
+    at: *mut f32,
+    mask: Option<*const f32>,
+    places: Places<'a, WHOLE>,
+    epilogue: LaneEpilogue<S>,
+}
+
+impl<S: Simd, const WHOLE: bool> Target<S> for Images<'_, S, WHOLE> {
+    #[inline(always)]
+    unsafe fn store(&self, i: usize, j: usize, v: S::Vector) {
+        let Some(at) = self.places.at(i, j) else { return };
+        // SAFETY: the caller's duty.
+        unsafe {
+            let mut v = self.epilogue.apply(v);
+            if let Some(mask) = self.mask {
+                v = S::zero_unless_positive(v, S::load(mask.add(at)));
+            }
+            S::store(self.at.add(at), v);
+        }
     }
 }
 
@@ -286,54 +332,87 @@ impl BlockTask<'_> {
         }
     }
 
-    /// Brings the sums back to pixels, `[row][column][lane]` for one vector of channels at a time, and writes those.
+    /// Brings the sums back to pixels, one vector of channels at a time: in the images where they lie in blocks, else in the buffer,
+    /// `[row][column][lane]`, from where they are written.
     #[inline(always)]
     unsafe fn write<S: Simd>(&mut self) {
         let g = self.gather;
         let (wide, taps, stride) = (g.packing.wide(), g.reader.tiling.taps, g.frame.scale);
         let row_words = stride * g.reader.tiling.width() * S::LANES;
         let target = Grid { row: stride * row_words, column: stride * S::LANES };
+        let plane = g.frame.image[0] * g.frame.image[1];
         let places = self.counts.places(wide);
         let mut done = Counts::none(taps);
         for unit in self.units.clone() {
             let rows = g.reader.tiling.unit(unit);
             let bands = g.reader.tiling.bands(unit, g.frame, 0);
+            let pixels = g.written.as_ref().map(|pixels| (pixels, pixels.rows(&bands, rows.outputs)));
             let mut next = done;
             for first in (0..g.packing.wide_channels()).step_by(S::LANES) {
                 let count = S::LANES.min(g.channels - first);
                 // SAFETY: as below.
                 let epilogue = unsafe { self.stream.epilogue.lanes::<S>(first, count) };
+                let mask = self.stream.epilogue.mask_from(first * plane);
                 for phase in 0..stride * stride {
-                    let origin = phase / stride * row_words + phase % stride * S::LANES;
+                    let origin = [phase / stride, phase % stride];
                     next = done;
-                    for segment in &g.reader.tiling.columns {
+                    for (number, segment) in g.reader.tiling.columns.iter().enumerate() {
                         let outputs = [rows.outputs, segment.outputs];
                         let kind = kind(outputs);
                         let pitch = places.pitch[kind];
                         let lane = phase * g.packing.wide_channels() + first;
                         let at = places.begin[kind] + next.tiles[kind] * wide + lane;
                         let source = Grid { row: (segment.outputs + taps - 1) * pitch, column: pitch };
-                        // SAFETY: the sums hold the tile, the buffer its outputs.
-                        unsafe {
-                            tile::<S, Output>(
-                                taps,
-                                outputs,
-                                (self.sums.as_ptr().add(at), source),
-                                (self.buffer.as_mut_ptr().add(origin + segment.first * target.column), target),
-                                |sum| epilogue.apply(sum),
-                            );
-                        }
                         next.tiles[kind] += 1;
+                        // SAFETY: the sums hold the tile, the images or the buffer its outputs; pixels are this task's.
+                        unsafe {
+                            let from = (self.sums.as_ptr().add(at), source);
+                            match &pixels {
+                                Some((pixels, rows)) => {
+                                    let at = self.stream.output.at(first * plane);
+                                    if pixels.are_whole(rows, number) {
+                                        let places = pixels.places::<true>(rows, origin, segment.first);
+                                        tile::<S, Output>(taps, outputs, from, Images { at, mask, places, epilogue });
+                                    } else {
+                                        let places = pixels.places::<false>(rows, origin, segment.first);
+                                        tile::<S, Output>(taps, outputs, from, Images { at, mask, places, epilogue });
+                                    }
+                                }
+                                None => {
+                                    let at = origin[0] * row_words + origin[1] * S::LANES;
+                                    let at = self.buffer.as_mut_ptr().add(at + segment.first * target.column);
+                                    tile::<S, Output>(taps, outputs, from, Buffer { at, grid: target, epilogue });
+                                }
+                            }
+                        }
                     }
                 }
                 // SAFETY: the rows of these channels are this task's.
-                unsafe { self.show::<S>(&bands, (first, count)) };
+                unsafe {
+                    match &pixels {
+                        None => self.show::<S>(&bands, (first, count)),
+                        Some(_) if self.stream.epilogue.joined.is_some() => self.finish_block::<S>(&bands, first),
+                        Some(_) => {}
+                    }
+                }
             }
             done = next;
         }
     }
 
-    /// Writes the rows in the buffer that lie in images, for `count` channels from `first` on.
+    /// What comes after both streams, for the rows of a unit and the block of channels from `first` on.
+    #[inline(always)]
+    unsafe fn finish_block<S: Simd>(&self, bands: &[Band], first: usize) {
+        let g = self.gather;
+        let [height, width] = g.frame.image;
+        for (band, image) in bands.iter().flat_map(|band| (0..band.images).map(move |i| (band, band.image + i))) {
+            let at = (image * g.channels + first) * height * width + band.row * width * S::LANES;
+            // SAFETY: the caller's duty; the rows of the band lie in the block.
+            unsafe { self.stream.epilogue.finish::<S>(self.stream.output.at(at), at, band.rows * width * S::LANES) };
+        }
+    }
+
+    /// Writes the rows in the buffer that lie in images, for the planes of `count` channels from `first` on.
     #[inline(always)]
     unsafe fn show<S: Simd>(&self, bands: &[Band], (first, count): (usize, usize)) {
         let (g, tiling) = (self.gather, &self.gather.reader.tiling);

@@ -6,7 +6,7 @@
 //! matrix product at each of the points. The gradients are the transposed maps: that of x is the same convolution
 //! by flipped taps, that of w is Gᵀ [(A gy Aᵀ) ⊙ (Bᵀ x B)] G.
 //!
-//! From the ground: [`transform`] (the small matrices), [`scheme`] (phases) and [`tiling`] (which tiles an image has) → [`pack`] (weights) and
+//! From the ground: [`transform`] (the small matrices), [`scheme`] (phases) and [`tiling`] (which tiles an image has) → [`pack`] (weights), [`pixels`] and
 //! [`read`] (inputs) → [`gather`] (convolution and its input gradient) and [`correlate`] (its weight gradient). Lanes are
 //! channels throughout.
 //!
@@ -20,6 +20,7 @@
 pub(crate) mod correlate;
 pub(crate) mod gather;
 mod pack;
+mod pixels;
 mod read;
 mod scheme;
 mod tiling;

@@ -2,19 +2,22 @@
 
 use std::ops::Range;
 
+use super::pixels::{Image, Pixels};
 use super::scheme::Scheme;
-use super::tiling::{Band, Counts, Frame, Segment, Tiling, kind};
-use super::transform::{Grid, Rule, tile};
+use super::tiling::{Band, Counts, Frame, LARGE, Segment, Tiling, kind};
+use super::transform::{Grid, Rule, Target, tile};
+use crate::kernel::Layout;
 use crate::ops::native::bias;
 use crate::ops::native::blocks::{prefetch, transpose};
 use crate::ops::native::lanes::Simd;
 use crate::ops::native::workers::line_aligned;
 
-/// Reads images `[N,C,H,W]`, phase by phase where there are several.
+/// Reads images, phase by phase where there are several.
 #[derive(Debug)]
 pub(super) struct Reader {
     pub(super) tiling: Tiling,
     pub(super) channels: usize,
+    layout: Layout,
     /// Where images lie under the outputs.
     frame: Frame,
     /// The phases that are read; of stride 1 for gradients.
@@ -22,24 +25,64 @@ pub(super) struct Reader {
     /// Rows and columns of a phase that tiles read past their outputs.
     reach: usize,
     lanes: usize,
+    /// Of images in blocks.
+    pixels: Option<Pixels>,
+}
+
+/// Points of a tile: they lie apart, each in a line of its own, next to that of the next tile.
+struct Points {
+    at: *mut f32,
+    grid: Grid,
+    /// Words to the next tile.
+    next: usize,
+}
+
+impl<S: Simd> Target<S> for Points {
+    #[inline(always)]
+    unsafe fn store(&self, i: usize, j: usize, v: S::Vector) {
+        // SAFETY: the caller's duty.
+        unsafe {
+            let to = self.at.add(self.grid.at(i, j));
+            S::prefetch(to.wrapping_add(self.next));
+            S::store(to, v);
+        }
+    }
 }
 
 impl Reader {
     /// Of what a convolution with this padding reads; with `phases` it is one of stride 2.
     pub(super) fn inputs(
         tiling: Tiling,
-        channels: usize,
+        (channels, layout): (usize, Layout),
         frame: Frame,
         phases: Option<Scheme>,
         lanes: usize,
     ) -> Reader {
         let reach = tiling.taps - 1;
-        Reader { tiling, channels, frame, phases, reach, lanes }
+        Reader::new(tiling, (channels, layout), frame, phases, reach, lanes)
     }
 
     /// Of gradients of outputs.
-    pub(super) fn gradients(tiling: Tiling, channels: usize, image: [usize; 2], lanes: usize) -> Reader {
-        Reader { tiling, channels, frame: Frame { scale: 1, before: [0; 2], image }, phases: None, reach: 0, lanes }
+    pub(super) fn gradients(
+        tiling: Tiling,
+        (channels, layout): (usize, Layout),
+        image: [usize; 2],
+        lanes: usize,
+    ) -> Reader {
+        let frame = Frame { scale: 1, before: [0; 2], image };
+        Reader::new(tiling, (channels, layout), frame, None, 0, lanes)
+    }
+
+    fn new(
+        tiling: Tiling,
+        (channels, layout): (usize, Layout),
+        frame: Frame,
+        phases: Option<Scheme>,
+        reach: usize,
+        lanes: usize,
+    ) -> Reader {
+        let pixels = (layout == Layout::Blocks).then(|| Pixels::new(&tiling, frame, channels, reach, lanes));
+        Reader { tiling, channels, layout, frame, phases, reach, lanes, pixels }
     }
 
     /// Channels, filled up to whole vectors.
@@ -57,8 +100,11 @@ impl Reader {
         self.frame.scale * (self.tiling.width() + self.reach)
     }
 
-    /// Words of the buffer for what a unit reads of one vector of channels.
+    /// Words of the buffer for what a unit reads of one vector of channels where that is not read in place.
     pub(super) fn buffer_words(&self) -> usize {
+        if self.pixels.is_some() {
+            return 0;
+        }
         line_aligned(self.frame.scale * (self.tiling.height() + self.reach) * self.columns() * self.lanes)
     }
 
@@ -78,6 +124,7 @@ impl Reader {
         let (wide, wide_channels) = (self.wide(), self.wide_channels());
         let (taps, stride, row_words) = (self.tiling.taps, self.frame.scale, self.columns() * S::LANES);
         let source = Grid { row: stride * row_words, column: stride * S::LANES };
+        let plane = self.frame.image[0] * self.frame.image[1];
         // The padding is never written again.
         buffer.fill(0.0);
         let places = counts.places(wide);
@@ -85,29 +132,48 @@ impl Reader {
         for unit in units {
             let rows = self.tiling.unit(unit);
             let bands = self.tiling.bands(unit, self.frame, self.reach);
+            let pixels = self.pixels.as_ref().map(|pixels| (pixels, pixels.rows(&bands, rows.outputs + self.reach)));
             let mut next = done;
             for first in (0..wide_channels).step_by(S::LANES) {
-                // SAFETY: the image, the buffer and the points hold what is read and written.
-                unsafe {
-                    self.fill::<S>(x, first, (rows, &bands), buffer);
-                    for phase in 0..stride * stride {
-                        let origin = phase / stride * row_words + phase % stride * S::LANES;
-                        next = done;
-                        for columns in &self.tiling.columns {
-                            let outputs = [rows.outputs, columns.outputs];
-                            let kind = kind(outputs);
-                            let pitch = places.pitch[kind];
-                            let lane = phase * wide_channels + first;
-                            let at = places.begin[kind] + next.tiles[kind] * wide + lane;
-                            let target = Grid { row: (columns.outputs + taps - 1) * pitch, column: pitch };
-                            tile::<S, R>(
-                                taps,
-                                outputs,
-                                (buffer.as_ptr().add(origin + columns.first * source.column), source),
-                                (points.as_mut_ptr().add(at), target),
-                                |x| x,
-                            );
-                            next.tiles[kind] += 1;
+                if pixels.is_none() {
+                    // SAFETY: the images and the buffer hold what is read and written.
+                    unsafe { self.fill::<S>(x, first, (rows, &bands), buffer) };
+                }
+                // The last block is followed by the first one some rows below.
+                let below = LARGE * stride * self.frame.image[1] * S::LANES;
+                let is_last = first + S::LANES >= wide_channels;
+                let next_block = if is_last { below.wrapping_sub(first * plane) } else { plane * S::LANES };
+                for phase in 0..stride * stride {
+                    next = done;
+                    for (segment, columns) in self.tiling.columns.iter().enumerate() {
+                        let outputs = [rows.outputs, columns.outputs];
+                        let kind = kind(outputs);
+                        let pitch = places.pitch[kind];
+                        let lane = phase * wide_channels + first;
+                        let at = places.begin[kind] + next.tiles[kind] * wide + lane;
+                        let target = Grid { row: (columns.outputs + taps - 1) * pitch, column: pitch };
+                        next.tiles[kind] += 1;
+                        // SAFETY: the images or the buffer, and the points hold what is read and written.
+                        unsafe {
+                            let to = Points { at: points.as_mut_ptr().add(at), grid: target, next: wide };
+                            let origin = [phase / stride, phase % stride];
+                            match &pixels {
+                                Some((pixels, rows)) => {
+                                    let at = x.as_ptr().add(first * plane);
+                                    if pixels.are_whole(rows, segment) {
+                                        let places = pixels.places::<true>(rows, origin, columns.first);
+                                        tile::<S, R>(taps, outputs, Image { at, places, next: next_block }, to);
+                                    } else {
+                                        let places = pixels.places::<false>(rows, origin, columns.first);
+                                        tile::<S, R>(taps, outputs, Image { at, places, next: next_block }, to);
+                                    }
+                                }
+                                None => {
+                                    let at = origin[0] * row_words + origin[1] * S::LANES;
+                                    let from = buffer.as_ptr().add(at + columns.first * source.column);
+                                    tile::<S, R>(taps, outputs, (from, source), to);
+                                }
+                            }
                         }
                     }
                 }
@@ -126,10 +192,9 @@ impl Reader {
         for band in self.tiling.bands(unit, self.frame, 0).iter() {
             for image in band.image..band.image + band.images {
                 let y = &y[image * self.channels * height * width..][..self.channels * height * width];
+                let rows = band.row * width..(band.row + band.rows) * width;
                 // SAFETY: the rows lie in the image.
-                unsafe {
-                    bias::add::<S>(sums, y.as_ptr().add(band.row * width), height * width, band.rows * width);
-                }
+                unsafe { bias::add::<S>(self.layout, sums, y.as_ptr(), height * width, rows) };
             }
         }
     }

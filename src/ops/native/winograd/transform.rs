@@ -7,13 +7,21 @@ use crate::ops::native::lanes::Simd;
 pub(super) type Line<S> = [<S as Simd>::Vector; 6];
 
 /// Longest line.
-const LONGEST: usize = 6;
+pub(super) const LONGEST: usize = 6;
 
 /// Distances of the vectors of a tile, in words.
 #[derive(Clone, Copy)]
 pub(super) struct Grid {
     pub(super) row: usize,
     pub(super) column: usize,
+}
+
+impl Grid {
+    /// Words to the vector at (row, column).
+    #[inline(always)]
+    pub(super) fn at(self, row: usize, column: usize) -> usize {
+        row * self.row + column * self.column
+    }
 }
 
 /// What a tile does along one axis.
@@ -204,38 +212,62 @@ pub(super) fn weight_rows(taps: usize, outputs: usize) -> &'static [[f32; 3]] {
     }
 }
 
-/// The rule along both axes of a tile, from `from` to `to`, where every vector goes through `finish`.
+/// Gives the vectors of a tile.
+pub(super) trait Source<S: Simd> {
+    /// The one at row i, column j.
+    ///
+    /// # Safety
+    /// As [`Simd`]; the tile has it.
+    unsafe fn load(&self, i: usize, j: usize) -> S::Vector;
+}
+
+/// Takes the vectors of a tile.
+pub(super) trait Target<S: Simd> {
+    /// The one at row i, column j.
+    ///
+    /// # Safety
+    /// As [`Simd`]; the tile has it.
+    unsafe fn store(&self, i: usize, j: usize, v: S::Vector);
+}
+
+impl<S: Simd> Source<S> for (*const f32, Grid) {
+    #[inline(always)]
+    unsafe fn load(&self, i: usize, j: usize) -> S::Vector {
+        // SAFETY: the caller's duty.
+        unsafe { S::load(self.0.add(self.1.at(i, j))) }
+    }
+}
+
+/// The rule along both axes of a tile.
 ///
 /// # Safety
-/// As [`Simd`]; both hold what the tile's lines take and give, and don't overlap.
+/// As [`Simd`]; what is stored is not what is loaded later, and the tile has all lines that the rule takes and gives.
 #[inline(always)]
 pub(super) unsafe fn tile<S: Simd, R: Rule>(
     taps: usize,
     outputs: [usize; 2],
-    from: (*const f32, Grid),
-    to: (*mut f32, Grid),
-    finish: impl Fn(S::Vector) -> S::Vector,
+    from: impl Source<S>,
+    to: impl Target<S>,
 ) {
     // SAFETY: the caller's duty.
     unsafe {
         match (taps, outputs) {
-            (3, [4, 4]) => sized::<S, R, 3, 4, 4>(from, to, finish),
-            (3, [4, _]) => sized::<S, R, 3, 4, 2>(from, to, finish),
-            (3, [_, 4]) => sized::<S, R, 3, 2, 4>(from, to, finish),
-            (3, _) => sized::<S, R, 3, 2, 2>(from, to, finish),
-            (_, [4, 4]) => sized::<S, R, 2, 4, 4>(from, to, finish),
-            (_, [4, _]) => sized::<S, R, 2, 4, 3>(from, to, finish),
-            (_, [_, 4]) => sized::<S, R, 2, 3, 4>(from, to, finish),
-            _ => sized::<S, R, 2, 3, 3>(from, to, finish),
+            (3, [4, 4]) => sized::<S, R, 3, 4, 4>(from, to),
+            (3, [4, _]) => sized::<S, R, 3, 4, 2>(from, to),
+            (3, [_, 4]) => sized::<S, R, 3, 2, 4>(from, to),
+            (3, _) => sized::<S, R, 3, 2, 2>(from, to),
+            (_, [4, 4]) => sized::<S, R, 2, 4, 4>(from, to),
+            (_, [4, _]) => sized::<S, R, 2, 4, 3>(from, to),
+            (_, [_, 4]) => sized::<S, R, 2, 3, 4>(from, to),
+            _ => sized::<S, R, 2, 3, 3>(from, to),
         }
     }
 }
 
 #[inline(always)]
 unsafe fn sized<S: Simd, R: Rule, const TAPS: usize, const ROWS: usize, const COLUMNS: usize>(
-    (from, source): (*const f32, Grid),
-    (to, target): (*mut f32, Grid),
-    finish: impl Fn(S::Vector) -> S::Vector,
+    from: impl Source<S>,
+    to: impl Target<S>,
 ) {
     let (rows, columns) = (Shape { taps: TAPS, outputs: ROWS }, Shape { taps: TAPS, outputs: COLUMNS });
     // SAFETY: the caller's duty.
@@ -245,7 +277,7 @@ unsafe fn sized<S: Simd, R: Rule, const TAPS: usize, const ROWS: usize, const CO
         for (j, half) in half.iter_mut().enumerate().take(R::taken(columns)) {
             let mut line = [zero; LONGEST];
             for (i, x) in line.iter_mut().enumerate().take(R::taken(rows)) {
-                *x = S::load(from.add(i * source.row + j * source.column));
+                *x = from.load(i, j);
             }
             *half = R::line::<S>(rows, line);
         }
@@ -256,7 +288,7 @@ unsafe fn sized<S: Simd, R: Rule, const TAPS: usize, const ROWS: usize, const CO
             }
             let line = R::line::<S>(columns, line);
             for (j, &x) in line.iter().enumerate().take(R::given(columns)) {
-                S::store(to.add(i * target.row + j * target.column), finish(x));
+                to.store(i, j, x);
             }
         }
     }

@@ -1,0 +1,118 @@
+//! The micro-kernel of a convolution whose lanes are output channels; see [`tile`](super::tile).
+
+use super::lanes::{Simd, Work};
+use super::tile::{Sized, choose};
+
+/// Most scalars in a [`ChannelTile`].
+const MAX_PIXELS: usize = 14;
+
+/// Largest P of a [`ChannelTile`] of `vectors` vectors: what registers hold beside the vectors themselves.
+pub(crate) fn max_pixels(registers: usize, vectors: usize) -> usize {
+    ((registers - 4) / vectors).min(MAX_PIXELS)
+}
+
+/// Lanes are output channels, scalars the pixels p of one row or of two:
+/// `out[r·out_row + p·out_step + v·out_vector + lane]` = Σ_k `weights[k][v·LANES + lane]` · pixels[r·row + `taps[k]` + p], and the epilogue.
+#[derive(Clone, Copy)]
+pub(crate) struct ChannelTile<'a> {
+    /// Offset of each term in `pixels`.
+    pub(crate) taps: &'a [u32],
+    /// `[taps][V · LANES]`.
+    pub(crate) weights: *const f32,
+    /// Zero-padded image, at the first pixel's origin.
+    pub(crate) pixels: *const f32,
+    /// Distance of the second row's origin.
+    pub(crate) row: usize,
+    pub(crate) out: *mut f32,
+    pub(crate) out_step: usize,
+    pub(crate) out_row: usize,
+    pub(crate) out_vector: usize,
+    /// One summand for each channel, if there are any, and whether what is negative becomes 0.
+    pub(crate) bias: Option<*const f32>,
+    pub(crate) relu: bool,
+}
+
+/// Body of [`ChannelTile`] for R rows.
+///
+/// # Safety
+/// See [`ChannelTile`].
+#[inline(always)]
+unsafe fn channels<S: Simd, const R: usize, const P: usize, const V: usize>(t: ChannelTile<'_>) {
+    // SAFETY: the caller's duty.
+    unsafe {
+        let mut sums = [[[S::splat(0.0); V]; P]; R];
+        let mut weights = t.weights;
+        for &tap in t.taps {
+            let pixels = t.pixels.add(tap as usize);
+            let vectors: [S::Vector; V] = std::array::from_fn(|v| S::load(weights.add(v * S::LANES)));
+            for (r, row) in sums.iter_mut().enumerate() {
+                let pixels = pixels.add(r * t.row);
+                for (p, pixel) in row.iter_mut().enumerate() {
+                    let x = S::splat(*pixels.add(p));
+                    for (sum, &w) in pixel.iter_mut().zip(&vectors) {
+                        *sum = S::mul_add(x, w, *sum);
+                    }
+                }
+            }
+            weights = weights.add(V * S::LANES);
+        }
+        if let Some(bias) = t.bias {
+            let bias: [S::Vector; V] = std::array::from_fn(|v| S::load(bias.add(v * S::LANES)));
+            for row in &mut sums {
+                for pixel in row {
+                    pixel.iter_mut().zip(&bias).for_each(|(sum, &bias)| *sum = S::add(*sum, bias));
+                }
+            }
+        }
+        if t.relu {
+            for row in &mut sums {
+                for pixel in row {
+                    pixel.iter_mut().for_each(|sum| *sum = S::relu(*sum));
+                }
+            }
+        }
+        for (r, row) in sums.iter().enumerate() {
+            for (p, pixel) in row.iter().enumerate() {
+                for (v, &sum) in pixel.iter().enumerate() {
+                    S::store(t.out.add(r * t.out_row + p * t.out_step + v * t.out_vector), sum);
+                }
+            }
+        }
+    }
+}
+
+impl<const P: usize, const V: usize> Work for Sized<ChannelTile<'_>, P, V> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: the caller's duty.
+        unsafe { channels::<S, 1, P, V>(self.0) }
+    }
+}
+
+/// The same for two rows.
+struct SizedPair<T, const P: usize, const V: usize>(T);
+
+impl<const P: usize, const V: usize> Work for SizedPair<ChannelTile<'_>, P, V> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: the caller's duty.
+        unsafe { channels::<S, 2, P, V>(self.0) }
+    }
+}
+
+impl ChannelTile<'_> {
+    /// Runs the tile with P = `pixels` for `rows` rows, 1 or 2, where `rows` · P ≤ [`max_pixels`], and V = `vectors` ≤ 2.
+    ///
+    /// # Safety
+    /// The pointers hold what the equation reads and writes.
+    #[inline(always)]
+    pub(crate) unsafe fn run<S: Simd>(self, rows: usize, pixels: usize, vectors: usize) {
+        // SAFETY: the caller's duty.
+        unsafe {
+            match rows {
+                1 => choose!(ROW(S, Sized, self), (pixels, vectors)),
+                _ => choose!(PAIR(S, SizedPair, self), (pixels, vectors)),
+            }
+        }
+    }
+}
