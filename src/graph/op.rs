@@ -108,19 +108,15 @@ pub trait Op: Debug + Send + Sync + Any {
     /// The native call that does the work, all operands in planes.
     fn cpu(&self, signature: &Signature) -> Result<NativeCall>;
 
-    /// Which operands the native call can have in blocks of channels. What treats every element by itself doesn't see an order that all of
-    /// them share.
+    /// Which operands the native call can have in blocks of channels. An op with an [`Elementwise`] need not say it: it becomes a pass of its
+    /// own where others gain by blocks.
     fn layouts(&self, signature: &Signature) -> Layouts {
-        let indifferent = self.elementwise(signature).is_some_and(|description| {
-            description.reduces.is_none() && description.one_to_one.iter().all(|full| *full)
-        });
-        let operands = signature.inputs.len() + signature.outputs.len();
-        Layouts { groups: vec![indifferent.then_some(0); operands], ..Layouts::default() }
+        Layouts::planes(signature.inputs.len() + signature.outputs.len())
     }
 
     /// The native call with its operands, inputs before outputs, in layouts that [`Op::layouts`] allows.
     fn cpu_in(&self, signature: &Signature, layouts: &[Layout]) -> Result<NativeCall> {
-        debug_assert!(layouts.windows(2).all(|pair| pair[0] == pair[1]), "{}: one layout for all", self.name());
+        assert!(layouts.iter().all(|&layout| layout == Layout::Planes), "{} takes planes only", self.name());
         self.cpu(signature)
     }
 }

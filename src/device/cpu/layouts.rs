@@ -39,7 +39,7 @@ pub(super) fn choose(plan: &Plan, lanes: usize) -> Vec<Vec<Layout>> {
         present.extend(step.outputs.iter().copied().zip(&made).filter_map(|(storage, made)| Some((storage, (*made)?))));
         let all: Vec<Option<usize>> = read.into_iter().chain(made).collect();
 
-        let layouts = step.op.layouts(&step.signature);
+        let layouts = step.in_layouts().layouts(&step.signature);
         assert_eq!(layouts.groups.len(), all.len(), "{}: a group or none for every operand", step.op.name());
         let types = step.signature.inputs.iter().chain(&step.signature.outputs);
         let mut groups: BTreeMap<usize, Vec<Option<usize>>> = BTreeMap::new();

@@ -100,7 +100,7 @@ impl CpuSession {
             let inputs = slices(&step.inputs, &step.signature.inputs);
             let outputs = slices(&step.outputs, &step.signature.outputs);
             let native = match layouts.contains(&Layout::Blocks) {
-                true => step.op.cpu_in(&step.signature, layouts)?,
+                true => step.in_layouts().cpu_in(&step.signature, layouts)?,
                 false => step.op.cpu(&step.signature)?,
             };
             natives.push((native, inputs, outputs));

@@ -6,12 +6,10 @@ mod gpu;
 pub(super) use cpu::apply;
 
 use std::any::Any;
-use std::sync::Arc;
-
 use crate::error::Result;
 use crate::graph::{Backward, Elementwise, Graph, Op, Signature, Value};
-use crate::kernel::{GpuCall, GpuLimits, Layout, Layouts, NativeCall};
-use crate::ops::elementwise::{alone, Action, Lowering, Made, Steps, describe};
+use crate::kernel::{GpuCall, GpuLimits, NativeCall};
+use crate::ops::elementwise::{Action, Lowering, Made, Steps, describe};
 use crate::ops::support::{Spread, expect_types, unspread, wider};
 use crate::shape::{DType, TensorType};
 
@@ -37,7 +35,7 @@ pub enum BinaryKind {
     Mask = 7,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Binary {
     kind: BinaryKind,
 }
@@ -147,17 +145,6 @@ impl Op for Binary {
 
     fn cpu(&self, signature: &Signature) -> Result<NativeCall> {
         cpu::call(self, signature)
-    }
-
-    fn layouts(&self, signature: &Signature) -> Layouts {
-        match self.elementwise(signature) {
-            Some(_) => alone(Arc::new(self.clone()), signature).layouts(signature),
-            None => Layouts::planes(signature.inputs.len() + signature.outputs.len()),
-        }
-    }
-
-    fn cpu_in(&self, signature: &Signature, layouts: &[Layout]) -> Result<NativeCall> {
-        alone(Arc::new(self.clone()), signature).cpu_in(signature, layouts)
     }
 }
 

@@ -105,13 +105,6 @@ impl Fused {
     }
 }
 
-/// A pass of one op, which has an [`Elementwise`] for this signature.
-pub(crate) fn alone(op: Arc<dyn Op>, signature: &Signature) -> Arc<dyn Op> {
-    let links = (0..signature.inputs.len()).map(Link::Input).collect();
-    let outputs = (0..signature.outputs.len()).map(Some).collect();
-    join(vec![Part { op, signature: signature.clone(), inputs: links, outputs }], signature.inputs.clone())
-}
-
 impl Op for Fused {
     fn name(&self) -> &'static str {
         "elementwise"

@@ -5,17 +5,15 @@
 mod cpu;
 mod gpu;
 
-use std::sync::Arc;
-
 use crate::error::{Error, Result};
 use crate::graph::{Backward, Elementwise, Graph, Op, Signature, Value};
-use crate::kernel::{GpuCall, GpuLimits, Layout, Layouts, NativeCall};
-use crate::ops::elementwise::{alone, Lowering, Made, Steps, describe};
+use crate::kernel::{GpuCall, GpuLimits, NativeCall};
+use crate::ops::elementwise::{Lowering, Made, Steps, describe};
 use crate::ops::support::{Spread, expect_types};
 use crate::ops::{ReduceKind, reduce};
 use crate::shape::{DType, TensorType};
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Expand {
     outer: usize,
     inner: usize,
@@ -60,14 +58,6 @@ impl Op for Expand {
 
     fn cpu(&self, signature: &Signature) -> Result<NativeCall> {
         cpu::call(signature)
-    }
-
-    fn layouts(&self, signature: &Signature) -> Layouts {
-        alone(Arc::new(self.clone()), signature).layouts(signature)
-    }
-
-    fn cpu_in(&self, signature: &Signature, layouts: &[Layout]) -> Result<NativeCall> {
-        alone(Arc::new(self.clone()), signature).cpu_in(signature, layouts)
     }
 }
 

@@ -8,6 +8,8 @@
 //! [`axis`] and [`band`] describe which input a convolution reads. [`winograd`] does with fewer multiplications what another
 //! rounding is allowed for, and [`convolution`] chooses.
 //!
+//! Images lie in planes or, for kernels that take that, in blocks of channels as wide as a vector ([`Layout`](crate::kernel::Layout)).
+//!
 //! Everything that depends on shapes is decided when the call is built; a call allocates nothing. Work is cut by shapes
 //! and partial sums are added in a fixed order: results don't depend on the number of threads.
 

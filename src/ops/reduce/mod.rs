@@ -10,12 +10,10 @@ mod gpu;
 
 pub(super) use gpu::{add_channel_sums, of_magnitudes};
 
-use std::sync::Arc;
-
 use crate::error::{Error, Result};
 use crate::graph::{Backward, Elementwise, Graph, Op, Signature, Value};
-use crate::kernel::{GpuCall, GpuLimits, Layout, Layouts, NativeCall};
-use crate::ops::elementwise::{alone, Lowering, Made, Steps, describe};
+use crate::kernel::{GpuCall, GpuLimits, NativeCall};
+use crate::ops::elementwise::{Lowering, Made, Steps, describe};
 use crate::ops::support::expect_types;
 use crate::ops::{expand, scale};
 use crate::shape::{DType, TensorType};
@@ -32,7 +30,7 @@ pub enum ReduceKind {
     Max = 2,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Reduce {
     kind: ReduceKind,
 }
@@ -112,17 +110,6 @@ impl Op for Reduce {
 
     fn cpu(&self, signature: &Signature) -> Result<NativeCall> {
         cpu::call(self, signature)
-    }
-
-    fn layouts(&self, signature: &Signature) -> Layouts {
-        match self.elementwise(signature) {
-            Some(_) => alone(Arc::new(self.clone()), signature).layouts(signature),
-            None => Layouts::planes(signature.inputs.len() + signature.outputs.len()),
-        }
-    }
-
-    fn cpu_in(&self, signature: &Signature, layouts: &[Layout]) -> Result<NativeCall> {
-        alone(Arc::new(self.clone()), signature).cpu_in(signature, layouts)
     }
 }
 

@@ -3,17 +3,15 @@
 mod cpu;
 mod gpu;
 
-use std::sync::Arc;
-
 use crate::error::Result;
 use crate::graph::{Backward, Elementwise, Graph, Op, Signature, Value};
-use crate::kernel::{GpuCall, GpuLimits, Layout, Layouts, NativeCall};
-use crate::ops::elementwise::{alone, Action, Lowering, Made, Steps, describe};
+use crate::kernel::{GpuCall, GpuLimits, NativeCall};
+use crate::ops::elementwise::{Action, Lowering, Made, Steps, describe};
 use crate::ops::support::{Spread, expect_same, expect_types};
 use crate::ops::{affine, mul};
 use crate::shape::{DType, TensorType};
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Select;
 
 /// a where cond > 0, else b. a and b have one shape; cond may be spread over it (`[N,1,1,1]` for one choice per sample).
@@ -65,14 +63,6 @@ impl Op for Select {
 
     fn cpu(&self, signature: &Signature) -> Result<NativeCall> {
         cpu::call(signature)
-    }
-
-    fn layouts(&self, signature: &Signature) -> Layouts {
-        alone(Arc::new(self.clone()), signature).layouts(signature)
-    }
-
-    fn cpu_in(&self, signature: &Signature, layouts: &[Layout]) -> Result<NativeCall> {
-        alone(Arc::new(self.clone()), signature).cpu_in(signature, layouts)
     }
 }
 
