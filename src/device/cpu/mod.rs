@@ -1,5 +1,6 @@
 //! The native device: kernels in Rust over preallocated buffers, all cores through rayon.
 
+mod awake;
 mod buffer;
 mod forms;
 mod layouts;
@@ -8,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use awake::keep_awake;
 use buffer::Buffer;
 use forms::Forms;
 
@@ -174,10 +176,10 @@ impl Compiled {
         Ok(())
     }
 
-    /// Hands each call to `work`, in order, on a thread of the pool: from outside, every parallel section would cost a hand-over
-    /// and a wake-up.
+    /// Hands each call to `work`, in order, on a thread of the pool whose others are awake: from outside, every parallel section would cost
+    /// a hand-over and a wake-up.
     fn each_call(&self, mut work: impl FnMut(&Call) + Send) {
-        rayon::scope(|_| self.calls.iter().for_each(&mut work));
+        keep_awake(|| self.calls.iter().for_each(&mut work));
     }
 }
 

@@ -1,4 +1,4 @@
-//! The micro-kernel of a convolution whose lanes are output channels; see [`tile`](super::tile).
+//! The micro-kernels of a convolution and of its weight gradient whose lanes are output channels; see [`tile`](super::tile).
 
 use super::lanes::{Simd, Work};
 use super::tile::{Sized, choose};
@@ -114,5 +114,72 @@ impl ChannelTile<'_> {
                 _ => choose!(PAIR(S, SizedPair, self), (pixels, vectors)),
             }
         }
+    }
+}
+
+/// Lanes are output channels: `out[v·out_step + p·LANES + lane]` += Σ_{r,i} pixels[r·row + `taps[p]` + i] ·
+/// `gradients[v·plane + (r·columns + i)·LANES + lane]`.
+#[derive(Clone, Copy)]
+pub(crate) struct ChannelDotTile<'a> {
+    /// P offsets in `pixels`.
+    pub(crate) taps: &'a [u32],
+    /// Zero-padded image, at the first pixel's origin.
+    pub(crate) pixels: *const f32,
+    /// Distance of neighbouring rows' origins.
+    pub(crate) row: usize,
+    /// Extents of the sum.
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) gradients: *const f32,
+    pub(crate) plane: usize,
+    pub(crate) out: *mut f32,
+    pub(crate) out_step: usize,
+}
+
+/// Largest P of a [`ChannelDotTile`] of `vectors` vectors: there are addresses for no more than 8.
+pub(crate) fn max_taps(registers: usize, vectors: usize) -> usize {
+    max_pixels(registers, vectors).min(8)
+}
+
+impl<const P: usize, const V: usize> Work for Sized<ChannelDotTile<'_>, P, V> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let t = self.0;
+        // SAFETY: the caller's duty; see `ChannelDotTile`.
+        unsafe {
+            let out = |p: usize, v: usize| t.out.add(v * t.out_step + p * S::LANES);
+            let mut sums: [[S::Vector; V]; P] = std::array::from_fn(|p| std::array::from_fn(|v| S::load(out(p, v))));
+            let mut gradients = t.gradients;
+            for r in 0..t.rows {
+                let pixels: [*const f32; P] = std::array::from_fn(|p| t.pixels.add(r * t.row + t.taps[p] as usize));
+                for i in 0..t.columns {
+                    let vectors: [S::Vector; V] = std::array::from_fn(|v| S::load(gradients.add(v * t.plane)));
+                    for (row, pixel) in sums.iter_mut().zip(&pixels) {
+                        let x = S::splat(*pixel.add(i));
+                        for (sum, &y) in row.iter_mut().zip(&vectors) {
+                            *sum = S::mul_add(x, y, *sum);
+                        }
+                    }
+                    gradients = gradients.add(S::LANES);
+                }
+            }
+            for (p, row) in sums.into_iter().enumerate() {
+                for (v, sum) in row.into_iter().enumerate() {
+                    S::store(out(p, v), sum);
+                }
+            }
+        }
+    }
+}
+
+impl ChannelDotTile<'_> {
+    /// Runs the tile with P = number of taps ≤ [`max_taps`] and V = `vectors` ≤ 2.
+    ///
+    /// # Safety
+    /// The pointers hold what the equation reads and writes.
+    #[inline(always)]
+    pub(crate) unsafe fn run<S: Simd>(self, vectors: usize) {
+        // SAFETY: the caller's duty.
+        unsafe { choose!(ROW(S, Sized, self), (self.taps.len(), vectors)) }
     }
 }

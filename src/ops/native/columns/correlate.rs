@@ -1,13 +1,13 @@
 //! The gradient with respect to the weights as grad_y · columnsᵀ.
 //!
-//! Lanes are pixels in both factors, so that neither is transposed; the sums of the lanes are added once for many images.
-//! The batch is cut into groups by its size alone, whose partial gradients are added in order.
+//! Where grad_y lies in planes, lanes are pixels in both factors, so that neither is transposed; the sums of the lanes are added once for many images.
+//! In blocks, lanes are its channels, and pixels are read where they lie. The batch is cut into groups by its size alone, whose partial gradients are added in order.
 
 use super::ColumnLayout;
 use crate::kernel::Layout;
 use crate::ops::conv2d::Geometry;
 use crate::ops::native::bias::{self, BiasGradient};
-use crate::ops::native::blocks::planes_of_blocks;
+use crate::ops::native::channel_tile::{ChannelDotTile, max_taps};
 use crate::ops::native::correlate::sign;
 use crate::ops::native::lanes::{Simd, Work, dispatch};
 use crate::ops::native::tile::{DotTile, MAX_ROWS, max_vectors, pieces};
@@ -56,17 +56,10 @@ impl ColumnsCorrelate {
         line_aligned(self.weights() * self.layout.width.lanes)
     }
 
-    /// Words for the planes of a band's gradient, which are made where it lies in blocks.
-    fn plane_words(&self) -> usize {
-        match self.read {
-            Layout::Planes => 0,
-            Layout::Blocks => line_aligned(self.layout.features * self.layout.band_rows * self.layout.output[1]),
-        }
-    }
-
-    /// Words of the padded rows, of the matrix, of the sums and of the planes.
-    fn areas(&self) -> [usize; 4] {
-        [self.layout.padded_words(), self.layout.matrix_words(), self.lane_words(), self.plane_words()]
+    /// Words of the padded rows, of the matrix and of the sums.
+    fn areas(&self) -> [usize; 3] {
+        let matrix = if self.read == Layout::Planes { self.layout.matrix_words() } else { 0 };
+        [self.layout.padded_words(), matrix, self.lane_words()]
     }
 
     fn slot_words(&self) -> usize {
@@ -91,10 +84,9 @@ impl ColumnsCorrelate {
         let slots = aligned(slots, self.slots * self.slot_words());
         for_each_task(self.groups * self.streams, self.slots, slots, |task, slot| {
             let (group, stream) = (task / self.streams, task % self.streams);
-            let [of_padded, of_matrix, of_lanes, _] = self.areas();
+            let [of_padded, of_matrix, _] = self.areas();
             let (padded, rest) = slot.split_at_mut(of_padded);
-            let (matrix, rest) = rest.split_at_mut(of_matrix);
-            let (lanes, planes) = rest.split_at_mut(of_lanes);
+            let (matrix, lanes) = rest.split_at_mut(of_matrix);
             let (x, grad_y) = pairs[stream];
             let images = group * self.batch / self.groups..(group + 1) * self.batch / self.groups;
             // SAFETY: each group has its own sums.
@@ -114,7 +106,6 @@ impl ColumnsCorrelate {
                     padded,
                     matrix,
                     lanes,
-                    planes,
                 };
                 dispatch(self.layout.width.level, work);
             }
@@ -147,9 +138,8 @@ struct GroupTask<'a> {
     sums: Option<&'a mut [f32]>,
     padded: &'a mut [f32],
     matrix: &'a mut [f32],
-    /// `[feature][term][lane]`.
+    /// `[feature][term][lane]`, in blocks `[block][term][feature]`.
     lanes: &'a mut [f32],
-    planes: &'a mut [f32],
 }
 
 impl Work for GroupTask<'_> {
@@ -164,26 +154,34 @@ impl Work for GroupTask<'_> {
                 // SAFETY: the image is whole, the buffers are those of the layout.
                 unsafe {
                     l.band.fill::<S>(x.as_ptr(), top * l.row_step, self.padded);
-                    l.im2col::<S>(self.padded, rows, self.matrix);
                     let grad_y = &self.grad_y[image * l.image_out()..][..l.image_out()];
-                    let pixels = top * l.output[1]..(top + rows) * l.output[1];
-                    let n = pixels.len();
-                    let (gradient, pitch) = match self.read {
-                        Layout::Planes => (&grad_y[pixels.start..], l.plane()),
-                        Layout::Blocks => {
-                            planes_of_blocks::<S>(grad_y, l.plane(), pixels, self.planes);
-                            (&*self.planes, n)
+                    match self.read {
+                        Layout::Planes => {
+                            l.im2col::<S>(self.padded, rows, self.matrix);
+                            let gradient = &grad_y[top * l.output[1]..];
+                            accumulate::<S>(l, self.matrix, (gradient, l.plane()), rows * l.output[1], self.lanes);
                         }
-                    };
-                    accumulate::<S>(l, self.matrix, (gradient, pitch), n, self.lanes);
+                        Layout::Blocks => accumulate_blocks::<S>(l, self.padded, grad_y, (top, rows), self.lanes),
+                    }
                     if let Some(sums) = &mut self.sums {
-                        bias::add::<S>(Layout::Planes, sums, gradient.as_ptr(), pitch, 0..n);
+                        let pixels = top * l.output[1]..(top + rows) * l.output[1];
+                        bias::add::<S>(self.read, sums, grad_y.as_ptr(), l.plane(), pixels);
                     }
                 }
             }
         }
-        for (sum, lanes) in self.partial.iter_mut().zip(self.lanes.chunks_exact(S::LANES)) {
-            *sum = lanes.iter().sum();
+        match self.read {
+            Layout::Planes => {
+                for (sum, lanes) in self.partial.iter_mut().zip(self.lanes.chunks_exact(S::LANES)) {
+                    *sum = lanes.iter().sum();
+                }
+            }
+            Layout::Blocks => {
+                for (feature, sums) in self.partial.chunks_exact_mut(l.terms()).enumerate() {
+                    let block = &self.lanes[feature / S::LANES * l.terms() * S::LANES + feature % S::LANES..];
+                    sums.iter_mut().zip(block.iter().step_by(S::LANES)).for_each(|(sum, &lane)| *sum = lane);
+                }
+            }
         }
     }
 }
@@ -214,6 +212,40 @@ unsafe fn accumulate<S: Simd>(
                     out_step: l.terms() * S::LANES,
                 }
                 .run::<S>(terms, features);
+            }
+        }
+    }
+}
+
+/// Adds the products of a band's rows to `lanes`, `[block][term][feature]`, from pixels where they lie.
+///
+/// # Safety
+/// As [`Simd`]; `padded` is that of the band.
+#[inline(always)]
+unsafe fn accumulate_blocks<S: Simd>(
+    l: &ColumnLayout,
+    padded: &[f32],
+    grad_y: &[f32],
+    (top, rows): (usize, usize),
+    lanes: &mut [f32],
+) {
+    for (block, blocks) in pieces(l.features / S::LANES, 2) {
+        for (term, terms) in pieces(l.terms(), max_taps(S::REGISTERS, blocks)) {
+            let first = block * l.plane() + top * l.output[1];
+            // SAFETY: the taps of the band's outputs lie in the band, the rows in the features' blocks.
+            unsafe {
+                ChannelDotTile {
+                    taps: &l.taps[term..term + terms],
+                    pixels: padded.as_ptr(),
+                    row: l.row_step * l.band.row(),
+                    rows,
+                    columns: l.output[1],
+                    gradients: grad_y.as_ptr().add(first * S::LANES),
+                    plane: l.plane() * S::LANES,
+                    out: lanes.as_mut_ptr().add((block * l.terms() + term) * S::LANES),
+                    out_step: l.terms() * S::LANES,
+                }
+                .run::<S>(blocks);
             }
         }
     }

@@ -21,7 +21,7 @@ use crate::ops::native::workers::{Shared, aligned, for_each, for_each_task, line
 use crate::ops::simd::Level;
 
 /// Most groups of all streams, and most words that their partial gradients may take unless there are only two.
-const GROUPS: usize = 16;
+const GROUPS: usize = 8;
 const PARTIAL_WORDS: usize = 2 << 20;
 
 /// Most points of a tile along an axis, most taps of a phase there, and most lanes of any instruction set.
