@@ -2,13 +2,16 @@
 //! a thread that fell asleep meanwhile takes longer to wake up than many a call takes.
 
 use std::hint::spin_loop;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::yield_now;
 
 use rayon::Yield;
 
 /// Pauses between two looks for work.
 const PAUSES: usize = 8;
+
+/// Looks that the next thread has time for to come, some tens of microseconds.
+const PATIENCE: usize = 100;
 
 /// Whether a program keeps the pool awake. Threads that two programs hold at once could wait for each other.
 static KEPT: AtomicBool = AtomicBool::new(false);
@@ -22,28 +25,68 @@ impl Drop for SetAtEnd<'_> {
     }
 }
 
+/// Work and the threads that wait for what it shares.
+struct Team {
+    done: AtomicBool,
+    /// Number of the thread that works, above all numbers before it does.
+    worker: AtomicUsize,
+    /// Threads that have come.
+    waiting: AtomicUsize,
+}
+
 /// Runs `work` on a thread of the pool, the others of which look for work until it is done. If that is so for other work already,
-/// `work` just runs.
+/// `work` just runs. Allocates nothing.
 pub(super) fn keep_awake(work: impl FnOnce() + Send) {
     if KEPT.swap(true, Ordering::Acquire) {
         return rayon::scope(|_| work());
     }
     let _kept = SetAtEnd(&KEPT, false);
-    let done = AtomicBool::new(false);
-    rayon::scope(|scope| {
-        let (worker, done) = (rayon::current_thread_index(), &done);
-        scope.spawn_broadcast(move |_, context| {
-            // This thread comes here, too, when it waits for the others.
-            while Some(context.index()) != worker && !done.load(Ordering::Acquire) {
-                if rayon::yield_now() != Some(Yield::Executed) {
-                    (0..PAUSES).for_each(|_| spin_loop());
-                    yield_now();
-                }
-            }
-        });
-        let _done = SetAtEnd(done, true);
+    let team =
+        Team { done: AtomicBool::new(false), worker: AtomicUsize::new(usize::MAX), waiting: AtomicUsize::new(0) };
+    let work = || {
+        team.worker.store(rayon::current_thread_index().unwrap_or(usize::MAX), Ordering::Release);
+        let _done = SetAtEnd(&team.done, true);
         work();
-    });
+    };
+    rayon::join(work, || team.wait(rayon::current_num_threads() - 1));
+}
+
+impl Team {
+    /// Waits on this thread and on those after it, `threads` in all.
+    fn wait(&self, threads: usize) {
+        // The thread that works comes here, too, when it waits for others, or if nobody else has come before it is done.
+        let is_worker = || rayon::current_thread_index() == Some(self.worker.load(Ordering::Acquire));
+        if threads == 0 || self.is_done() || is_worker() {
+            return;
+        }
+        let come = self.waiting.fetch_add(1, Ordering::AcqRel) + 1;
+        rayon::join(|| self.look(come, threads > 1), || self.wait(threads - 1));
+    }
+
+    fn is_done(&self) -> bool {
+        self.done.load(Ordering::Acquire)
+    }
+
+    /// Does what work there is until all is done; before, what the `come`-th thread has for the next one is left to that.
+    fn look(&self, come: usize, more: bool) {
+        let next_is_here = || self.waiting.load(Ordering::Acquire) > come;
+        for _ in 0..if more { PATIENCE } else { 0 } {
+            if next_is_here() || self.is_done() {
+                break;
+            }
+            pause();
+        }
+        while !self.is_done() {
+            if rayon::yield_now() != Some(Yield::Executed) {
+                pause();
+            }
+        }
+    }
+}
+
+fn pause() {
+    (0..PAUSES).for_each(|_| spin_loop());
+    yield_now();
 }
 
 #[cfg(test)]
@@ -66,6 +109,24 @@ mod tests {
             }
         });
         assert_eq!(runs.into_inner(), 4 * 50 * 3 * 499_500);
+    }
+
+    #[test]
+    fn pools_of_all_sizes_end() {
+        for threads in [1, 2, 3, 5] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool of threads");
+            let runs = AtomicUsize::new(0);
+            for _ in 0..200 {
+                pool.install(|| {
+                    keep_awake(|| {
+                        (0..64_usize).into_par_iter().for_each(|i| {
+                            runs.fetch_add(i, Ordering::Relaxed);
+                        });
+                    });
+                });
+            }
+            assert_eq!(runs.into_inner(), 200 * 63 * 32, "{threads} threads");
+        }
     }
 
     #[test]

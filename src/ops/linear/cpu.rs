@@ -8,18 +8,27 @@ use crate::graph::Signature;
 use crate::kernel::{NativeArgs, NativeCall};
 use crate::ops::linear::Extents;
 use crate::ops::native::Epilogue;
-use crate::ops::native::matmul::{BackwardInput, BackwardWeight, Forward, Product, Weights};
+use crate::ops::native::matmul::{BackwardInput, BackwardWeight, Forward, Product, SparseForward, Weights};
 use crate::ops::simd::level;
 
 pub(super) fn forward(op: &Linear, signature: &Signature) -> Result<NativeCall> {
     let extents = Extents::of("linear_forward", &signature.inputs[0], &signature.inputs[1])?;
     let product = Forward::new(&extents, 1, level());
     let (bias, relu) = (op.bias, op.relu);
-    Ok(NativeCall::with_scratch("linear_forward", product.scratch(), move |args| {
+    fn y<'a>(args: &NativeArgs<'a>, bias: bool, relu: bool) -> Product<'a> {
         let epilogue = Epilogue { bias: bias.then(|| args.input(2)), relu, ..Epilogue::default() };
-        let y = Product::new(args.input(0), args.output(0), epilogue);
-        product.run(args.input(1), &[y], [args.scratch(0), args.scratch(1)]);
-    }))
+        Product::new(args.input(0), args.output(0), epilogue)
+    }
+    let dense = NativeCall::with_scratch("linear_forward", product.scratch(), move |args| {
+        product.run(args.input(1), &[y(args, bias, relu)], [args.scratch(0), args.scratch(1)]);
+    });
+    let Some(sparse) = SparseForward::new(&extents, level()).map(Arc::new) else { return Ok(dense) };
+    let (scratch, prepared) = (sparse.scratch(), sparse.prepared(1));
+    let call = NativeCall::with_scratch("linear_forward", scratch, move |args| {
+        let scratch = [args.scratch(0), args.scratch(1)];
+        sparse.run(args.input(1), args.prepared(0), y(args, bias, relu), scratch);
+    });
+    Ok(NativeCall { prepared, alone: Some(Box::new(dense)), ..call })
 }
 
 pub(super) fn backward_input(op: &LinearBackwardInput, signature: &Signature) -> Result<NativeCall> {

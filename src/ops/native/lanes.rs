@@ -77,6 +77,27 @@ pub(crate) trait Simd: Copy + 'static {
             }
         }
     }
+    /// Writes those of `n` ≤ LANES words that are not 0 and, of word i, the number `first` + i · `step`, and returns how many they are. Both
+    /// places have room for LANES words.
+    #[inline(always)]
+    unsafe fn list(
+        from: *const f32,
+        n: usize,
+        (first, step): (u32, u32),
+        values: *mut f32,
+        numbers: *mut u32,
+    ) -> usize {
+        let mut count = 0;
+        for i in 0..n {
+            // SAFETY: by the contract of the trait.
+            unsafe {
+                let x = *from.add(i);
+                (*values.add(count), *numbers.add(count)) = (x, first + i as u32 * step);
+                count += usize::from(x != 0.0);
+            }
+        }
+        count
+    }
     /// Writes 2 · LANES words: lanes of `even` and of `odd` in turn.
     unsafe fn zip(even: Self::Vector, odd: Self::Vector, to: *mut f32);
     /// The columns of LANES rows of four words: lane i of vector j is word j of the row at `row(i)`.

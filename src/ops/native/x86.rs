@@ -92,6 +92,26 @@ impl Simd for Avx512 {
         }
     }
     #[inline(always)]
+    unsafe fn list(
+        from: *const f32,
+        n: usize,
+        (first, step): (u32, u32),
+        values: *mut f32,
+        numbers: *mut u32,
+    ) -> usize {
+        unsafe {
+            let v = Self::load_up_to(from, n);
+            let places = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+            let of_words = _mm512_mullo_epi32(places, _mm512_set1_epi32(step as i32));
+            let of_words = _mm512_add_epi32(of_words, _mm512_set1_epi32(first as i32));
+            // Lanes past the n-th hold 0.
+            let mask = _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(v, _mm512_setzero_ps());
+            _mm512_storeu_ps(values, _mm512_maskz_compress_ps(mask, v));
+            _mm512_storeu_epi32(numbers.cast(), _mm512_maskz_compress_epi32(mask, of_words));
+            mask.count_ones() as usize
+        }
+    }
+    #[inline(always)]
     unsafe fn zip(even: __m512, odd: __m512, to: *mut f32) {
         unsafe {
             let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::spans::Spans;
+use super::sparse::Sparse;
 use super::{Matmul, Product};
 use crate::kernel::Prepare;
 use crate::ops::linear::Extents;
@@ -24,6 +25,8 @@ pub(crate) struct BackwardInput {
     slots: usize,
     /// Whether each task packs its columns of w for itself.
     alone: bool,
+    /// For gradients that are mostly zeros.
+    sparse: Option<Sparse>,
 }
 
 /// The weights as a product finds them.
@@ -38,7 +41,8 @@ pub(crate) enum Weights<'a> {
 impl BackwardInput {
     /// Decides the blocking, for weights that are packed before.
     pub(crate) fn new(e: &Extents, streams: usize, level: Level) -> BackwardInput {
-        BackwardInput::limited(e, streams, level, usize::MAX)
+        let single = if streams == 1 { Sparse::new([e.batch, e.outputs, e.inputs], None, level) } else { None };
+        BackwardInput { sparse: single, ..BackwardInput::limited(e, streams, level, usize::MAX) }
     }
 
     /// The same, to the bit, for weights as they are: where nobody else reads packed ones, they need not go through memory for it.
@@ -49,12 +53,12 @@ impl BackwardInput {
     fn limited(e: &Extents, streams: usize, level: Level, span_words: usize) -> BackwardInput {
         let m = Matmul::new(e, streams, level);
         let spans = Spans::new(m.inputs, m.outputs, &m.width, span_words);
-        BackwardInput { m, spans, slots: slots(spans.tasks()), alone: false }
+        BackwardInput { m, spans, slots: slots(spans.tasks()), alone: false, sparse: None }
     }
 
     /// Size of the scratch buffer.
     pub(crate) fn scratch(&self) -> usize {
-        scratch_words(self.slots * self.slot_words())
+        scratch_words(self.slots * self.slot_words()).max(self.sparse.map_or(0, |sparse| sparse.scratch()))
     }
 
     /// A tile, a panel of |w| if there is a second stream, and a task's packed columns unless all are packed before.
@@ -99,6 +103,11 @@ impl BackwardInput {
     /// [`BackwardInput::scratch`].
     pub(crate) fn run(&self, weights: Weights<'_>, products: &[Product<'_>], scratch: &mut [f32]) {
         assert_eq!(self.alone, matches!(weights, Weights::Plain(_)), "weights of the other kind");
+        if let (Some(sparse), Weights::Packed(w)) = (self.sparse, weights)
+            && sparse.run(w, &products[0], scratch)
+        {
+            return;
+        }
         let slots = aligned(scratch, self.slots * self.slot_words());
         for_each_task(self.spans.tasks(), self.slots, slots, |task, slot| {
             let first = task * self.spans.span;

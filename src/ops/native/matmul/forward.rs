@@ -10,7 +10,7 @@ use crate::ops::native::workers::{LINE, Shared, aligned, for_each, for_each_task
 use crate::ops::simd::Level;
 
 /// Features in a block of the reduction of y: 64 lanes of them are 64 KiB.
-const BLOCK: usize = 256;
+pub(super) const BLOCK: usize = 256;
 
 /// Most output features of y that a task computes, in tiles of 6: as often is a block of inputs read that was brought close for the first.
 const ROWS: usize = 64;

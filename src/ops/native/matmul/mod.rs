@@ -9,10 +9,13 @@ mod backward_input;
 mod backward_weight;
 mod forward;
 mod spans;
+mod sparse;
+mod sparse_forward;
 
 pub(crate) use backward_input::{BackwardInput, Weights};
 pub(crate) use backward_weight::BackwardWeight;
 pub(crate) use forward::Forward;
+pub(crate) use sparse_forward::SparseForward;
 
 use super::box_relu::BoxRelu;
 use super::epilogue::Epilogue;
