@@ -20,8 +20,12 @@ const VECTORS: usize = 8;
 /// Terms of a block: 32 KiB of the longest vectors.
 const TERMS: usize = 64;
 
-/// Rows of a task, if there are so many.
+/// Most rows of a task, and least where more tasks are wanted: each reads all of its columns of w.
 const ROWS: usize = 64;
+const LEAST_ROWS: usize = 16;
+
+/// Tasks for each thread, if there are rows enough.
+const TASKS: usize = 2;
 
 /// Fewer terms than these are not worth a list.
 const LEAST_TERMS: usize = 64;
@@ -42,6 +46,8 @@ pub(super) struct Sparse {
     /// After so many terms sums begin anew, to be added to those before: a multiple of [`TERMS`].
     restart: usize,
     width: Width,
+    /// Pieces of the rows.
+    pieces: usize,
     slots: usize,
 }
 
@@ -51,7 +57,9 @@ impl Sparse {
         let width = Width::of(level);
         let restart = restart.unwrap_or(terms.next_multiple_of(TERMS));
         assert!(restart.is_multiple_of(TERMS), "sums begin anew with a block");
-        let mut sparse = Sparse { rows, terms, columns, restart, width, slots: 0 };
+        let mut sparse = Sparse { rows, terms, columns, restart, width, pieces: rows.div_ceil(ROWS), slots: 0 };
+        let wanted = (TASKS * rayon::current_num_threads()).div_ceil(sparse.groups());
+        sparse.pieces = sparse.pieces.max(wanted.min(rows.div_ceil(LEAST_ROWS)));
         sparse.slots = slots(sparse.tasks());
         (columns >= sparse.panel() && terms >= LEAST_TERMS).then_some(sparse)
     }
@@ -70,13 +78,12 @@ impl Sparse {
         VECTORS * self.width.lanes
     }
 
-    /// Pieces of the rows.
-    fn pieces(&self) -> usize {
-        self.rows.div_ceil(ROWS)
+    fn groups(&self) -> usize {
+        self.columns.div_ceil(self.group())
     }
 
     fn tasks(&self) -> usize {
-        self.columns.div_ceil(self.group()) * self.pieces()
+        self.groups() * self.pieces
     }
 
     /// Most numbers that are listed: columns that only fill up panels cost as much as others.
@@ -118,8 +125,8 @@ impl Sparse {
         self.list(product.input, values, bytemuck::cast_slice_mut(places), starts);
         let lists = Lists { values, places: bytemuck::cast_slice(places), starts };
         for_each_task(self.tasks(), self.slots, slots, |task, slot| {
-            let (group, piece) = (task / self.pieces(), task % self.pieces());
-            let [begin, end] = [piece, piece + 1].map(|i| i * self.rows / self.pieces());
+            let (group, piece) = (task / self.pieces, task % self.pieces);
+            let [begin, end] = [piece, piece + 1].map(|i| i * self.rows / self.pieces);
             let work = GroupTask { sparse: self, packed, lists, product, group, rows: begin..end, slot };
             // SAFETY: tasks write disjoint columns of disjoint rows.
             unsafe { dispatch(self.width.level, work) }
