@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use smallbox::device::Session;
+use smallbox::device::cpu::waited;
 use smallbox::error::Result;
 use smallbox::formats::atomic::write_atomically;
 use smallbox::profile::{By, Profile, Roofs, Row, timeline};
@@ -87,9 +88,10 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let (mut plain, mut cpu, mut waits) = (Vec::with_capacity(args.steps), Some(0.0), 0);
     for _ in 0..args.steps {
-        let (cpu_before, waits_before) = (machine::cpu_seconds(), session.host_waits());
+        let work_seconds = || machine::cpu_seconds().map(|seconds| seconds - waited().as_secs_f64());
+        let (cpu_before, waits_before) = (work_seconds(), session.host_waits());
         plain.push(seconds_of_step(session, &mut bench)?);
-        let used = machine::cpu_seconds().zip(cpu_before).map(|(after, before)| after - before);
+        let used = work_seconds().zip(cpu_before).map(|(after, before)| after - before);
         cpu = cpu.zip(used).map(|(sum, used)| sum + used);
         waits += session.host_waits() - waits_before;
         profile.add(pollster::block_on(bench.trace(session))?);

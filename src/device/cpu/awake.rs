@@ -2,8 +2,9 @@
 //! a thread that fell asleep meanwhile takes longer to wake up than many a call takes.
 
 use std::hint::spin_loop;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::yield_now;
+use std::time::{Duration, Instant};
 
 use rayon::Yield;
 
@@ -15,6 +16,15 @@ const PATIENCE: usize = 100;
 
 /// Whether a program keeps the pool awake. Threads that two programs hold at once could wait for each other.
 static KEPT: AtomicBool = AtomicBool::new(false);
+
+/// Nanoseconds that threads of the pool have looked for work in vain.
+static WAITED: AtomicU64 = AtomicU64::new(0);
+
+/// How long threads of the pool have looked for work in vain while programs ran, all of them together since the process began: processor
+/// time that is no work.
+pub fn waited() -> Duration {
+    Duration::from_nanos(WAITED.load(Ordering::Relaxed))
+}
 
 /// Sets what it holds when it goes, also if that is because of a panic.
 struct SetAtEnd<'a>(&'a AtomicBool, bool);
@@ -76,11 +86,15 @@ impl Team {
             }
             pause();
         }
+        let mut waited = Duration::ZERO;
         while !self.is_done() {
             if rayon::yield_now() != Some(Yield::Executed) {
+                let begun = Instant::now();
                 pause();
+                waited += begun.elapsed();
             }
         }
+        WAITED.fetch_add(waited.as_nanos() as u64, Ordering::Relaxed);
     }
 }
 
@@ -137,5 +151,16 @@ mod tests {
         let mut after = false;
         keep_awake(|| after = true);
         assert!(after);
+    }
+
+    #[test]
+    fn threads_that_wait_in_vain_say_so() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("a pool of threads");
+        let begun = Instant::now();
+        // Other tests may keep the pool awake for some moments.
+        while waited() < Duration::from_millis(5) {
+            pool.install(|| keep_awake(|| std::thread::sleep(Duration::from_millis(10))));
+            assert!(begun.elapsed() < Duration::from_secs(60), "nobody waited");
+        }
     }
 }

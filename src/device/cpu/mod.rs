@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use awake::keep_awake;
+pub use awake::waited;
 use buffer::Buffer;
 use forms::Forms;
 

@@ -61,7 +61,9 @@ impl Sparse {
         let wanted = (TASKS * rayon::current_num_threads()).div_ceil(sparse.groups());
         sparse.pieces = sparse.pieces.max(wanted.min(rows.div_ceil(LEAST_ROWS)));
         sparse.slots = slots(sparse.tasks());
-        (columns >= sparse.panel() && terms >= LEAST_TERMS).then_some(sparse)
+        // Places in lists are counted with 32 bits.
+        let countable = rows * (terms + width.lanes) <= u32::MAX as usize;
+        (countable && columns >= sparse.panel() && terms >= LEAST_TERMS).then_some(sparse)
     }
 
     /// Lanes of a packed panel.
