@@ -108,7 +108,6 @@ mod tests {
     use super::*;
     use rayon::prelude::*;
     use std::panic::catch_unwind;
-    use std::sync::atomic::AtomicUsize;
 
     #[test]
     fn work_runs_once_with_the_whole_pool_also_inside_other_work_and_from_many_threads() {

@@ -30,8 +30,8 @@ const TASKS: usize = 2;
 /// Fewer terms than these are not worth a list.
 const LEAST_TERMS: usize = 64;
 
-/// Of so many products in ten at most one by one as many are worth their lists: a multiply-add that reads w from the first-level cache
-/// each time takes longer than one that finds it in a register.
+/// Most products in ten that may be left: a multiply-add that reads w from the first-level cache takes longer than one of a dense tile,
+/// which finds it in a register.
 const IN_TEN: usize = 6;
 
 /// Numbers that a thread should have to look through.
