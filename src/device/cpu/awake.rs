@@ -44,9 +44,9 @@ struct Team {
     waiting: AtomicUsize,
 }
 
-/// Runs `work` on a thread of the pool, the others of which look for work until it is done. If that is so for other work already,
-/// `work` just runs. Allocates nothing.
-pub(super) fn keep_awake(work: impl FnOnce() + Send) {
+/// Runs `work` on a thread of the pool, the others of which look for work until it is done: from outside, every parallel section would
+/// cost a hand-over and a wake-up. If that is so for other work already, `work` just runs. Allocates nothing.
+pub(super) fn keep_awake<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     if KEPT.swap(true, Ordering::Acquire) {
         return rayon::scope(|_| work());
     }
@@ -56,9 +56,9 @@ pub(super) fn keep_awake(work: impl FnOnce() + Send) {
     let work = || {
         team.worker.store(rayon::current_thread_index().unwrap_or(usize::MAX), Ordering::Release);
         let _done = SetAtEnd(&team.done, true);
-        work();
+        work()
     };
-    rayon::join(work, || team.wait(rayon::current_num_threads() - 1));
+    rayon::join(work, || team.wait(rayon::current_num_threads() - 1)).0
 }
 
 impl Team {

@@ -4,6 +4,8 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use crate::kernel::RawSlice;
 
 /// Bytes of a cache line, and of one AVX-512 register.
@@ -11,6 +13,9 @@ const LINE_BYTES: usize = 64;
 
 /// Bytes of a huge page.
 const HUGE_PAGE_BYTES: usize = 2 << 20;
+
+/// Bytes that a thread copies at once.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// Words between buffers of one piece of memory: what lies at the same place of two of them is not a multiple of 4 KiB apart, where a load
 /// would seem to depend on a store to the other.
@@ -118,8 +123,11 @@ impl Buffer {
     /// Overwrites the beginning.
     pub(super) fn write_bytes(&self, bytes: &[u8]) {
         let slice = self.slice(bytes.len() / 4);
-        // SAFETY: in bounds by `slice`; the session runs no kernel meanwhile.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), slice.pointer.cast(), bytes.len()) }
+        // SAFETY: in bounds by `slice`; the session runs no kernel meanwhile, and memory that is initialised stays so.
+        let to = unsafe { std::slice::from_raw_parts_mut(slice.pointer.cast::<u8>(), bytes.len()) };
+        to.par_chunks_mut(PIECE_BYTES)
+            .zip(bytes.par_chunks(PIECE_BYTES))
+            .for_each(|(to, from)| to.copy_from_slice(from));
     }
 
     /// The first `words` words.

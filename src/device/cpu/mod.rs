@@ -165,7 +165,7 @@ impl CpuSession {
 }
 
 impl Compiled {
-    /// Copies the inputs in.
+    /// Copies the inputs in, on a thread of the pool.
     fn upload(&self, feeds: &[Feed<'_>]) -> Result<()> {
         for (named, buffer) in &self.inputs {
             let bytes = match_feed("cpu", &named.name, &named.ty, feeds)?;
@@ -175,12 +175,6 @@ impl Compiled {
             buffer.write_bytes(bytes);
         }
         Ok(())
-    }
-
-    /// Hands each call to `work`, in order, on a thread of the pool whose others are awake: from outside, every parallel section would cost
-    /// a hand-over and a wake-up.
-    fn each_call(&self, mut work: impl FnMut(&Call) + Send) {
-        keep_awake(|| self.calls.iter().for_each(&mut work));
     }
 }
 
@@ -213,10 +207,12 @@ impl Session for CpuSession {
 
     fn run(&mut self, program: Program, feeds: &[Feed<'_>]) -> Result<()> {
         let compiled = self.compiled(program)?;
-        compiled.upload(feeds)?;
-        // SAFETY: `&mut self` keeps every other user of the buffers away during the run.
-        compiled.each_call(|call| unsafe { call.run() });
-        Ok(())
+        keep_awake(|| {
+            compiled.upload(feeds)?;
+            // SAFETY: `&mut self` keeps every other user of the buffers away during the run.
+            compiled.calls.iter().for_each(|call| unsafe { call.run() });
+            Ok(())
+        })
     }
 
     fn run_traced<'a>(&'a mut self, program: Program, feeds: &'a [Feed<'a>]) -> Pending<'a, RunTrace> {
@@ -225,14 +221,17 @@ impl Session for CpuSession {
             let mut launches = Vec::with_capacity(compiled.calls.len());
             let began = Instant::now();
             let now = || began.elapsed().as_secs_f64();
-            compiled.upload(feeds)?;
-            let upload = Span { begin: 0.0, end: now() };
-            compiled.each_call(|call| {
-                let begin = now();
-                // SAFETY: `&mut self` keeps every other user of the buffers away during the run.
-                unsafe { call.run() };
-                launches.push(Span { begin, end: now() });
-            });
+            let upload = keep_awake(|| {
+                compiled.upload(feeds)?;
+                let upload = Span { begin: 0.0, end: now() };
+                for call in &compiled.calls {
+                    let begin = now();
+                    // SAFETY: `&mut self` keeps every other user of the buffers away during the run.
+                    unsafe { call.run() };
+                    launches.push(Span { begin, end: now() });
+                }
+                Ok(upload)
+            })?;
             let moment = |at: f64| Span { begin: at, end: at };
             let (record, wait) = (moment(upload.end), moment(now()));
             Ok(RunTrace { began, clock: Clock::Host, upload, record, wait, launches })
