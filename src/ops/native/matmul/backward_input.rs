@@ -197,9 +197,9 @@ impl Work for InputTask<'_> {
                             }
                         }
                         if width == c.panel {
-                            c.tile::<S>(&scalars[..rows], vectors, (output, m.inputs), next);
+                            c.tile::<S>(&scalars[..rows], (vectors, width), (output, m.inputs), next);
                         } else {
-                            c.tile::<S>(&scalars[..rows], vectors, (tile.as_mut_ptr(), c.panel), next);
+                            c.tile::<S>(&scalars[..rows], (vectors, width), (tile.as_mut_ptr(), c.panel), next);
                         }
                         if width < c.panel || !product.epilogue.is_identity() {
                             for row in 0..rows {

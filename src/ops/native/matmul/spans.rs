@@ -80,7 +80,8 @@ impl Spans {
         }
     }
 
-    /// One tile: `out[p][lane]` = Σ over the terms of `scalars[p][term]` · `panel[term][lane]`. `out`: address, distance of its rows.
+    /// One tile: `out[p][lane]` = Σ over the terms of `scalars[p][term]` · `panel[term][lane]`, for vectors that hold the first `width` lanes.
+    /// `out`: address, distance of its rows.
     ///
     /// # Safety
     /// The scalars hold what is read, `out` what is written.
@@ -88,7 +89,7 @@ impl Spans {
     pub(super) unsafe fn tile<S: Simd>(
         &self,
         scalars: &[*const f32],
-        panel: &[f32],
+        (panel, width): (&[f32], usize),
         out: (*mut f32, usize),
         next: Option<Next>,
     ) {
@@ -108,7 +109,7 @@ impl Spans {
                 accumulate: false,
                 next,
             }
-            .run::<S>(self.panel / S::LANES, Scalars::Near);
+            .run::<S>(width.div_ceil(S::LANES), Scalars::Near);
         }
     }
 }

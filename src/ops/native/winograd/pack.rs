@@ -7,7 +7,7 @@ use crate::ops::conv2d::Geometry;
 use crate::ops::native::blocks::transpose;
 use crate::ops::native::lanes::{MOST_LANES, Simd, Width, Work, dispatch};
 use crate::ops::native::tile::max_vectors;
-use crate::ops::native::workers::{Shared, for_each, line_aligned};
+use crate::ops::native::workers::{LINE, Shared, for_each, line_aligned};
 
 const MOST: usize = 3;
 
@@ -66,9 +66,10 @@ impl Packing {
         self.phases_written * self.wide_channels()
     }
 
-    /// Words of one point.
+    /// Words from one point to the next: an odd number of lines, so that the points of a kernel, which are written one after the other,
+    /// fall on different places of a cache.
     fn plane(&self) -> usize {
-        self.phases_read * self.terms * self.wide()
+        LINE * ((self.phases_read * self.terms * self.wide()).div_ceil(LINE) | 1)
     }
 
     /// Pieces of the lanes that a tile of the product handles: (first lane, lanes).
