@@ -72,7 +72,7 @@ pub fn run(args: &Args) -> Result<()> {
     let config = args.step.config()?;
     let mut session = args.device.open_traced()?;
     let session = session.as_mut();
-    let mut bench = StepBench::new(session, &config, Work::Step)?;
+    let mut bench = StepBench::new(session, &config, Work::Step)?.keeping_parameters();
     let mut profile = Profile::new(session.program_info(bench.program()).launches);
     let mut step = 0;
     let mut seconds_of_step = |session: &mut dyn Session, bench: &mut StepBench| -> Result<f64> {

@@ -366,6 +366,25 @@ fn ten_steps_give_the_same_losses_on_both_devices() {
 }
 
 #[test]
+fn a_timed_step_can_keep_its_parameters() {
+    device::each(|session| {
+        let config = Config { method: MethodKind::Std, batch: 4, ..Config::default() }.resolve().expect("valid");
+        let losses = |mut bench: StepBench, session: &mut dyn Session| {
+            [(); 3].map(|()| {
+                bench.queue(session).expect("queued");
+                pollster::block_on(bench.wait(session)).expect("a loss")
+            })
+        };
+        let bench = StepBench::new(session, &config, Work::Step).expect("a step").keeping_parameters();
+        let kept = losses(bench, session);
+        assert!(kept[0].is_finite() && kept.iter().all(|&loss| loss == kept[0]), "{kept:?}");
+        let bench = StepBench::new(session, &config, Work::Step).expect("a step");
+        let moved = losses(bench, session);
+        assert!(moved[0] == kept[0] && moved[1] != moved[0], "the same network, that learns: {moved:?}");
+    });
+}
+
+#[test]
 fn a_step_is_one_program_without_a_wait_and_reuses_its_buffers() {
     let config = config(MethodKind::Sabr);
     let dataset = dataset();

@@ -30,7 +30,7 @@ pub enum Command {
     Run(whole::Args),
     /// Time training steps over batch sizes, widths and threads, and say whether the times are in proportion
     Scaling(scaling::Args),
-    /// Time whole training steps at full epsilon on random images of 1×28×28
+    /// Time whole training steps at full epsilon on random images of 1×28×28; the weights stay as they are initialised
     Step(step::Args),
 }
 

@@ -176,7 +176,7 @@ fn rising(mut places: Vec<f64>) -> Vec<f64> {
 fn measure(args: &Args, point: &Planned, known: Option<Roofs>, samples: &mut Samples) -> Result<Roofs> {
     let mut session = args.device.open_traced()?;
     let session = session.as_mut();
-    let mut bench = StepBench::new(session, &point.config, Work::Step)?;
+    let mut bench = StepBench::new(session, &point.config, Work::Step)?.keeping_parameters();
     for i in 0..args.warmup + args.steps {
         let begun = Instant::now();
         bench.queue(session)?;

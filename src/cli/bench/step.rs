@@ -108,7 +108,7 @@ pub fn measure(
     warmup: usize,
     steps: usize,
 ) -> Result<Measured> {
-    let mut bench = StepBench::new(session, config, work)?;
+    let mut bench = StepBench::new(session, config, work)?.keeping_parameters();
     let mut seconds = Vec::with_capacity(steps);
     for i in 0..warmup + steps {
         let begun = Instant::now();

@@ -1,5 +1,6 @@
 //! dx = dy·w.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::spans::Spans;
@@ -7,7 +8,7 @@ use super::sparse::Sparse;
 use super::{Matmul, Product};
 use crate::kernel::Prepare;
 use crate::ops::linear::Extents;
-use crate::ops::native::ahead::Next;
+use crate::ops::native::ahead::{Next, far};
 use crate::ops::native::blocks::prefetch;
 use crate::ops::native::lanes::{Simd, Work, dispatch};
 use crate::ops::native::tile::{MAX_ROWS, pieces};
@@ -17,11 +18,17 @@ use crate::ops::simd::Level;
 /// Words of the weights that a task packs for itself: 256 KiB, which should stay in the second-level cache.
 const SPAN_WORDS: usize = 64 * 1024;
 
+/// Fewest samples of a task, unless there are no more: it packs its columns of w for them.
+const LEAST_SAMPLES: usize = 64;
+
 /// dx = dy·w.
 #[derive(Debug)]
 pub(crate) struct BackwardInput {
     m: Matmul,
     spans: Spans,
+    /// Blocks of samples, one for each worker where it reads all of w from its own cache: what comes before and after has the same samples
+    /// in the same cache.
+    blocks: usize,
     slots: usize,
     /// Whether each task packs its columns of w for itself.
     alone: bool,
@@ -53,7 +60,8 @@ impl BackwardInput {
     fn limited(e: &Extents, streams: usize, level: Level, span_words: usize) -> BackwardInput {
         let m = Matmul::new(e, streams, level);
         let spans = Spans::new(m.inputs, m.outputs, &m.width, span_words);
-        BackwardInput { m, spans, slots: slots(spans.tasks()), alone: false, sparse: None }
+        let blocks = if far(m.inputs * m.outputs) { 1 } else { slots(m.batch / LEAST_SAMPLES) };
+        BackwardInput { m, spans, blocks, slots: slots(blocks * spans.tasks()), alone: false, sparse: None }
     }
 
     /// Size of the scratch buffer.
@@ -109,10 +117,13 @@ impl BackwardInput {
             return;
         }
         let slots = aligned(scratch, self.slots * self.slot_words());
-        for_each_task(self.spans.tasks(), self.slots, slots, |task, slot| {
-            let first = task * self.spans.span;
-            // SAFETY: tasks write disjoint columns.
-            unsafe { dispatch(self.m.width.level, InputTask { b: self, weights, products, first, slot }) }
+        let spans = self.spans.tasks();
+        for_each_task(self.blocks * spans, self.slots, slots, |task, slot| {
+            let (block, first) = (task / spans, task % spans * self.spans.span);
+            let [begin, end] = [block, block + 1].map(|block| block * self.m.batch / self.blocks);
+            let work = InputTask { b: self, weights, products, samples: begin..end, first, slot };
+            // SAFETY: tasks write disjoint columns of disjoint samples.
+            unsafe { dispatch(self.m.width.level, work) }
         });
     }
 }
@@ -133,11 +144,12 @@ impl Work for PackTask<'_> {
     }
 }
 
-/// Some columns of dx for all samples.
+/// Some columns of dx for some samples.
 struct InputTask<'a> {
     b: &'a BackwardInput,
     weights: Weights<'a>,
     products: &'a [Product<'a>],
+    samples: Range<usize>,
     first: usize,
     slot: &'a mut [f32],
 }
@@ -160,16 +172,12 @@ impl Work for InputTask<'_> {
         for (offset, width) in c.panels(self.first) {
             let column = self.first + offset;
             let panel = &packed[offset * c.terms..][..words];
-            // While this panel is worked on, the next one of this worker is asked for, unless a copy of it and its magnitudes leave too
+            // While this panel is worked on, the next one is asked for, unless a copy of it and its magnitudes leave too
             // little room in the cache.
             let ahead = !self.b.alone || m.streams == 1;
-            let beyond = self.b.slots * c.span;
             let (next, step) = match self.weights {
-                Weights::Packed(all) => {
-                    let next = if offset + c.panel < c.span { offset + c.panel } else { beyond };
-                    (all.as_ptr().wrapping_add((self.first + next) * c.terms), c.panel)
-                }
-                Weights::Plain(w) => (w.as_ptr().wrapping_add(column + beyond), m.inputs),
+                Weights::Packed(all) => (all.as_ptr().wrapping_add((column + c.panel) * c.terms), c.panel),
+                Weights::Plain(w) => (w.as_ptr().wrapping_add(column + c.span), m.inputs),
             };
             let lines = c.panel.div_ceil(LINE);
             for (stream, product) in self.products.iter().enumerate() {
@@ -179,7 +187,8 @@ impl Work for InputTask<'_> {
                 } else {
                     panel
                 };
-                for (i, (sample, rows)) in pieces(m.batch, MAX_ROWS).enumerate() {
+                for (i, (sample, rows)) in pieces(self.samples.len(), MAX_ROWS).enumerate() {
+                    let sample = self.samples.start + sample;
                     let scalars = super::rows(product.input, m.outputs, sample, rows);
                     // SAFETY: rows and columns are inside the operands, the columns this task's own.
                     unsafe {

@@ -32,7 +32,7 @@ const LEAST_TERMS: usize = 64;
 
 /// Most products in ten that may be left: a multiply-add that reads w from the first-level cache takes longer than one of a dense tile,
 /// which finds it in a register.
-const IN_TEN: usize = 6;
+const IN_TEN: usize = 4;
 
 /// Numbers that a thread should have to look through.
 const LOOK: usize = 64 * 1024;
@@ -127,7 +127,11 @@ impl Sparse {
         self.list(product.input, values, bytemuck::cast_slice_mut(places), starts);
         let lists = Lists { values, places: bytemuck::cast_slice(places), starts };
         for_each_task(self.tasks(), self.slots, slots, |task, slot| {
-            let (group, piece) = (task / self.pieces, task % self.pieces);
+            let (group, piece) = match far(self.terms * self.columns) {
+                true => (task / self.pieces, task % self.pieces),
+                // What comes before and after has the same rows in the same cache.
+                false => (task % self.groups(), task / self.groups()),
+            };
             let [begin, end] = [piece, piece + 1].map(|i| i * self.rows / self.pieces);
             let work = GroupTask { sparse: self, packed, lists, product, group, rows: begin..end, slot };
             // SAFETY: tasks write disjoint columns of disjoint rows.
@@ -273,8 +277,8 @@ impl GroupTask<'_> {
             let (first, last) = (block * TERMS, block + 1 == s.blocks());
             let (begins, ends) = (first.is_multiple_of(s.restart), last || (first + TERMS).is_multiple_of(s.restart));
             let w: [*const f32; P] = std::array::from_fn(|p| w[p].wrapping_add(first * panel));
-            // After the last block comes the first one of the group that is this worker's next.
-            let next = if last { s.slots * P * words - first * panel } else { TERMS * panel };
+            // After the last block comes the first one of the next group.
+            let next = if last { P * words - first * panel } else { TERMS * panel };
             for (i, row) in self.rows.clone().enumerate() {
                 // SAFETY: the lists name terms of the block; sums and totals have these rows; rows and columns of the output are this task's.
                 unsafe {
@@ -405,12 +409,12 @@ mod tests {
                 [(1, 64, 64), (7, 100, 65), (64, 300, 130), (130, 257, 100), (65, 1000, 192), (3, 64, 513)]
             {
                 let e = Extents { batch, inputs, outputs };
-                for density in [0, 1, 3] {
+                for density in [0, 1] {
                     let ran = check(e, density, level);
                     assert_eq!(ran, [Some(true); 2], "{e:?} {density} {level:?}");
                 }
                 // It depends on how well the columns fill their panels.
-                check(e, 5, level);
+                [2, 3, 5].map(|density| check(e, density, level));
                 assert_eq!(check(e, 10, level), [Some(false); 2], "{e:?} {level:?}: few zeros");
             }
             let ran = |inputs, outputs| check(Extents { batch: 9, inputs, outputs }, 1, level);
