@@ -3,11 +3,14 @@
 
 mod layout;
 mod variant;
+mod waiting;
 
 use std::fmt;
 
 pub use layout::{Layout, Layouts};
 pub use variant::{TILES, Tile, Variant, WIDE_TILES};
+pub use waiting::waited;
+pub(crate) use waiting::{pause, work_until};
 
 /// How a shader uses a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

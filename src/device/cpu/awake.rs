@@ -1,30 +1,15 @@
 //! Keeps the threads of the pool awake while a program runs: between one call and the next there is no work for moments only, and
 //! a thread that fell asleep meanwhile takes longer to wake up than many a call takes.
 
-use std::hint::spin_loop;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::thread::yield_now;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use rayon::Yield;
-
-/// Pauses between two looks for work.
-const PAUSES: usize = 8;
+use crate::kernel::{pause, work_until};
 
 /// Looks that the next thread has time for to come, some tens of microseconds.
 const PATIENCE: usize = 100;
 
 /// Whether a program keeps the pool awake. Threads that two programs hold at once could wait for each other.
 static KEPT: AtomicBool = AtomicBool::new(false);
-
-/// Nanoseconds that threads of the pool have looked for work in vain.
-static WAITED: AtomicU64 = AtomicU64::new(0);
-
-/// How long threads of the pool have looked for work in vain while programs ran, all of them together since the process began: processor
-/// time that is no work.
-pub fn waited() -> Duration {
-    Duration::from_nanos(WAITED.load(Ordering::Relaxed))
-}
 
 /// Sets what it holds when it goes, also if that is because of a panic.
 struct SetAtEnd<'a>(&'a AtomicBool, bool);
@@ -86,28 +71,17 @@ impl Team {
             }
             pause();
         }
-        let mut waited = Duration::ZERO;
-        while !self.is_done() {
-            if rayon::yield_now() != Some(Yield::Executed) {
-                let begun = Instant::now();
-                pause();
-                waited += begun.elapsed();
-            }
-        }
-        WAITED.fetch_add(waited.as_nanos() as u64, Ordering::Relaxed);
+        work_until(|| self.is_done());
     }
-}
-
-fn pause() {
-    (0..PAUSES).for_each(|_| spin_loop());
-    yield_now();
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::waited;
     use rayon::prelude::*;
     use std::panic::catch_unwind;
+    use std::time::{Duration, Instant};
 
     #[test]
     fn work_runs_once_with_the_whole_pool_also_inside_other_work_and_from_many_threads() {

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+pub use crate::kernel::waited;
 use awake::keep_awake;
-pub use awake::waited;
 use buffer::Buffer;
 use forms::Forms;
 

@@ -1,11 +1,10 @@
 //! Tasks over all cores, each worker with a piece of scratch of its own.
 
-use std::hint::spin_loop;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::yield_now;
 
-use rayon::Yield;
 use rayon::prelude::*;
+
+use crate::kernel::work_until;
 
 /// f32 in a cache line: scratch areas begin at multiples of it, so that full vectors don't straddle lines.
 pub(crate) const LINE: usize = 16;
@@ -33,9 +32,6 @@ pub(crate) fn aligned(scratch: &mut [f32], words: usize) -> &mut [f32] {
 
 /// Most shares that tasks are dealt in.
 const MAX_SHARES: usize = 32;
-
-/// Pauses between two looks whether others are done.
-const PAUSES: usize = 8;
 
 /// Calls `work(task, slot scratch)` for each task below `tasks`; `scratch` is cut into `slots` equal pieces.
 ///
@@ -121,12 +117,7 @@ impl Deal {
         }
         drop(taken);
         if thread.is_some() && thread == self.dealer {
-            while self.left.load(Ordering::Acquire) > 0 {
-                if rayon::yield_now() != Some(Yield::Executed) {
-                    (0..PAUSES).for_each(|_| spin_loop());
-                    yield_now();
-                }
-            }
+            work_until(|| self.left.load(Ordering::Acquire) == 0);
         }
     }
 }
@@ -159,7 +150,10 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::waited;
     use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::thread::sleep;
+    use std::time::{Duration, Instant};
 
     /// How often each of so many tasks was done, with scratch and without.
     fn runs(tasks: usize, workers: usize) -> Vec<usize> {
@@ -199,6 +193,27 @@ mod tests {
             for_each(1000, |task| unsafe { *shared.at(task) += task as f32 });
             assert!(out.iter().enumerate().all(|(i, &x)| x == (i * round) as f32), "round {round}");
         }
+    }
+
+    #[test]
+    fn the_thread_that_deals_counts_its_waiting() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("a pool of threads");
+        let begun = Instant::now();
+        // The second thread may come too late for a task.
+        pool.install(|| {
+            let dealer = rayon::current_thread_index();
+            let mut counted = false;
+            while !counted {
+                let before = waited();
+                for_each(2, |_| {
+                    if rayon::current_thread_index() != dealer {
+                        sleep(Duration::from_millis(20));
+                    }
+                });
+                counted = waited() - before > Duration::from_millis(5);
+                assert!(begun.elapsed() < Duration::from_secs(60), "nobody waited");
+            }
+        });
     }
 
     #[test]
