@@ -1,8 +1,8 @@
 //! Kernels at the sizes of real layers, for benches: the heavy ops layer by layer in every direction, and the others at the size of a
 //! batch's activations, images, logits or parameters.
 //!
-//! A name is `LAYER.DIRECTION`, with `_fast` for the kernels that training and attacks take ([`Graph::fast`]), or `WORK SIZE`. Operands are states of zeros: a run copies nothing in or out, and no kernel's time depends
-//! on what it reads.
+//! A name is `LAYER.DIRECTION`, with `_fast` for the kernels that training and attacks take ([`Graph::fast`]), or `WORK SIZE`. Operands are states of random numbers that were
+//! written before: a run copies nothing in or out, and reads memory that is there (pages of zeros that nobody wrote can all be one).
 
 use std::time::{Duration, Instant};
 
@@ -120,18 +120,63 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
+/// What an operand holds.
+#[derive(Clone, Copy, Debug)]
+enum Content {
+    /// Uniform on [−1, 1).
+    Signed,
+    /// Uniform on [0, 1): radii, magnitudes, second moments.
+    Nonnegative,
+    /// Zeros: labels, rows, and flags that are not set.
+    Zeros,
+}
+
 /// The operands of a case: states named by their use and shape, so that the cases of one session share them.
-struct Build(Graph);
+struct Build {
+    graph: Graph,
+    /// States that hold something else than zeros.
+    filled: Vec<(String, Shape, Content)>,
+}
 
 impl Build {
+    fn state(&mut self, name: &str, shape: Shape, content: Content) -> Result<Value> {
+        let name = format!("bench {name} {shape}");
+        let value = self.graph.state(&name, TensorType::f32(shape.clone()))?;
+        if !matches!(content, Content::Zeros) && !self.filled.iter().any(|(filled, ..)| *filled == name) {
+            self.filled.push((name, shape, content));
+        }
+        Ok(value)
+    }
+
     fn f32(&mut self, name: &str, shape: impl Into<Shape>) -> Result<Value> {
-        let shape = shape.into();
-        self.0.state(&format!("bench {name} {shape}"), TensorType::f32(shape))
+        self.state(name, shape.into(), Content::Signed)
+    }
+
+    fn nonnegative(&mut self, name: &str, shape: impl Into<Shape>) -> Result<Value> {
+        self.state(name, shape.into(), Content::Nonnegative)
+    }
+
+    fn zeros(&mut self, name: &str, shape: impl Into<Shape>) -> Result<Value> {
+        self.state(name, shape.into(), Content::Zeros)
     }
 
     fn u32(&mut self, name: &str, shape: impl Into<Shape>) -> Result<Value> {
         let shape = shape.into();
-        self.0.state(&format!("bench {name} {shape}"), TensorType::u32(shape))
+        self.graph.state(&format!("bench {name} {shape}"), TensorType::u32(shape))
+    }
+
+    /// Writes the states that the work reads.
+    fn filling(&self) -> Result<Graph> {
+        let mut graph = Graph::new();
+        let key = graph.constant_u32(&[0; 4], [4])?;
+        for (stream, (name, shape, content)) in self.filled.iter().enumerate() {
+            let lower = if matches!(content, Content::Signed) { -1.0 } else { 0.0 };
+            let distribution = Distribution::Uniform { lower, upper: 1.0 };
+            let numbers = ops::random(&mut graph, distribution, key, stream as u32, shape.clone())?;
+            let state = graph.state(name, TensorType::f32(shape.clone()))?;
+            ops::assign(&mut graph, state, numbers)?;
+        }
+        Ok(graph)
     }
 }
 
@@ -141,26 +186,30 @@ impl Case {
         &self.name
     }
 
-    /// The graph with this work alone.
-    fn graph(&self) -> Result<Graph> {
-        let mut b = Build(Graph::new());
+    /// The work alone, and its operands.
+    fn build(&self) -> Result<Build> {
+        let mut b = Build { graph: Graph::new(), filled: Vec::new() };
         let results = match self.what {
             What::Layer { batch, layer, direction, fast } => {
                 let Operands { center, radius, weight, grad } = operands(&mut b, batch, layer)?;
                 let build = |g: &mut Graph| of_layer(g, layer, direction, (center, radius), weight, grad);
-                if fast { b.0.fast(build)? } else { build(&mut b.0)? }
+                if fast { b.graph.fast(build)? } else { build(&mut b.graph)? }
             }
             What::Other(name) => of_op(&mut b, name.split(' ').next().unwrap_or(name))?,
         };
         for (i, value) in results.into_iter().enumerate() {
-            b.0.output(&format!("out{i}"), value);
+            b.graph.output(&format!("out{i}"), value);
         }
-        Ok(b.0)
+        Ok(b)
     }
 
-    /// Compiles it for `session`.
+    /// Compiles it for `session` and writes its operands.
     pub fn compile(&self, session: &mut dyn Session) -> Result<Kernel> {
-        let program = session.compile(&Plan::new(self.graph()?)?)?;
+        let build = self.build()?;
+        let filling = session.compile(&Plan::new(build.filling()?)?)?;
+        session.run(filling, &[])?;
+        session.release(filling);
+        let program = session.compile(&Plan::new(build.graph)?)?;
         let launches = session.program_info(program).launches;
         let (mut places, mut cost) = (Vec::new(), Cost::default());
         for (place, launch) in launches.iter().enumerate().filter(|(_, launch)| launch.op != "fill") {
@@ -188,7 +237,7 @@ fn operands(b: &mut Build, batch: usize, layer: Layer) -> Result<Operands> {
         }
         Layer::Linear([f, g]) => (vec![batch, f], vec![g, f], vec![batch, g]),
     };
-    let (center, radius) = (b.f32("x", x.clone())?, b.f32("radius", x)?);
+    let (center, radius) = (b.f32("x", x.clone())?, b.nonnegative("radius", x)?);
     Ok(Operands { center, radius, weight: b.f32("weight", w)?, grad: b.f32("grad", y)? })
 }
 
@@ -234,109 +283,110 @@ fn of_op(b: &mut Build, op: &str) -> Result<Vec<Value>> {
     let [c, h, w] = BOUNDED;
     let coefficients = b.f32("coefficients", [ROWS, c, h, w])?;
     Ok(match op {
-        "relu_forward" => vec![ops::relu(&mut b.0, x)?],
-        "relu_backward" => vec![ops::binary(&mut b.0, BinaryKind::Mask, grad, x)?],
+        "relu_forward" => vec![ops::relu(&mut b.graph, x)?],
+        "relu_backward" => vec![ops::binary(&mut b.graph, BinaryKind::Mask, grad, x)?],
         "relu_interval_forward" | "relu_interval_backward" => {
-            let radius = b.f32("radius", ACTIVATIONS)?;
+            let radius = b.nonnegative("radius", ACTIVATIONS)?;
             let (center, spread) = match op {
-                "relu_interval_forward" => ops::relu_interval(&mut b.0, (x, radius))?,
+                "relu_interval_forward" => ops::relu_interval(&mut b.graph, (x, radius))?,
                 _ => {
                     let grads = (grad, b.f32("grad of the radius", ACTIVATIONS)?);
-                    ops::relu_interval_backward(&mut b.0, grads, (x, radius))?
+                    ops::relu_interval_backward(&mut b.graph, grads, (x, radius))?
                 }
             };
             vec![center, spread]
         }
-        "add" => vec![ops::add(&mut b.0, x, grad)?],
-        "affine" => vec![ops::unary(&mut b.0, UnaryKind::Affine { scale: 2.0, shift: 1.0 }, x)?],
-        "sum" => vec![ops::sum_all(&mut b.0, x)?],
-        "sum_channels" => vec![ops::reduce_channels(&mut b.0, ops::ReduceKind::Sum, x)?],
+        "add" => vec![ops::add(&mut b.graph, x, grad)?],
+        "affine" => vec![ops::unary(&mut b.graph, UnaryKind::Affine { scale: 2.0, shift: 1.0 }, x)?],
+        "sum" => vec![ops::sum_all(&mut b.graph, x)?],
+        "sum_channels" => vec![ops::reduce_channels(&mut b.graph, ops::ReduceKind::Sum, x)?],
         "batch_norm_relu" => {
             let normed = batch_norm(b, x)?.0;
-            vec![ops::relu(&mut b.0, normed)?]
+            vec![ops::relu(&mut b.graph, normed)?]
         }
         "batch_norm_backward" => {
             let (normed, scale, shift) = batch_norm(b, x)?;
-            gradients(&mut b.0, normed, grad, &[x, scale, shift])?
+            gradients(&mut b.graph, normed, grad, &[x, scale, shift])?
         }
         "batch_norm_statistics" => {
             let mean = b.f32("mean", [1, ACTIVATIONS[1], 1, 1])?;
-            let centered = ops::sub(&mut b.0, x, mean)?;
-            let squares = ops::unary(&mut b.0, UnaryKind::Square, centered)?;
-            vec![ops::reduce_channels(&mut b.0, ops::ReduceKind::Sum, squares)?]
+            let centered = ops::sub(&mut b.graph, x, mean)?;
+            let squares = ops::unary(&mut b.graph, UnaryKind::Square, centered)?;
+            vec![ops::reduce_channels(&mut b.graph, ops::ReduceKind::Sum, squares)?]
         }
         "batch_norm_box_relu" | "batch_norm_box_backward" => {
             let (center, scale, shift) = batch_norm(b, x)?;
-            let (radius, magnitude) = (b.f32("radius", ACTIVATIONS)?, b.f32("magnitude", [1, ACTIVATIONS[1], 1, 1])?);
-            let scaled = ops::mul(&mut b.0, radius, magnitude)?;
-            let (out, spread) = ops::relu_interval(&mut b.0, (center, scaled))?;
+            let (radius, magnitude) =
+                (b.nonnegative("radius", ACTIVATIONS)?, b.nonnegative("magnitude", [1, ACTIVATIONS[1], 1, 1])?);
+            let scaled = ops::mul(&mut b.graph, radius, magnitude)?;
+            let (out, spread) = ops::relu_interval(&mut b.graph, (center, scaled))?;
             match op {
                 "batch_norm_box_relu" => vec![out, spread],
-                _ => gradients(&mut b.0, out, grad, &[x, radius, scale, shift, magnitude])?,
+                _ => gradients(&mut b.graph, out, grad, &[x, radius, scale, shift, magnitude])?,
             }
         }
         "select" => {
             let chosen = b.f32("chosen", [ACTIVATIONS[0], 1, 1, 1])?;
-            vec![ops::select(&mut b.0, chosen, x, grad)?]
+            vec![ops::select(&mut b.graph, chosen, x, grad)?]
         }
         "expand" => {
             let of_channels = b.f32("of channels", [ACTIVATIONS[1]])?;
-            vec![ops::expand(&mut b.0, of_channels, ACTIVATIONS[0], ACTIVATIONS[2] * ACTIVATIONS[3])?]
+            vec![ops::expand(&mut b.graph, of_channels, ACTIVATIONS[0], ACTIVATIONS[2] * ACTIVATIONS[3])?]
         }
         "bound_statistics" => {
-            let radius = b.f32("radius", ACTIVATIONS)?;
-            vec![ops::bound_statistics(&mut b.0, (x, radius))?]
+            let radius = b.nonnegative("radius", ACTIVATIONS)?;
+            vec![ops::bound_statistics(&mut b.graph, (x, radius))?]
         }
-        "transpose" => vec![ops::transpose(&mut b.0, x, &[1, 0, 2, 3])?],
-        "transpose_channels_last" => vec![ops::transpose(&mut b.0, x, &[0, 2, 3, 1])?],
+        "transpose" => vec![ops::transpose(&mut b.graph, x, &[1, 0, 2, 3])?],
+        "transpose_channels_last" => vec![ops::transpose(&mut b.graph, x, &[0, 2, 3, 1])?],
         "uniform" => {
             let distribution = Distribution::Uniform { lower: -1.0, upper: 1.0 };
-            vec![ops::random(&mut b.0, distribution, key, 0, IMAGES)?]
+            vec![ops::random(&mut b.graph, distribution, key, 0, IMAGES)?]
         }
         "normal" => {
             let distribution = Distribution::Normal { mean: 0.0, deviation: 1.0 };
-            vec![ops::random(&mut b.0, distribution, key, 0, IMAGES)?]
+            vec![ops::random(&mut b.graph, distribution, key, 0, IMAGES)?]
         }
         "pgd_step" => {
             let (z, grad) = (b.f32("z", IMAGES)?, b.f32("grad", IMAGES)?);
             let (lower, upper) = (b.f32("lower", IMAGES)?, b.f32("upper", IMAGES)?);
-            let (reach, done) = (b.f32("reach", [1])?, b.f32("done", [1])?);
-            vec![ops::pgd_step(&mut b.0, z, grad, PgdRegion { lower, upper, reach }, done, 0.25)?]
+            let (reach, done) = (b.nonnegative("reach", [1])?, b.zeros("done", [1])?);
+            vec![ops::pgd_step(&mut b.graph, z, grad, PgdRegion { lower, upper, reach }, done, 0.25)?]
         }
         "attack_progress" => {
-            let state = b.f32("state", [2, LOGITS[0]])?;
-            vec![ops::attack_progress(&mut b.0, logits, labels, Some(state))?.gradient]
+            let state = b.zeros("state", [2, LOGITS[0]])?;
+            vec![ops::attack_progress(&mut b.graph, logits, labels, Some(state))?.gradient]
         }
-        "cross_entropy_forward" => vec![ops::cross_entropy(&mut b.0, logits, labels)?],
+        "cross_entropy_forward" => vec![ops::cross_entropy(&mut b.graph, logits, labels)?],
         "cross_entropy_backward" => {
-            let losses = ops::cross_entropy(&mut b.0, logits, labels)?;
+            let losses = ops::cross_entropy(&mut b.graph, logits, labels)?;
             let grad = b.f32("grad", [LOGITS[0]])?;
-            gradients(&mut b.0, losses, grad, &[logits])?
+            gradients(&mut b.graph, losses, grad, &[logits])?
         }
         "relu_relaxation" => {
             let bounds = b.f32("bounds", [LOGITS[0], 3, c, h, w])?;
             let relaxed =
-                ops::relu_relaxation(&mut b.0, coefficients, bounds, rows, Relaxation::default(), Window::WHOLE)?;
+                ops::relu_relaxation(&mut b.graph, coefficients, bounds, rows, Relaxation::default(), Window::WHOLE)?;
             vec![relaxed.0, relaxed.1]
         }
         "concretize" => {
             let region = b.f32("region", [LOGITS[0], 2, c, h, w])?;
-            vec![ops::concretize(&mut b.0, coefficients, region, rows, Window::WHOLE)?]
+            vec![ops::concretize(&mut b.graph, coefficients, region, rows, Window::WHOLE)?]
         }
         "absolute_sum" => {
             let p = b.f32("p", PARAMETERS)?;
-            let magnitudes = ops::abs(&mut b.0, p)?;
-            vec![ops::sum_all(&mut b.0, magnitudes)?]
+            let magnitudes = ops::abs(&mut b.graph, p)?;
+            vec![ops::sum_all(&mut b.graph, magnitudes)?]
         }
         _ => {
-            let states = [b.f32("p", PARAMETERS)?, b.f32("m", PARAMETERS)?, b.f32("v", PARAMETERS)?];
-            let (mut grad, rates) = (b.f32("grad", PARAMETERS)?, b.f32("rates", [2])?);
+            let states = [b.f32("p", PARAMETERS)?, b.f32("m", PARAMETERS)?, b.nonnegative("v", PARAMETERS)?];
+            let (mut grad, rates) = (b.f32("grad", PARAMETERS)?, b.nonnegative("rates", [2])?);
             if op == "penalised_update" {
-                let (sign, factor) = (ops::sign(&mut b.0, states[0])?, b.f32("factor", [1])?);
-                let penalty = ops::mul(&mut b.0, sign, factor)?;
-                grad = ops::add(&mut b.0, grad, penalty)?;
+                let (sign, factor) = (ops::sign(&mut b.graph, states[0])?, b.f32("factor", [1])?);
+                let penalty = ops::mul(&mut b.graph, sign, factor)?;
+                grad = ops::add(&mut b.graph, grad, penalty)?;
             }
-            ops::adam(&mut b.0, AdamSpec::default(), states, grad, rates)?;
+            ops::adam(&mut b.graph, AdamSpec::default(), states, grad, rates)?;
             Vec::new()
         }
     })
@@ -346,8 +396,8 @@ fn of_op(b: &mut Build, op: &str) -> Result<Vec<Value>> {
 fn batch_norm(b: &mut Build, x: Value) -> Result<(Value, Value, Value)> {
     let of_channels = [1, ACTIVATIONS[1], 1, 1];
     let (scale, shift) = (b.f32("scale", of_channels)?, b.f32("shift", of_channels)?);
-    let scaled = ops::mul(&mut b.0, x, scale)?;
-    Ok((ops::add(&mut b.0, scaled, shift)?, scale, shift))
+    let scaled = ops::mul(&mut b.graph, x, scale)?;
+    Ok((ops::add(&mut b.graph, scaled, shift)?, scale, shift))
 }
 
 /// A compiled case.
@@ -397,7 +447,7 @@ mod tests {
         let convolutions = LAYERS.iter().filter(|(.., layer)| matches!(layer, Layer::Conv(_))).count();
         assert_eq!(cases.len(), (LAYERS.len() + convolutions) * DIRECTIONS.len() + OTHERS.len());
         for case in &cases {
-            let plan = Plan::new(case.graph().unwrap()).unwrap_or_else(|e| panic!("{}: {e}", case.name));
+            let plan = Plan::new(case.build().unwrap().graph).unwrap_or_else(|e| panic!("{}: {e}", case.name));
             let ops: Vec<&str> = plan.steps.iter().map(|step| step.op.name()).filter(|&name| name != "fill").collect();
             let [op] = ops[..] else { panic!("{}: {ops:?}", case.name) };
             let right = match case.what {

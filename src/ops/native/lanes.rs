@@ -113,6 +113,17 @@ pub(crate) trait Simd: Copy + 'static {
         #[cfg(not(target_arch = "x86_64"))]
         let _ = at;
     }
+    /// The same as far as the second-level cache.
+    #[inline(always)]
+    unsafe fn prefetch_second_level(at: *const f32) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a prefetch never faults.
+        unsafe {
+            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(at.cast());
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = at;
+    }
     /// Runs `work` compiled for this instruction set.
     unsafe fn enter<W: Work>(work: W);
 }

@@ -19,6 +19,7 @@ mod band;
 pub(crate) mod bias;
 pub(crate) mod blocks;
 mod box_relu;
+mod cache;
 mod channel_tile;
 mod columns;
 pub(crate) mod convolution;

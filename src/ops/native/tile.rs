@@ -228,7 +228,7 @@ unsafe fn columns<S: Simd, const P: usize, const V: usize>(
         let (mut columns, mut weights) = (t.columns, t.weights);
         for term in 0..t.terms {
             if let Some(next) = t.next {
-                S::prefetch(next.line(term, const { V * S::LANES }));
+                S::prefetch_second_level(next.line(term, const { V * S::LANES }));
             }
             let vectors: [S::Vector; V] = std::array::from_fn(|v| {
                 let from = columns.add(v * S::LANES);
@@ -337,7 +337,7 @@ unsafe fn strided<S: Simd, const P: usize, const V: usize, const STREAM: bool, c
                 }
                 let vectors: [S::Vector; V] = std::array::from_fn(|v| S::load(lanes.add(v * S::LANES)));
                 if let Some(next) = t.next.filter(|_| NEXT) {
-                    S::prefetch(next.line(i * t.columns + j, const { V * S::LANES }));
+                    S::prefetch_second_level(next.line(i * t.columns + j, const { V * S::LANES }));
                 }
                 for (row, scalar) in sums.iter_mut().zip(&scalars) {
                     let mut x = S::splat(*scalar.add(at));

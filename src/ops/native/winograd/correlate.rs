@@ -11,7 +11,7 @@ use super::tiling::{Counts, Frame, LARGE, Tiling};
 use super::transform::{Gradient, Input, weight_rows};
 use crate::kernel::Layout;
 use crate::ops::conv2d::Geometry;
-use crate::ops::native::ahead::{Next, Scalars, far};
+use crate::ops::native::ahead::{Coming, Next, Scalars, far, in_memory};
 use crate::ops::native::bias::{self, BiasGradient};
 use crate::ops::native::blocks::transpose;
 use crate::ops::native::correlate::sign;
@@ -80,6 +80,12 @@ impl WinogradCorrelate {
     #[inline(always)]
     fn edge(&self) -> usize {
         LARGE + self.scheme.taps() - 1
+    }
+
+    /// Pieces that the products of a block are done in.
+    fn pieces(&self) -> usize {
+        let lanes = max_vectors(self.width.registers) * self.width.lanes;
+        self.edge() * self.edge() * self.inputs.wide().div_ceil(lanes) * self.gradients.channels.div_ceil(MAX_ROWS)
     }
 
     /// Words for the sums of a bias's gradient.
@@ -178,11 +184,26 @@ impl Work for GroupTask<'_> {
                     }
                 }
                 c.inputs.read::<S, Input>(self.x, units.clone(), &counts, buffer, inputs);
-                c.gradients.read::<S, Gradient>(self.grad_y, units, &counts, &mut buffer[..of_gradients], gradients);
-                accumulate::<S>(c, &counts, inputs, gradients, self.partial, begin > first);
+                let (buffer, next) = (&mut buffer[..of_gradients], units.end..self.units.end.min(units.end + c.units));
+                c.gradients.read::<S, Gradient>(self.grad_y, units, &counts, buffer, gradients);
+                let coming = Coming::new(areas(c, (self.x, self.grad_y), next), c.pieces());
+                accumulate::<S>(c, &counts, (inputs, gradients), self.partial, begin > first, coming);
             }
         }
     }
+}
+
+/// What is read after the products: images and gradients of some units.
+fn areas<'a>(
+    c: &'a WinogradCorrelate,
+    (x, grad_y): (&'a [f32], &'a [f32]),
+    units: Range<usize>,
+) -> impl Iterator<Item = (*const f32, usize)> + Clone {
+    let units = if in_memory(x.len() + grad_y.len()) { units } else { 0..0 };
+    let of = move |reader: &'a Reader, from: &'a [f32]| {
+        reader.images().areas(&reader.tiling, units.clone()).map(move |(at, words)| (from[at..].as_ptr(), words))
+    };
+    of(&c.inputs, x).chain(of(&c.gradients, grad_y))
 }
 
 /// `partial[point][o][c]` (+)= Σ_tile `gradients[point][tile][o]` · `inputs[point][tile][c]`.
@@ -193,10 +214,10 @@ impl Work for GroupTask<'_> {
 unsafe fn accumulate<S: Simd>(
     c: &WinogradCorrelate,
     counts: &Counts,
-    inputs: &[f32],
-    gradients: &[f32],
+    (inputs, gradients): (&[f32], &[f32]),
     partial: &mut [f32],
     accumulate: bool,
+    mut coming: Coming<impl Iterator<Item = (*const f32, usize)> + Clone>,
 ) {
     let (wide, step, features) = (c.inputs.wide(), c.gradients.wide(), c.gradients.channels);
     let most = max_vectors(S::REGISTERS) * S::LANES;
@@ -219,6 +240,7 @@ unsafe fn accumulate<S: Simd>(
                 let next = far.then(|| Next { at: partial.as_ptr().wrapping_add(next), step: wide });
                 // SAFETY: features and lanes are inside the partial gradient, tiles inside both buffers.
                 unsafe {
+                    coming.ask::<S>();
                     StridedTile {
                         rows: 1,
                         columns: counts.tiles[0],

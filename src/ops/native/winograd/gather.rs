@@ -3,16 +3,17 @@
 
 use std::ops::Range;
 
-use super::block_words;
+use super::coming::Images;
 use super::pack::Packing;
 use super::pixels::{Pixels, Places};
 use super::read::Reader;
 use super::scheme::{MOST_PHASES, Scheme};
-use super::tiling::{Band, Counts, Frame, KINDS, Tiling, kind, points};
+use super::tiling::{Band, Counts, Frame, KINDS, LARGE, Tiling, kind, points};
 use super::transform::{Grid, Input, Output, Target, tile};
+use super::{block_words, cached_words};
 use crate::kernel::Layout;
 use crate::ops::conv2d::Geometry;
-use crate::ops::native::ahead::{Next, Scalars, far};
+use crate::ops::native::ahead::{Coming, Next, Scalars, far, in_memory};
 use crate::ops::native::blocks::{transpose_masked, transpose_rows};
 use crate::ops::native::epilogue::LaneEpilogue;
 use crate::ops::native::gather::Stream;
@@ -35,6 +36,7 @@ pub(crate) struct WinogradGather {
     channels: usize,
     /// Of images in blocks.
     written: Option<Pixels>,
+    layout: Layout,
     /// Where the images written lie under the outputs of the tiles.
     frame: Frame,
     /// Where the pixels of an image's rows lie in the buffer.
@@ -94,7 +96,10 @@ impl WinogradGather {
         let tilings = of_images.into_iter().chain(Tiling::of_sheets(g.batch, made, pitch, scheme.taps()));
         let chosen = tilings.map(with).min_by_key(cost).expect("several tilings");
         let all = chosen.0.tiling.units();
-        let units = block(&chosen).min(all.div_ceil(TASKS * rayon::current_num_threads())).max(1);
+        // Which tiles there are decides about results, how many of them a block has does not.
+        let (reader, packing) = &chosen;
+        let cached = reader.tiling.block(all, reader.wide() + packing.wide(), cached_words());
+        let units = cached.min(all.div_ceil(TASKS * rayon::current_num_threads())).max(1);
         let (reader, packing) = chosen;
         let blocks = all.div_ceil(units);
         let lines = (scale * reader.tiling.height()).min(output[0]);
@@ -104,7 +109,7 @@ impl WinogradGather {
         let slots = slots(blocks);
         let of_blocks = || Pixels::new(&reader.tiling, frame, channels, 0, width.lanes);
         let written = (layout == Layout::Blocks).then(of_blocks);
-        WinogradGather { reader, channels, written, frame, pixels, packing, units, blocks, slots, width }
+        WinogradGather { reader, channels, written, layout, frame, pixels, packing, units, blocks, slots, width }
     }
 
     /// Whether tiles reach from one image into the next.
@@ -133,6 +138,13 @@ impl WinogradGather {
         self.packing.run(weights, absolute, packed);
     }
 
+    /// Whether images are too many to be in a cache when they are read and written.
+    fn ahead(&self, stream: &Stream<'_>) -> bool {
+        let [height, width] = self.frame.image;
+        let written = self.reader.tiling.images() * self.channels * height * width;
+        in_memory(stream.input.len() + written * (1 + usize::from(stream.epilogue.mask.is_some())))
+    }
+
     fn slot_words(&self) -> usize {
         let (read, written) = self.point_words();
         self.buffer_words() + read + written
@@ -159,10 +171,14 @@ impl WinogradGather {
             let units = block * self.units..((block + 1) * self.units).min(self.reader.tiling.units());
             let (buffer, rest) = slot.split_at_mut(self.buffer_words());
             let (points, sums) = rest.split_at_mut(self.point_words().0);
-            for (&stream, &packed) in streams.iter().zip(packed) {
+            let after = units.end..(units.end + units.len()).min(self.reader.tiling.units());
+            for (i, (&stream, &packed)) in streams.iter().zip(packed).enumerate() {
+                // What is read next: the same rows of the next stream, or the next block of the first.
+                let next = streams.get(i + 1).map_or((streams[0].input, &after), |next| (next.input, &units));
                 let work = BlockTask {
                     gather: self,
                     stream,
+                    next: (next.0, next.1.clone()),
                     packed,
                     counts: self.reader.tiling.counts(units.clone()),
                     units: units.clone(),
@@ -175,6 +191,22 @@ impl WinogradGather {
             }
         });
     }
+}
+
+/// What a block reads and writes after its products: its outputs with their mask, then the inputs of the next.
+fn areas<'a>(task: &BlockTask<'a>, lanes: usize) -> impl Iterator<Item = (*const f32, usize)> + Clone + use<'a> {
+    let (g, stream, (input, units)) = (task.gather, task.stream, task.next.clone());
+    let tiling = &g.reader.tiling;
+    let outputs = Images { frame: g.frame, reach: 0, channels: g.channels, layout: g.layout, lanes };
+    let ahead = g.ahead(&stream);
+    let units_of = |units: Range<usize>| if ahead { units } else { 0..0 };
+    let written = outputs.areas(tiling, units_of(task.units.clone())).flat_map(move |(at, words)| {
+        // SAFETY: rows of the images.
+        let output = unsafe { stream.output.at(at) }.cast_const();
+        [Some(output), stream.epilogue.mask_from(at)].into_iter().flatten().map(move |at| (at, words))
+    });
+    let read = g.reader.images().areas(tiling, units_of(units)).map(move |(at, words)| (input[at..].as_ptr(), words));
+    written.chain(read)
 }
 
 /// The buffer of rows, where outputs wait for their mask.
@@ -193,24 +225,33 @@ impl<S: Simd> Target<S> for Buffer<S> {
 }
 
 /// Images whose channels lie in blocks, as far as they have the pixels.
-struct Images<'a, S: Simd, const WHOLE: bool> {
+struct Blocks<'a, S: Simd, const WHOLE: bool> {
     at: *mut f32,
     mask: Option<*const f32>,
+    /// Words to what the tiles of the next block write, if that is asked for.
+    next: Option<usize>,
     places: Places<'a, WHOLE>,
     epilogue: LaneEpilogue<S>,
 }
 
-impl<S: Simd, const WHOLE: bool> Target<S> for Images<'_, S, WHOLE> {
+impl<S: Simd, const WHOLE: bool> Target<S> for Blocks<'_, S, WHOLE> {
     #[inline(always)]
     unsafe fn store(&self, i: usize, j: usize, v: S::Vector) {
         let Some(at) = self.places.at(i, j) else { return };
         // SAFETY: the caller's duty.
         unsafe {
-            let mut v = self.epilogue.apply(v);
-            if let Some(mask) = self.mask {
-                v = S::zero_unless_positive(v, S::load(mask.add(at)));
+            let (mut v, to) = (self.epilogue.apply(v), self.at.add(at));
+            if let Some(next) = self.next {
+                S::prefetch(to.wrapping_add(next));
             }
-            S::store(self.at.add(at), v);
+            if let Some(mask) = self.mask {
+                let mask = mask.add(at);
+                if let Some(next) = self.next {
+                    S::prefetch(mask.wrapping_add(next));
+                }
+                v = S::zero_unless_positive(v, S::load(mask));
+            }
+            S::store(to, v);
         }
     }
 }
@@ -219,6 +260,8 @@ impl<S: Simd, const WHOLE: bool> Target<S> for Images<'_, S, WHOLE> {
 struct BlockTask<'a> {
     gather: &'a WinogradGather,
     stream: Stream<'a>,
+    /// Input, and units of it, that are read when this is done.
+    next: (&'a [f32], Range<usize>),
     packed: &'a [f32],
     counts: Counts,
     units: Range<usize>,
@@ -248,6 +291,7 @@ impl BlockTask<'_> {
         let g = self.gather;
         let taps = g.reader.tiling.taps;
         let (read, written) = (self.counts.places(g.reader.wide()), self.counts.places(g.packing.wide()));
+        let mut coming = Coming::new(areas(self, S::LANES), self.pieces());
         for kind in 0..KINDS {
             let tiles = self.counts.tiles[kind];
             let extents = points(taps, kind);
@@ -258,7 +302,7 @@ impl BlockTask<'_> {
                 for panel in g.packing.panels() {
                     if g.packing.writes(panel, place, extents) {
                         // SAFETY: the points hold the tiles, the sums their lanes.
-                        unsafe { self.panel::<S>(kind, (point, place), (at, tiles), panel) };
+                        unsafe { self.panel::<S>(kind, (point, place), (at, tiles), panel, &mut coming) };
                     } else {
                         for tile in 0..tiles {
                             self.sums[at.1 + tile * g.packing.wide() + panel.0..][..panel.1].fill(0.0);
@@ -269,6 +313,13 @@ impl BlockTask<'_> {
         }
     }
 
+    /// Pieces that the products are done in.
+    fn pieces(&self) -> usize {
+        let g = self.gather;
+        let of_point = |kind: usize| g.packing.panels().count() * self.counts.tiles[kind].div_ceil(MAX_ROWS);
+        (0..KINDS).map(|kind| points(g.reader.tiling.taps, kind).iter().product::<usize>() * of_point(kind)).sum()
+    }
+
     /// The sums of a panel at a point, phases that are 0 there left out.
     #[inline(always)]
     unsafe fn panel<S: Simd>(
@@ -277,6 +328,7 @@ impl BlockTask<'_> {
         (point, place): (usize, [usize; 2]),
         ((read_at, written_at), tiles): ((usize, usize), usize),
         panel: (usize, usize),
+        coming: &mut Coming<impl Iterator<Item = (*const f32, usize)> + Clone>,
     ) {
         let g = self.gather;
         let (read, written) = (g.reader.wide(), g.packing.wide());
@@ -303,6 +355,8 @@ impl BlockTask<'_> {
         let (of_points, of_sums) =
             (&self.points[read_at..][..tiles * read], &mut self.sums[written_at..][..tiles * written]);
         for (piece, (tile, rows)) in pieces(tiles, MAX_ROWS).enumerate() {
+            // SAFETY: the caller's duty.
+            unsafe { coming.ask::<S>() };
             for (run, &(first, phases, weights)) in runs[..count].iter().enumerate() {
                 // The weights that follow are those of the next panel; each piece asks for some of them.
                 let passed = phases * terms * (panel.1 + piece * LINE);
@@ -342,6 +396,7 @@ impl BlockTask<'_> {
         let target = Grid { row: stride * row_words, column: stride * S::LANES };
         let plane = g.frame.image[0] * g.frame.image[1];
         let places = self.counts.places(wide);
+        let ahead = g.ahead(&self.stream);
         let mut done = Counts::none(taps);
         for unit in self.units.clone() {
             let rows = g.reader.tiling.unit(unit);
@@ -350,6 +405,11 @@ impl BlockTask<'_> {
             let mut next = done;
             for first in (0..g.packing.wide_channels()).step_by(S::LANES) {
                 let count = S::LANES.min(g.channels - first);
+                // The last block is followed by the first one some rows below.
+                let below = LARGE * stride * g.frame.image[1] * S::LANES;
+                let is_last = first + S::LANES >= g.packing.wide_channels();
+                let next_block = if is_last { below.wrapping_sub(first * plane) } else { plane * S::LANES };
+                let next_block = ahead.then_some(next_block);
                 // SAFETY: as below.
                 let epilogue = unsafe { self.stream.epilogue.lanes::<S>(first, count) };
                 let mask = self.stream.epilogue.mask_from(first * plane);
@@ -372,10 +432,20 @@ impl BlockTask<'_> {
                                     let at = self.stream.output.at(first * plane);
                                     if pixels.are_whole(rows, number) {
                                         let places = pixels.places::<true>(rows, origin, segment.first);
-                                        tile::<S, Output>(taps, outputs, from, Images { at, mask, places, epilogue });
+                                        tile::<S, Output>(
+                                            taps,
+                                            outputs,
+                                            from,
+                                            Blocks { at, mask, next: next_block, places, epilogue },
+                                        );
                                     } else {
                                         let places = pixels.places::<false>(rows, origin, segment.first);
-                                        tile::<S, Output>(taps, outputs, from, Images { at, mask, places, epilogue });
+                                        tile::<S, Output>(
+                                            taps,
+                                            outputs,
+                                            from,
+                                            Blocks { at, mask, next: next_block, places, epilogue },
+                                        );
                                     }
                                 }
                                 None => {

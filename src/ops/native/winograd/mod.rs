@@ -17,6 +17,7 @@
 //! about ten times that of a plain sum; how an image's are rounded can depend on its place in the batch), so these kernels serve
 //! training and attacks, and never a bound that is to hold.
 
+mod coming;
 pub(crate) mod correlate;
 pub(crate) mod gather;
 mod pack;
@@ -26,15 +27,20 @@ mod scheme;
 mod tiling;
 mod transform;
 
-use super::ahead::far;
+use super::cache::second_level_words;
 use super::lanes::Width;
 use crate::ops::conv2d::Geometry;
 use crate::ops::simd::Level;
 
-/// Words that the points of a block may take; more where `shared` words that every block reads are far: the larger blocks are, the fewer
-/// there are to read them.
+/// Words that the points of a block may take where results depend on it; more where `shared` words that every block reads are many: the larger
+/// blocks are, the fewer there are to read them.
 fn block_words(shared: usize) -> usize {
-    if far(shared) { 304 * 1024 } else { 256 * 1024 }
+    if shared > 256 * 1024 { 304 * 1024 } else { 256 * 1024 }
+}
+
+/// The same where results don't: so many that a core's own cache holds them, and what [`coming`] asks for.
+fn cached_words() -> usize {
+    (second_level_words() / 8 * 5).min(304 * 1024)
 }
 
 /// Whether a convolution can be done, and is done faster, this way.

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::coming::Images;
 use super::pixels::{Image, Pixels};
 use super::scheme::Scheme;
 use super::tiling::{Band, Counts, Frame, LARGE, Segment, Tiling, kind};
@@ -88,6 +89,12 @@ impl Reader {
     /// Channels, filled up to whole vectors.
     pub(super) fn wide_channels(&self) -> usize {
         self.channels.next_multiple_of(self.lanes)
+    }
+
+    /// The images that are read.
+    pub(super) fn images(&self) -> Images {
+        let Reader { frame, reach, channels, layout, lanes, .. } = *self;
+        Images { frame, reach, channels, layout, lanes }
     }
 
     /// Words at a point of a tile, `[phase][channel]`.

@@ -185,6 +185,11 @@ impl Tiling {
         })
     }
 
+    /// Images of the batch.
+    pub(super) fn images(&self) -> usize {
+        self.batch
+    }
+
     /// Rows of tiles of all images.
     pub(super) fn units(&self) -> usize {
         self.batch.div_ceil(self.grid[0] * self.grid[1]) * self.rows.len()
