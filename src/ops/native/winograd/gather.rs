@@ -228,8 +228,8 @@ impl<S: Simd> Target<S> for Buffer<S> {
 struct Blocks<'a, S: Simd, const WHOLE: bool> {
     at: *mut f32,
     mask: Option<*const f32>,
-    /// Words to what the tiles of the next block write, if that is asked for.
-    next: Option<usize>,
+    /// Words to what the tiles of the next block write, which is asked for.
+    next: usize,
     places: Places<'a, WHOLE>,
     epilogue: LaneEpilogue<S>,
 }
@@ -241,14 +241,10 @@ impl<S: Simd, const WHOLE: bool> Target<S> for Blocks<'_, S, WHOLE> {
         // SAFETY: the caller's duty.
         unsafe {
             let (mut v, to) = (self.epilogue.apply(v), self.at.add(at));
-            if let Some(next) = self.next {
-                S::prefetch(to.wrapping_add(next));
-            }
+            S::prefetch(to.wrapping_add(self.next));
             if let Some(mask) = self.mask {
                 let mask = mask.add(at);
-                if let Some(next) = self.next {
-                    S::prefetch(mask.wrapping_add(next));
-                }
+                S::prefetch(mask.wrapping_add(self.next));
                 v = S::zero_unless_positive(v, S::load(mask));
             }
             S::store(to, v);
@@ -396,7 +392,6 @@ impl BlockTask<'_> {
         let target = Grid { row: stride * row_words, column: stride * S::LANES };
         let plane = g.frame.image[0] * g.frame.image[1];
         let places = self.counts.places(wide);
-        let ahead = g.ahead(&self.stream);
         let mut done = Counts::none(taps);
         for unit in self.units.clone() {
             let rows = g.reader.tiling.unit(unit);
@@ -409,7 +404,6 @@ impl BlockTask<'_> {
                 let below = LARGE * stride * g.frame.image[1] * S::LANES;
                 let is_last = first + S::LANES >= g.packing.wide_channels();
                 let next_block = if is_last { below.wrapping_sub(first * plane) } else { plane * S::LANES };
-                let next_block = ahead.then_some(next_block);
                 // SAFETY: as below.
                 let epilogue = unsafe { self.stream.epilogue.lanes::<S>(first, count) };
                 let mask = self.stream.epilogue.mask_from(first * plane);
