@@ -2,7 +2,7 @@
 //!
 //! From the ground: [`lanes`] (vectors of one instruction set; [`x86`], [`neon`]) → [`tile`] and [`channel_tile`] (micro-kernels over a
 //! register tile), [`blocks`] (copies, transposition), [`epilogue`] (what happens to sums before they are written) and
-//! [`box_relu`] (and after that) → [`gather`] (convolution and its input gradient), [`correlate`] (the weight gradient, with
+//! [`box_relu`] (and after that), [`ahead`] (what is asked for before it is needed) with [`cache`] → [`gather`] (convolution and its input gradient), [`correlate`] (the weight gradient, with
 //! that of the [`bias`]), [`columns`] (all three where sums have few terms) and [`matmul`] (the three products of a linear
 //! layer), each over [`workers`].
 //! [`axis`] and [`band`] describe which input a convolution reads. [`winograd`] does with fewer multiplications what another

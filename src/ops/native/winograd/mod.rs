@@ -7,7 +7,7 @@
 //! by flipped taps, that of w is Gᵀ [(A gy Aᵀ) ⊙ (Bᵀ x B)] G.
 //!
 //! From the ground: [`transform`] (the small matrices), [`scheme`] (phases) and [`tiling`] (which tiles an image has) → [`pack`] (weights), [`pixels`] and
-//! [`read`] (inputs) → [`gather`] (convolution and its input gradient) and [`correlate`] (its weight gradient). Lanes are
+//! [`read`] (inputs), [`coming`] (what is asked for) → [`gather`] (convolution and its input gradient) and [`correlate`] (its weight gradient). Lanes are
 //! channels throughout.
 //!
 //! Where the extents of an image are no multiples of a tile's, the images of a batch lie on one sheet with their padding between
