@@ -1,7 +1,7 @@
 //! Asks memory for the next block's elements while a block is worked on.
 //!
-//! Reductions read a block again from the cache, during which memory would stand still: the processor's own prefetcher looks ahead only while
-//! memory is read. Passes without reductions keep memory busy by themselves; updates of states were measured to be slower with this.
+//! Stages and reductions read a block again from the cache, during which memory would stand still: the processor's own prefetcher looks
+//! ahead only while memory is read. Updates of states without reductions were measured to be slower with this.
 
 use super::blocks::{Blocks, Reading};
 use super::program::Source;
@@ -40,7 +40,9 @@ impl Ahead {
         let outputs: Vec<usize> = program.writes.iter().map(|w| w.1).collect();
         let bytes = (inputs.len() + outputs.len()) * program.elements * size_of::<f32>();
         let turns = blocks.stages.len() + blocks.terms.len();
-        (bytes >= LARGE && length >= LONG && !blocks.terms.is_empty()).then_some(Ahead { inputs, outputs, turns })
+        let updates = program.operands.iter().any(|operand| matches!(operand.source, Source::Old(_)));
+        let gains = !(updates && blocks.terms.is_empty());
+        (bytes >= LARGE && length >= LONG && gains).then_some(Ahead { inputs, outputs, turns })
     }
 
     /// Asks for a part of the elements behind a block of `n` elements from `at` on.
