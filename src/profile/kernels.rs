@@ -99,8 +99,15 @@ pub struct Case {
 
 #[derive(Clone, Copy, Debug)]
 enum What {
-    Layer { batch: usize, layer: Layer, direction: usize, fast: bool },
+    Layer {
+        batch: usize,
+        layer: Layer,
+        direction: usize,
+        fast: bool,
+    },
     Other(&'static str),
+    /// y = x / 2 of so many elements.
+    Copy(usize),
 }
 
 /// All cases.
@@ -181,6 +188,12 @@ impl Build {
 }
 
 impl Case {
+    /// Copying as much memory as another case moves (`bytes`, read and written): what a kernel that memory bounds is held against.
+    pub fn copy(bytes: u64) -> Case {
+        let elements = (bytes as usize / (2 * size_of::<f32>())).max(1);
+        Case { name: format!("copy {elements}"), what: What::Copy(elements) }
+    }
+
     /// The name, which is also the row of a table.
     pub fn name(&self) -> &str {
         &self.name
@@ -196,6 +209,10 @@ impl Case {
                 if fast { b.graph.fast(build)? } else { build(&mut b.graph)? }
             }
             What::Other(name) => of_op(&mut b, name.split(' ').next().unwrap_or(name))?,
+            What::Copy(elements) => {
+                let x = b.f32("copied", [elements])?;
+                vec![ops::scale(&mut b.graph, x, 0.5)?]
+            }
         };
         for (i, value) in results.into_iter().enumerate() {
             b.graph.output(&format!("out{i}"), value);
@@ -458,8 +475,17 @@ mod tests {
                     case.name.contains(if kind == "linear" { "fc" } else { "conv" }) && of == DIRECTIONS[direction]
                 }
                 What::Other(name) => OTHERS.contains(&(name, op)),
+                What::Copy(_) => unreachable!("no row of its own"),
             };
             assert!(right && plan.inputs.is_empty() && plan.cost().bytes > 0, "{}: {op}", case.name);
+        }
+    }
+
+    #[test]
+    fn a_copy_moves_the_bytes_that_it_is_asked_for() {
+        for bytes in [8, 4096, 25_690_112] {
+            let plan = Plan::new(Case::copy(bytes).build().unwrap().graph).unwrap();
+            assert_eq!(plan.cost().bytes, bytes);
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use smallbox::device::Session;
 use smallbox::error::{Error, Result};
 use smallbox::profile::kernels::{Case, cases};
-use smallbox::profile::{Roofs, quantile};
+use smallbox::profile::{Bound, Roofs, quantile};
 
 use super::baseline::Gate;
 use super::roofs_document;
@@ -103,19 +103,32 @@ pub fn measure(session: &mut dyn Session, case: &Case, time: Duration, roofs: &R
     let (cost, median) = (kernel.cost(), quantile(&seconds, 0.5));
     let least = roofs.least(cost);
     kernel.release(session);
+    let of_copy = match least.bound() {
+        Bound::Memory => Some(copy(session, cost.bytes, time)? / median),
+        Bound::Compute | Bound::Launch => None,
+    };
     Ok(json!({
         "name": case.name(), "median_ms": 1e3 * median, "min_ms": 1e3 * seconds[0], "p95_ms": 1e3 * quantile(&seconds, 0.95),
         "runs": seconds.len(), "gflops": cost.flops as f64 / median / 1e9, "gbytes_per_s": cost.bytes as f64 / median / 1e9,
-        "of_roof": least.compute.max(least.memory) / median, "bound_by": least.bound(),
+        "of_roof": least.compute.max(least.memory) / median, "of_copy": of_copy, "bound_by": least.bound(),
         "flops": cost.flops, "bytes": cost.bytes,
     }))
 }
 
+/// Seconds that copying takes which reads and writes `bytes` bytes, median.
+fn copy(session: &mut dyn Session, bytes: u64, time: Duration) -> Result<f64> {
+    let kernel = Case::copy(bytes).compile(session)?;
+    let seconds = pollster::block_on(kernel.sample(session, time))?;
+    kernel.release(session);
+    Ok(quantile(&seconds, 0.5))
+}
+
 fn text(rows: &[Value]) -> String {
-    let head = ["kernel", "median ms", "best ms", "p95 ms", "GFLOP/s", "GB/s", "of roof", "bound by"];
+    let head = ["kernel", "median ms", "best ms", "p95 ms", "GFLOP/s", "GB/s", "of roof", "of copy", "bound by"];
     let mut cells = vec![head.map(String::from).to_vec()];
     for row in rows {
         let number = |key: &str| row[key].as_f64().unwrap_or(f64::NAN);
+        let percent = |key: &str| row[key].as_f64().map_or("–".into(), |part| format!("{:.0} %", 100.0 * part));
         let word = |key: &str| row[key].as_str().unwrap_or_default().to_string();
         cells.push(vec![
             word("name"),
@@ -124,11 +137,12 @@ fn text(rows: &[Value]) -> String {
             format!("{:.3}", number("p95_ms")),
             format!("{:.1}", number("gflops")),
             format!("{:.1}", number("gbytes_per_s")),
-            format!("{:.0} %", 100.0 * number("of_roof")),
+            percent("of_roof"),
+            percent("of_copy"),
             word("bound_by"),
         ]);
     }
-    let mut sides = [Side::Right; 8];
-    (sides[0], sides[7]) = (Side::Left, Side::Left);
+    let mut sides = [Side::Right; 9];
+    (sides[0], sides[8]) = (Side::Left, Side::Left);
     table(&sides, &cells)
 }

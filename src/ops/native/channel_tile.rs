@@ -1,4 +1,4 @@
-//! The micro-kernels of a convolution and of its weight gradient whose lanes are output channels; see [`tile`](super::tile).
+//! The micro-kernels of convolutions and their gradients that work on channels in blocks; see [`tile`](super::tile).
 
 use super::lanes::{Simd, Work};
 use super::tile::{Sized, choose};
@@ -181,5 +181,62 @@ impl ChannelDotTile<'_> {
     pub(crate) unsafe fn run<S: Simd>(self, vectors: usize) {
         // SAFETY: the caller's duty.
         unsafe { choose!(ROW(S, Sized, self), (self.taps.len(), vectors)) }
+    }
+}
+
+/// Scalars are the channels of P neighbouring pixels:
+/// `out[p·out_step + v·LANES + lane]` = Σ_{b,i} `weights[(b·LANES + i)·weight_step + v·LANES + lane]` · `pixels[b·plane + p·LANES + i]`.
+#[derive(Clone, Copy)]
+pub(crate) struct BlockTile {
+    /// Blocks of channels.
+    pub(crate) blocks: usize,
+    pub(crate) pixels: *const f32,
+    /// From one block to the next.
+    pub(crate) plane: usize,
+    pub(crate) weights: *const f32,
+    pub(crate) weight_step: usize,
+    pub(crate) out: *mut f32,
+    pub(crate) out_step: usize,
+}
+
+impl<const P: usize, const V: usize> Work for Sized<BlockTile, P, V> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let t = self.0;
+        // SAFETY: the caller's duty; see `BlockTile`.
+        unsafe {
+            let mut sums = [[S::splat(0.0); V]; P];
+            let mut weights = t.weights;
+            for block in 0..t.blocks {
+                let pixels = t.pixels.add(block * t.plane);
+                for i in 0..S::LANES {
+                    let vectors: [S::Vector; V] = std::array::from_fn(|v| S::load(weights.add(v * S::LANES)));
+                    for (p, row) in sums.iter_mut().enumerate() {
+                        let x = S::splat(*pixels.add(p * S::LANES + i));
+                        for (sum, &w) in row.iter_mut().zip(&vectors) {
+                            *sum = S::mul_add(x, w, *sum);
+                        }
+                    }
+                    weights = weights.add(t.weight_step);
+                }
+            }
+            for (p, row) in sums.into_iter().enumerate() {
+                for (v, sum) in row.into_iter().enumerate() {
+                    S::store(t.out.add(p * t.out_step + v * S::LANES), sum);
+                }
+            }
+        }
+    }
+}
+
+impl BlockTile {
+    /// Runs the tile with P = `pixels` ≤ [`max_pixels`] and V = `vectors` ≤ 2.
+    ///
+    /// # Safety
+    /// The pointers hold what the equation reads and writes.
+    #[inline(always)]
+    pub(crate) unsafe fn run<S: Simd>(self, pixels: usize, vectors: usize) {
+        // SAFETY: the caller's duty.
+        unsafe { choose!(ROW(S, Sized, self), (pixels, vectors)) }
     }
 }

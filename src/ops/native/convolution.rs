@@ -4,7 +4,13 @@
 use std::sync::Arc;
 
 use super::bias::BiasGradient;
-use super::columns::{self, backward::ColumnsBackward, correlate::ColumnsCorrelate, forward::ColumnsForward};
+use super::columns::{
+    self,
+    backward::ColumnsBackward,
+    correlate::ColumnsCorrelate,
+    forward::ColumnsForward,
+    patches::{self, PatchesBackward},
+};
 use super::correlate::Correlate;
 use super::gather::{Gather, Stream};
 use super::winograd::{self, correlate::WinogradCorrelate, gather::WinogradGather};
@@ -52,6 +58,7 @@ pub(crate) enum Convolution {
     Plain(Gather),
     Columns(ColumnsForward),
     ColumnsBackward(ColumnsBackward),
+    PatchesBackward(PatchesBackward),
     Winograd(Box<WinogradGather>),
 }
 
@@ -79,6 +86,9 @@ impl Convolution {
     pub(super) fn backward_at(g: &Geometry, fast: bool, layouts: [Layout; 2], level: Level) -> Convolution {
         let [written, read] = layouts;
         match kind(g, fast, level) {
+            Kind::Columns if read == Layout::Blocks && patches::suits(g) => {
+                Convolution::PatchesBackward(PatchesBackward::new(g, level))
+            }
             Kind::Columns => Convolution::ColumnsBackward(ColumnsBackward::new(g, read, level)),
             Kind::Winograd => Convolution::Winograd(Box::new(WinogradGather::backward(g, [read, written], level))),
             Kind::Plain => Convolution::Plain(Gather::backward(g, level)),
@@ -106,6 +116,7 @@ impl Convolution {
             Convolution::Plain(gather) => gather.packed_key(),
             Convolution::Columns(columns) => columns.packed_key(),
             Convolution::ColumnsBackward(columns) => columns.packed_key(),
+            Convolution::PatchesBackward(patches) => patches.packed_key(),
             Convolution::Winograd(gather) => gather.packed_key(),
         }
     }
@@ -116,6 +127,7 @@ impl Convolution {
             Convolution::Plain(gather) => gather.packed_words(),
             Convolution::Columns(columns) => columns.packed_words(),
             Convolution::ColumnsBackward(columns) => columns.packed_words(),
+            Convolution::PatchesBackward(patches) => patches.packed_words(),
             Convolution::Winograd(gather) => gather.packed_words(),
         }
     }
@@ -126,6 +138,7 @@ impl Convolution {
             Convolution::Plain(gather) => gather.pack(weights, absolute, packed),
             Convolution::Columns(columns) => columns.pack(weights, absolute, packed),
             Convolution::ColumnsBackward(columns) => columns.pack(weights, absolute, packed),
+            Convolution::PatchesBackward(patches) => patches.pack(weights, absolute, packed),
             Convolution::Winograd(gather) => gather.pack(weights, absolute, packed),
         }
     }
@@ -136,6 +149,7 @@ impl Convolution {
             Convolution::Plain(gather) => gather.scratch(),
             Convolution::Columns(columns) => columns.scratch(),
             Convolution::ColumnsBackward(columns) => columns.scratch(),
+            Convolution::PatchesBackward(patches) => patches.scratch(),
             Convolution::Winograd(gather) => gather.scratch(),
         }
     }
@@ -146,6 +160,7 @@ impl Convolution {
             Convolution::Plain(gather) => gather.run(packed, streams, scratch),
             Convolution::Columns(columns) => columns.run(packed, streams, scratch),
             Convolution::ColumnsBackward(columns) => columns.run(packed, streams, scratch),
+            Convolution::PatchesBackward(patches) => patches.run(packed, streams, scratch),
             Convolution::Winograd(gather) => gather.run(packed, streams, scratch),
         }
     }

@@ -5,6 +5,7 @@
 //!
 //! - the convolution ([`forward`]) is W · columns,
 //! - the gradient with respect to the input ([`backward`]) is Wᵀ · grad_y, whose rows are then added where the columns came from,
+//!   or, of gradients in blocks, of patches along the lanes ([`patches`]),
 //! - the gradient with respect to the weights ([`correlate`]) is grad_y · columnsᵀ,
 //!
 //! each output gradient being read once, in the order in which it lies in memory.
@@ -12,6 +13,7 @@
 pub(crate) mod backward;
 pub(crate) mod correlate;
 pub(crate) mod forward;
+pub(crate) mod patches;
 
 use super::axis::Axis;
 use super::band::Band;

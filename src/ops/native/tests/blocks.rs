@@ -16,7 +16,7 @@ fn in_blocks(planes: &[f32], [channels, pixels]: [usize; 2], lanes: usize) -> Ve
 }
 
 /// Whole blocks of channels on either side, one to several of them; images that tiles fit, that they reach beyond, and that lie on sheets whose
-/// last row is not full; strides, paddings, columns.
+/// last row is not full; strides, paddings, columns, patches.
 fn block_cases() -> Vec<(Geometry, bool)> {
     let mut cases = Vec::new();
     for (batch, extent) in [(1, 6), (2, 8), (3, 13), (5, 14), (7, 14), (2, 28)] {
@@ -35,6 +35,13 @@ fn block_cases() -> Vec<(Geometry, bool)> {
             let spec = spec([stride; 2], [1, 1], [1, 1]);
             cases.push((geometry(2, channels, features, [extent, extent + 1], [kernel; 2], spec), false));
         }
+    }
+    // Patches: several bands; paddings that cut cells, and rows and columns that no tap reaches.
+    for (channels, extent, padding) in
+        [(3, 28, [1, 1]), (1, 32, [0, 3]), (2, 9, [2, 0]), (1, 5, [3, 2]), (4, 17, [0, 1])]
+    {
+        let spec = spec([2, 2], padding, [1, 1]);
+        cases.push((geometry(2, channels, 16, [extent, extent + 1], [4, 4], spec), false));
     }
     cases
 }
