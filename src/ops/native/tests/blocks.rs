@@ -29,6 +29,10 @@ fn block_cases() -> Vec<(Geometry, bool)> {
         }
     }
     cases.push(geometry(2, 64, 48, [9, 11], [3, 3], spec([1, 1], [1, 1], [1, 1])));
+    // Tiles of 7 outputs, in larger batches only.
+    for (kernel, input) in [(4, [14, 14]), (3, [14, 13]), (3, [28, 14])] {
+        cases.push(geometry(24, 16, 32, input, [kernel; 2], spec([2, 2], [1, 1], [1, 1])));
+    }
     let mut cases: Vec<_> = cases.into_iter().map(|g| (g, true)).collect();
     for (extent, features) in [(28, 16), (28, 64), (14, 32), (9, 48), (5, 16)] {
         for (channels, kernel, stride) in [(1, 4, 2), (1, 3, 1), (3, 3, 1)] {

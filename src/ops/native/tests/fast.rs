@@ -1,7 +1,7 @@
 //! Winograd's kernels: exact where nothing is rounded, and within what their sums allow elsewhere.
 
 use super::*;
-use crate::ops::native::winograd::{gather::WinogradGather, pays};
+use crate::ops::native::winograd::pays;
 
 /// Extents with every remainder of tiles, channels with every remainder of vectors, one to several blocks, groups of several
 /// blocks, all paddings.
@@ -32,6 +32,15 @@ fn fast_cases() -> Vec<Geometry> {
             cases.push(geometry(batch, 16, 18, [18, 26], [kernel; 2], spec([2, 2], padding, [1, 1])));
         }
     }
+    // Of 7 outputs, image by image and across images; weights at that many points pay in larger batches only.
+    for (kernel, input, padding) in
+        [(4, [14, 14], [1, 1]), (3, [13, 14], [1, 1]), (4, [16, 13], [0, 2]), (3, [28, 14], [1, 1])]
+    {
+        cases.push(geometry(24, 16, 18, input, [kernel; 2], spec([2, 2], padding, [1, 1])));
+    }
+    for kernel in [3, 4] {
+        cases.push(geometry(130, 17, 16, [14, 14], [kernel; 2], spec([2, 2], [1, 1], [1, 1])));
+    }
     cases.push(geometry(3, 35, 64, [14, 14], [4, 4], spec([2, 2], [1, 1], [1, 1])));
     cases.push(geometry(3, 64, 33, [15, 28], [3, 3], spec([2, 2], [1, 1], [1, 1])));
     cases
@@ -55,11 +64,31 @@ fn the_cases_have_tiles_within_an_image_and_across_images() {
 }
 
 #[test]
+fn the_cases_have_tiles_of_all_sizes_in_every_direction() {
+    for level in levels() {
+        let outputs: Vec<_> = fast_cases()
+            .iter()
+            .filter(|g| g.spec.stride[0] == 2)
+            .map(|g| {
+                let [forward, backward] =
+                    [WinogradGather::forward, WinogradGather::backward].map(|of| of(g, PLANES, level));
+                let weights = WinogradCorrelate::new(g, 1, PLANES, level);
+                [forward.tile_outputs(), backward.tile_outputs(), weights.tile_outputs()]
+            })
+            .collect();
+        for (way, size) in (0..3).flat_map(|way| [(way, 4), (way, 7)]) {
+            let count = outputs.iter().filter(|outputs| outputs[way] == size).count();
+            assert!(count > 1, "{level:?}: {count} of tiles of {size} in direction {way}");
+        }
+    }
+}
+
+#[test]
 fn the_fast_way_is_exact_on_numbers_without_rounding() {
     for level in levels() {
         for g in fast_cases() {
             assert!(pays(&g, level), "{level:?} {g:?} is a case for the plain way");
-            check_convolution(&g, level, Way::Lattice).unwrap_or_else(|e| panic!("{level:?} {g:?}: {e}"));
+            check_convolution(&g, level, Way::lattice(&g, level)).unwrap_or_else(|e| panic!("{level:?} {g:?}: {e}"));
         }
     }
     // What the tiles are not made for is left to the plain way.

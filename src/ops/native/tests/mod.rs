@@ -9,6 +9,7 @@ use super::correlate::{Correlate, sign};
 use super::epilogue::Epilogue;
 use super::gather::{Gather, Stream};
 use super::matmul::{BackwardInput, BackwardWeight, Forward, Product, Weights};
+use super::winograd::{correlate::WinogradCorrelate, gather::WinogradGather};
 use crate::kernel::Layout;
 use crate::ops::conv2d::{Conv2dSpec, Geometry};
 use crate::ops::linear::Extents;
@@ -236,16 +237,35 @@ enum Way {
     /// Winograd's kernels on numbers whose every sum is exact: G w Gᵀ has denominators of at most 24², which the factor of the
     /// weights takes away; in Gᵀ m G they are those of the gradients' factor.
     Lattice,
+    /// The same where tiles make 7 outputs: denominators are at most 90², and numbers are sparse, since the entries are larger.
+    SparseLattice,
 }
 
-/// Times 24², the products of the matrices' entries are whole.
+/// Times 24², or 90², the products of the matrices' entries are whole.
 const WHOLE: f32 = 576.0;
+const WHOLE_OF_SEVEN: f32 = 8100.0;
+
+impl Way {
+    /// A lattice for the tiles that the kernels of this convolution have.
+    fn lattice(g: &Geometry, level: Level) -> Way {
+        let gathers = [WinogradGather::forward(g, PLANES, level), WinogradGather::backward(g, PLANES, level)];
+        let of_gathers = gathers.iter().map(WinogradGather::tile_outputs);
+        let weights = WinogradCorrelate::new(g, 1, PLANES, level).tile_outputs();
+        if of_gathers.chain([weights]).any(|outputs| outputs == 7) { Way::SparseLattice } else { Way::Lattice }
+    }
+}
+
+/// Leaves 0 but where `keep` says so of the number of a run of `run` elements, and of the place in it.
+fn thin(x: &mut [f32], run: usize, keep: impl Fn(usize, usize) -> bool) {
+    x.iter_mut().enumerate().filter(|&(i, _)| !keep(i / run, i % run)).for_each(|(_, x)| *x = 0.0);
+}
 
 /// All directions of one convolution, plain and interval, on one instruction set.
 fn check_convolution(g: &Geometry, level: Level, way: Way) -> Result<(), String> {
     let (nx, nw, ny) = (g.x_shape().elements(), g.w_shape().elements(), g.y_shape().elements());
     let mut numbers = Numbers(nx as u64 * 31 + nw as u64);
-    let (integers, fast) = (way != Way::Random, way == Way::Lattice);
+    let (integers, fast) = (way != Way::Random, matches!(way, Way::Lattice | Way::SparseLattice));
+    let whole = if way == Way::SparseLattice { WHOLE_OF_SEVEN } else { WHOLE };
     let forward = match way {
         Way::Plain => Convolution::Plain(Gather::forward(g, level)),
         _ => Convolution::forward_at(g, fast, PLANES, level),
@@ -254,19 +274,39 @@ fn check_convolution(g: &Geometry, level: Level, way: Way) -> Result<(), String>
         Way::Plain => Convolution::Plain(Gather::backward(g, level)),
         _ => Convolution::backward_at(g, fast, PLANES, level),
     };
-    let [x, r, w, b, gy, gr, mask, spread] = match way {
-        Way::Lattice => {
-            [(nx, 1.0), (nx, 1.0), (nw, WHOLE), (g.features, 1.0), (ny, 1.0), (ny, 1.0), (nx, 1.0), (nx, 1.0)]
+    let [mut x, r, mut w, b, mut gy, mut gr, mask, spread] = match way {
+        Way::Lattice | Way::SparseLattice => {
+            [(nx, 1.0), (nx, 1.0), (nw, whole), (g.features, 1.0), (ny, 1.0), (ny, 1.0), (nx, 1.0), (nx, 1.0)]
                 .map(|(n, factor)| numbers.signs(n, factor))
         }
         _ => [nx, nx, nw, g.features, ny, ny, nx, nx].map(|n| numbers.take(n, integers)),
     };
     // Radii are never negative: their epilogue may cut at 0.
-    let r: Vec<f32> = r.into_iter().map(f32::abs).collect();
+    let mut r: Vec<f32> = r.into_iter().map(f32::abs).collect();
     // The weights' gradient has no weights to take its denominators away.
-    let scaled = |gradient: &[f32]| gradient.iter().map(|g| if fast { g * WHOLE } else { *g }).collect::<Vec<f32>>();
-    let (hy, hr) = (scaled(&gy), scaled(&gr));
+    let scaled = |gradient: &[f32]| gradient.iter().map(|g| if fast { g * whole } else { *g }).collect::<Vec<f32>>();
+    let (mut hy, mut hr) = (scaled(&gy), scaled(&gr));
+    // What the gradient with respect to the weights reads.
+    let (wx, wr) = (x.clone(), r.clone());
     let plane = g.output[0] * g.output[1];
+    if way == Way::SparseLattice {
+        // One tap of a kernel, one channel of an image; of a feature's gradient for the weights, one pixel of all images.
+        thin(&mut w, g.kernel[0] * g.kernel[1], |kernel, tap| {
+            (5 * kernel + kernel / 7 + 3) % (g.kernel[0] * g.kernel[1]) == tap
+        });
+        for x in [&mut x, &mut r] {
+            thin(x, nx / g.batch, |image, at| (3 * image + 2) % g.channels == at / (nx / g.batch / g.channels));
+        }
+        for gradient in [&mut gy, &mut gr] {
+            thin(gradient, ny / g.batch, |image, at| (3 * image + 2) % g.features == at / plane);
+        }
+        for gradient in [&mut hy, &mut hr] {
+            thin(gradient, ny / g.batch, |image, at| {
+                let feature = at / plane;
+                (feature % g.batch, (11 * feature + 5) % plane) == (image, at % plane)
+            });
+        }
+    }
     let [mut y, mut yr] = [vec![Sum::default(); ny], vec![Sum::default(); ny]];
     let [mut dx, mut dxr] = [vec![Sum::default(); nx], vec![Sum::default(); nx]];
     let [mut dw, mut dwi] = [vec![Sum::default(); nw], vec![Sum::default(); nw]];
@@ -275,9 +315,9 @@ fn check_convolution(g: &Geometry, level: Level, way: Way) -> Result<(), String>
         yr[yi].add(r[xi], w[wi].abs());
         dx[xi].add(gy[yi], w[wi]);
         dxr[xi].add(gr[yi], w[wi].abs());
-        dw[wi].add(hy[yi], x[xi]);
-        dwi[wi].add(hy[yi], x[xi]);
-        dwi[wi].add(hr[yi] * sign(w[wi]), r[xi]);
+        dw[wi].add(hy[yi], wx[xi]);
+        dwi[wi].add(hy[yi], wx[xi]);
+        dwi[wi].add(hr[yi] * sign(w[wi]), wr[xi]);
     });
     y.iter_mut().enumerate().for_each(|(i, s)| s.add(b[i / plane % g.features], 1.0));
     let mut db = vec![Sum::default(); g.features];
@@ -305,7 +345,7 @@ fn check_convolution(g: &Geometry, level: Level, way: Way) -> Result<(), String>
     let gradient = run_gather(&backward, &w, &[&gy], &[cut], nx);
     masked(&mut dx, &mask);
     compare(&gradient[0], &dx, integers).map_err(|e| format!("input gradient: {e}"))?;
-    let pairs: [(&[f32], &[f32]); 2] = [(&x, &hy), (&r, &hr)];
+    let pairs: [(&[f32], &[f32]); 2] = [(&wx, &hy), (&wr, &hr)];
     for (streams, sign_of, expected) in [(1, None, &dw), (2, Some(&w[..]), &dwi)] {
         let gradient = match way {
             Way::Plain => WeightGradient::Plain(Correlate::new(g, streams, PLANES, level)),

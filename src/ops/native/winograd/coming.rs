@@ -42,6 +42,7 @@ impl Images {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tiling::Sizes;
     use super::*;
 
     #[test]
@@ -52,7 +53,7 @@ mod tests {
             let images = Images { frame, reach, channels, layout: Layout::Blocks, lanes };
             let pitch = frame.pitch([extent; 2], 3);
             let of_images = std::iter::once(Tiling::new(6, [extent; 2], 3));
-            for tiling in of_images.chain(Tiling::of_sheets(6, [extent; 2], pitch, 3)) {
+            for tiling in of_images.chain(Tiling::of_sheets(6, [extent; 2], pitch, Sizes::mixed(3))) {
                 let mut times = vec![0; 6 * channels * extent * extent];
                 for (at, words) in images.areas(&tiling, 0..tiling.units()) {
                     times[at..at + words].iter_mut().for_each(|n| *n += 1);

@@ -8,8 +8,8 @@ use super::pack::Packing;
 use super::pixels::{Pixels, Places};
 use super::read::Reader;
 use super::scheme::{MOST_PHASES, Scheme};
-use super::tiling::{Band, Counts, Frame, KINDS, LARGE, Tiling, kind, points};
-use super::transform::{Grid, Input, Output, Target, tile};
+use super::tiling::{Band, Counts, Frame, KINDS, Sizes, Tiling};
+use super::transform::{Adjoint, Gradient, Grid, Input, Output, Rule, Target, tile};
 use super::{block_words, cached_words};
 use crate::kernel::Layout;
 use crate::ops::conv2d::Geometry;
@@ -39,6 +39,10 @@ pub(crate) struct WinogradGather {
     layout: Layout,
     /// Where the images written lie under the outputs of the tiles.
     frame: Frame,
+    /// Whether it is the adjoint of a convolution's maps, rather than a convolution.
+    adjoint: bool,
+    /// Lines of a phase that tiles write past their outputs.
+    reach: usize,
     /// Where the pixels of an image's rows lie in the buffer.
     pixels: Vec<usize>,
     packing: Packing,
@@ -77,10 +81,16 @@ impl WinogradGather {
                 (Frame { scale: 1, before, image: g.output }, None)
             }
         };
-        let with = |tiling: Tiling| {
-            let packing = Packing::new(g, scheme, forward, tiling.kinds(), width);
-            let channels = if forward { g.channels } else { g.features };
-            (Reader::inputs(tiling, (channels, reads), read, phases, width.lanes), packing)
+        let inputs = if forward { g.channels } else { g.features };
+        let by_taps = |tiling: Tiling| {
+            let kinds = (tiling.sizes, tiling.kinds());
+            let packing = Packing::new(g, scheme, (forward, !forward), kinds, width);
+            (Reader::inputs(tiling, (inputs, reads), read, phases, width.lanes), packing)
+        };
+        let adjoint = |tiling: Tiling| {
+            let kinds = (tiling.sizes, tiling.kinds());
+            let packing = Packing::new(g, scheme, (false, false), kinds, width);
+            (Reader::gradients(tiling, (inputs, reads), g.output, width.lanes), packing)
         };
         // Small tiles save products and have weights of their own, which every block reads.
         let block = |(reader, packing): &(Reader, Packing)| {
@@ -92,9 +102,10 @@ impl WinogradGather {
             products + WORD_COST * reader.tiling.units().div_ceil(block(made)) * packing.words
         };
         let pitch = read.pitch(made, scheme.taps());
-        let of_images = [Tiling::new, Tiling::of_one_kind].map(|tiling| tiling(g.batch, made, scheme.taps()));
-        let tilings = of_images.into_iter().chain(Tiling::of_sheets(g.batch, made, pitch, scheme.taps()));
-        let chosen = tilings.map(with).min_by_key(cost).expect("several tilings");
+        let mixed = std::iter::once(Tiling::new(g.batch, made, scheme.taps()));
+        let tilings = mixed.chain(Tiling::of_large(g.batch, made, pitch, scheme.taps())).map(by_taps);
+        let whole = (!forward).then(|| whole_images(g, scheme)).flatten().map(adjoint);
+        let chosen = tilings.chain(whole).min_by_key(cost).expect("several tilings");
         let all = chosen.0.tiling.units();
         // Which tiles there are decides about results, how many of them a block has does not.
         let (reader, packing) = &chosen;
@@ -102,20 +113,42 @@ impl WinogradGather {
         let units = cached.min(all.div_ceil(TASKS * rayon::current_num_threads())).max(1);
         let (reader, packing) = chosen;
         let blocks = all.div_ceil(units);
-        let lines = (scale * reader.tiling.height()).min(output[0]);
-        let line = scale * reader.tiling.width();
+        let adjoint = !forward && !packing.flipped;
+        let reach = if adjoint { scheme.taps() - 1 } else { 0 };
+        let lines = (scale * (reader.tiling.height() + reach)).min(output[0]);
+        let line = scale * (reader.tiling.width() + reach);
         let pixels = (0..lines).flat_map(|row| (0..output[1]).map(move |column| row * line + column));
         let pixels = pixels.map(|pixel| pixel * width.lanes).collect();
         let slots = slots(blocks);
-        let of_blocks = || Pixels::new(&reader.tiling, frame, channels, 0, width.lanes);
+        let of_blocks = || Pixels::new(&reader.tiling, frame, channels, reach, width.lanes);
         let written = (layout == Layout::Blocks).then(of_blocks);
-        WinogradGather { reader, channels, written, layout, frame, pixels, packing, units, blocks, slots, width }
+        WinogradGather {
+            reader,
+            channels,
+            written,
+            layout,
+            frame,
+            adjoint,
+            reach,
+            pixels,
+            packing,
+            units,
+            blocks,
+            slots,
+            width,
+        }
     }
 
     /// Whether tiles reach from one image into the next.
     #[cfg(test)]
     pub(crate) fn on_sheets(&self) -> bool {
         self.reader.tiling.beside() > 1
+    }
+
+    /// Outputs of a large tile along an axis.
+    #[cfg(test)]
+    pub(crate) fn tile_outputs(&self) -> usize {
+        self.reader.tiling.sizes.large
     }
 
     /// Size of the scratch buffer.
@@ -153,7 +186,8 @@ impl WinogradGather {
     /// Words for rows of an image, read or written, of one vector of channels, unless that is done in place.
     fn buffer_words(&self) -> usize {
         let tiling = &self.reader.tiling;
-        let lines = self.frame.scale * self.frame.scale * tiling.height() * tiling.width();
+        let scale = self.frame.scale;
+        let lines = scale * scale * (tiling.height() + self.reach) * (tiling.width() + self.reach);
         let written = if self.written.is_some() { 0 } else { lines * self.width.lanes };
         self.reader.buffer_words().max(line_aligned(written))
     }
@@ -193,11 +227,20 @@ impl WinogradGather {
     }
 }
 
+/// Tiles that each make all outputs of an image, and touch all its pixels, if there are any that large: by the adjoint maps, nothing is
+/// written twice then.
+fn whole_images(g: &Geometry, scheme: Scheme) -> Option<Tiling> {
+    let sizes = Sizes::all(scheme.taps()).find(|sizes| sizes.large == 7)?;
+    let touched = |axis: usize| g.input[axis] + g.spec.padding[axis] <= scheme.stride * sizes.edge();
+    let fits = (0..2).all(|axis| g.output[axis] <= sizes.large && touched(axis));
+    fits.then(|| Tiling::of_one_kind(g.batch, g.output, sizes))
+}
+
 /// What a block reads and writes after its products: its outputs with their mask, then the inputs of the next.
 fn areas<'a>(task: &BlockTask<'a>, lanes: usize) -> impl Iterator<Item = (*const f32, usize)> + Clone + use<'a> {
     let (g, stream, (input, units)) = (task.gather, task.stream, task.next.clone());
     let tiling = &g.reader.tiling;
-    let outputs = Images { frame: g.frame, reach: 0, channels: g.channels, layout: g.layout, lanes };
+    let outputs = Images { frame: g.frame, reach: g.reach, channels: g.channels, layout: g.layout, lanes };
     let ahead = g.ahead(&stream);
     let units_of = |units: Range<usize>| if ahead { units } else { 0..0 };
     let written = outputs.areas(tiling, units_of(task.units.clone())).flat_map(move |(at, words)| {
@@ -273,9 +316,16 @@ impl Work for BlockTask<'_> {
         unsafe {
             let reader = &self.gather.reader;
             let buffer = &mut self.buffer[..reader.buffer_words()];
-            reader.read::<S, Input>(self.stream.input, self.units.clone(), &self.counts, buffer, self.points);
-            self.multiply::<S>();
-            self.write::<S>();
+            let (input, units) = (self.stream.input, self.units.clone());
+            if self.gather.adjoint {
+                reader.read::<S, Gradient>(input, units, &self.counts, buffer, self.points);
+                self.multiply::<S>();
+                self.write::<S, Adjoint>();
+            } else {
+                reader.read::<S, Input>(input, units, &self.counts, buffer, self.points);
+                self.multiply::<S>();
+                self.write::<S, Output>();
+            }
         }
     }
 }
@@ -285,12 +335,12 @@ impl BlockTask<'_> {
     #[inline(always)]
     unsafe fn multiply<S: Simd>(&mut self) {
         let g = self.gather;
-        let taps = g.reader.tiling.taps;
+        let sizes = g.reader.tiling.sizes;
         let (read, written) = (self.counts.places(g.reader.wide()), self.counts.places(g.packing.wide()));
         let mut coming = Coming::new(areas(self, S::LANES), self.pieces());
         for kind in 0..KINDS {
             let tiles = self.counts.tiles[kind];
-            let extents = points(taps, kind);
+            let extents = sizes.points(kind);
             for point in 0..if tiles == 0 { 0 } else { extents[0] * extents[1] } {
                 let place = [point / extents[1], point % extents[1]];
                 let at =
@@ -313,7 +363,7 @@ impl BlockTask<'_> {
     fn pieces(&self) -> usize {
         let g = self.gather;
         let of_point = |kind: usize| g.packing.panels().count() * self.counts.tiles[kind].div_ceil(MAX_ROWS);
-        (0..KINDS).map(|kind| points(g.reader.tiling.taps, kind).iter().product::<usize>() * of_point(kind)).sum()
+        (0..KINDS).map(|kind| g.reader.tiling.sizes.all_points(kind) * of_point(kind)).sum()
     }
 
     /// The sums of a panel at a point, phases that are 0 there left out.
@@ -331,7 +381,7 @@ impl BlockTask<'_> {
         // Runs of neighbouring phases: (first, phases), and their weights.
         let (mut runs, mut count) = ([(0, 0); MOST_PHASES], 0_usize);
         for phase in 0..g.packing.phases_read {
-            if !g.packing.reads(phase, place, points(g.reader.tiling.taps, kind)) {
+            if !g.packing.reads(phase, place, g.reader.tiling.sizes.points(kind)) {
                 continue;
             }
             match count.checked_sub(1).map(|last| &mut runs[last]) {
@@ -385,23 +435,24 @@ impl BlockTask<'_> {
     /// Brings the sums back to pixels, one vector of channels at a time: in the images where they lie in blocks, else in the buffer,
     /// `[row][column][lane]`, from where they are written.
     #[inline(always)]
-    unsafe fn write<S: Simd>(&mut self) {
+    unsafe fn write<S: Simd, R: Rule>(&mut self) {
         let g = self.gather;
-        let (wide, taps, stride) = (g.packing.wide(), g.reader.tiling.taps, g.frame.scale);
-        let row_words = stride * g.reader.tiling.width() * S::LANES;
+        let (wide, sizes, stride) = (g.packing.wide(), g.reader.tiling.sizes, g.frame.scale);
+        let taps = sizes.taps;
+        let row_words = stride * (g.reader.tiling.width() + g.reach) * S::LANES;
         let target = Grid { row: stride * row_words, column: stride * S::LANES };
         let plane = g.frame.image[0] * g.frame.image[1];
         let places = self.counts.places(wide);
-        let mut done = Counts::none(taps);
+        let mut done = Counts::none(sizes);
         for unit in self.units.clone() {
             let rows = g.reader.tiling.unit(unit);
-            let bands = g.reader.tiling.bands(unit, g.frame, 0);
-            let pixels = g.written.as_ref().map(|pixels| (pixels, pixels.rows(&bands, rows.outputs)));
+            let bands = g.reader.tiling.bands(unit, g.frame, g.reach);
+            let pixels = g.written.as_ref().map(|pixels| (pixels, pixels.rows(&bands, rows.outputs + g.reach)));
             let mut next = done;
             for first in (0..g.packing.wide_channels()).step_by(S::LANES) {
                 let count = S::LANES.min(g.channels - first);
                 // The last block is followed by the first one some rows below.
-                let below = LARGE * stride * g.frame.image[1] * S::LANES;
+                let below = sizes.large * stride * g.frame.image[1] * S::LANES;
                 let is_last = first + S::LANES >= g.packing.wide_channels();
                 let next_block = if is_last { below.wrapping_sub(first * plane) } else { plane * S::LANES };
                 // SAFETY: as below.
@@ -412,7 +463,7 @@ impl BlockTask<'_> {
                     next = done;
                     for (number, segment) in g.reader.tiling.columns.iter().enumerate() {
                         let outputs = [rows.outputs, segment.outputs];
-                        let kind = kind(outputs);
+                        let kind = sizes.kind(outputs);
                         let pitch = places.pitch[kind];
                         let lane = phase * g.packing.wide_channels() + first;
                         let at = places.begin[kind] + next.tiles[kind] * wide + lane;
@@ -426,7 +477,7 @@ impl BlockTask<'_> {
                                     let at = self.stream.output.at(first * plane);
                                     if pixels.are_whole(rows, number) {
                                         let places = pixels.places::<true>(rows, origin, segment.first);
-                                        tile::<S, Output>(
+                                        tile::<S, R>(
                                             taps,
                                             outputs,
                                             from,
@@ -434,7 +485,7 @@ impl BlockTask<'_> {
                                         );
                                     } else {
                                         let places = pixels.places::<false>(rows, origin, segment.first);
-                                        tile::<S, Output>(
+                                        tile::<S, R>(
                                             taps,
                                             outputs,
                                             from,
@@ -445,7 +496,7 @@ impl BlockTask<'_> {
                                 None => {
                                     let at = origin[0] * row_words + origin[1] * S::LANES;
                                     let at = self.buffer.as_mut_ptr().add(at + segment.first * target.column);
-                                    tile::<S, Output>(taps, outputs, from, Buffer { at, grid: target, epilogue });
+                                    tile::<S, R>(taps, outputs, from, Buffer { at, grid: target, epilogue });
                                 }
                             }
                         }
@@ -481,7 +532,7 @@ impl BlockTask<'_> {
     unsafe fn show<S: Simd>(&self, bands: &[Band], (first, count): (usize, usize)) {
         let (g, tiling) = (self.gather, &self.gather.reader.tiling);
         let [height, width] = g.frame.image;
-        let (columns, plane) = (g.frame.scale * tiling.width(), height * width);
+        let (columns, plane) = (g.frame.scale * (tiling.width() + g.reach), height * width);
         for band in bands {
             let n = band.rows * width;
             for i in 0..band.images {

@@ -1,10 +1,11 @@
 //! Convolutions with fewer multiplications (Winograd 1980; Lavin and Gray 2016). Of 3×3 taps and stride 1: F(4×4, 3×3) needs 36
 //! instead of 144 for 4×4 outputs, F(2×2, 3×3) 16 instead of 36. Of stride 2, which are 2×2 taps on the four phases of
-//! an image: F(4×4, 2×2) needs 25 · 4 instead of 256 for 4×4 taps and 81 instead of 144 for 3×3, F(3×3, 2×2) 64 of 144 and 49 of 81.
+//! an image: F(4×4, 2×2) needs 25 · 4 instead of 256 for 4×4 taps and 81 instead of 144 for 3×3, F(3×3, 2×2) 64 of 144 and 49 of 81,
+//! F(7×7, 2×2) 64 · 4 of 784 and 225 of 441.
 //!
 //! y = Aᵀ [(G w Gᵀ) ⊙ (Bᵀ x B)] A on every tile of outputs, summed over channels between the brackets, so that the middle is a
 //! matrix product at each of the points. The gradients are the transposed maps: that of x is the same convolution
-//! by flipped taps, that of w is Gᵀ [(A gy Aᵀ) ⊙ (Bᵀ x B)] G.
+//! by flipped taps or, where a tile makes all outputs of an image, B [(G w Gᵀ) ⊙ (A gy Aᵀ)] Bᵀ; that of w is Gᵀ [(A gy Aᵀ) ⊙ (Bᵀ x B)] G.
 //!
 //! From the ground: [`transform`] (the small matrices), [`scheme`] (phases) and [`tiling`] (which tiles an image has) → [`pack`] (weights), [`pixels`] and
 //! [`read`] (inputs), [`coming`] (what is asked for) → [`gather`] (convolution and its input gradient) and [`correlate`] (its weight gradient). Lanes are
@@ -31,6 +32,7 @@ use super::cache::second_level_words;
 use super::lanes::Width;
 use crate::ops::conv2d::Geometry;
 use crate::ops::simd::Level;
+use tiling::Sizes;
 
 /// Words that the points of a block may take where results depend on it; more where `shared` words that every block reads are many: the larger
 /// blocks are, the fewer there are to read them.
@@ -55,8 +57,11 @@ pub(crate) fn pays(g: &Geometry, level: Level) -> bool {
 pub(crate) fn pays_for_weights(g: &Geometry, level: Level) -> bool {
     pays(g, level)
         && scheme::Scheme::of(g).is_some_and(|scheme| {
-            let tiles: usize = g.output.iter().map(|n| n.div_ceil(tiling::LARGE)).product();
-            let points = tiles * scheme.phases() * (tiling::LARGE + scheme.taps() - 1).pow(2);
-            3 * points <= 2 * g.output[0] * g.output[1] * scheme.kernel_taps()
+            let points = |sizes: Sizes| {
+                let tiles: usize = g.output.iter().map(|n| n.div_ceil(sizes.large)).product();
+                tiles * scheme.phases() * sizes.edge().pow(2)
+            };
+            let fewest = Sizes::all(scheme.taps()).map(points).min().expect("a size");
+            3 * fewest <= 2 * g.output[0] * g.output[1] * scheme.kernel_taps()
         })
 }

@@ -1,7 +1,7 @@
 //! Weights at the points of the tiles: G w Gᵀ of every kernel, laid out as the products read them.
 
 use super::scheme::{MOST_TAPS, Scheme};
-use super::tiling::{KINDS, LARGE, points, small};
+use super::tiling::{KINDS, Sizes};
 use super::transform::weight_rows;
 use crate::ops::conv2d::Geometry;
 use crate::ops::native::blocks::transpose;
@@ -16,6 +16,7 @@ const MOST: usize = 3;
 #[derive(Debug)]
 pub(super) struct Packing {
     pub(super) scheme: Scheme,
+    pub(super) sizes: Sizes,
     /// Channels and phases that are read.
     pub(super) terms: usize,
     pub(super) phases_read: usize,
@@ -24,7 +25,7 @@ pub(super) struct Packing {
     pub(super) phases_written: usize,
     /// Distances in w of neighbouring channels written and read.
     steps: [usize; 2],
-    /// Whether the taps are turned by half a circle, as the gradient needs them.
+    /// Whether the taps are turned by half a circle, as a gradient by the same convolution needs them.
     pub(super) flipped: bool,
     /// Where each kind begins.
     kinds: [Option<usize>; KINDS],
@@ -33,17 +34,24 @@ pub(super) struct Packing {
 }
 
 impl Packing {
-    /// Weights of the convolution, or of its input gradient.
-    pub(super) fn new(g: &Geometry, scheme: Scheme, forward: bool, kinds: [bool; KINDS], width: Width) -> Packing {
+    /// Weights of the convolution, or of its input gradient, by `flipped` taps or as its adjoint.
+    pub(super) fn new(
+        g: &Geometry,
+        scheme: Scheme,
+        (forward, flipped): (bool, bool),
+        (sizes, kinds): (Sizes, [bool; KINDS]),
+        width: Width,
+    ) -> Packing {
         let (taps, phases) = (scheme.kernel_taps(), scheme.phases());
         let mut packing = Packing {
             scheme,
+            sizes,
             terms: if forward { g.channels } else { g.features },
             phases_read: if forward { phases } else { 1 },
             channels: if forward { g.features } else { g.channels },
             phases_written: if forward { 1 } else { phases },
             steps: if forward { [taps * g.channels, taps] } else { [taps, taps * g.channels] },
-            flipped: !forward,
+            flipped,
             kinds: [None; KINDS],
             words: 0,
             width,
@@ -51,7 +59,7 @@ impl Packing {
         let plane = packing.plane();
         for kind in (0..KINDS).filter(|&kind| kinds[kind]) {
             packing.kinds[kind] = Some(packing.words);
-            packing.words += line_aligned(points(scheme.taps(), kind).iter().product::<usize>() * plane);
+            packing.words += line_aligned(sizes.all_points(kind) * plane);
         }
         packing
     }
@@ -89,12 +97,12 @@ impl Packing {
     /// Whether a panel has weights other than 0 at a point.
     pub(super) fn writes(&self, (first, lanes): (usize, usize), at: [usize; 2], points: [usize; 2]) -> bool {
         let phases = first / self.wide_channels()..=(first + lanes - 1) / self.wide_channels();
-        !self.flipped || phases.into_iter().any(|phase| self.scheme.present(phase, at, points, true))
+        self.phases_written == 1 || phases.into_iter().any(|phase| self.scheme.present(phase, at, points, self.flipped))
     }
 
     /// Whether a phase that is read has weights other than 0 at a point.
     pub(super) fn reads(&self, phase: usize, at: [usize; 2], points: [usize; 2]) -> bool {
-        self.flipped || self.scheme.present(phase, at, points, false)
+        self.phases_read == 1 || self.scheme.present(phase, at, points, self.flipped)
     }
 
     /// Packs w, or |w|.
@@ -158,7 +166,7 @@ impl Work for VectorTask<'_> {
                             continue;
                         }
                         let at = p.at(kind, 0, panel, read) + term * panel.1 + self.first - panel.0;
-                        all_points::<S>(taps, kind, &of_phase, self.packed.at(at), p.plane());
+                        all_points::<S>(p.sizes, kind, &of_phase, self.packed.at(at), p.plane());
                     }
                 }
             }
@@ -171,9 +179,14 @@ impl Work for VectorTask<'_> {
 /// # Safety
 /// As [`Simd`].
 #[inline(always)]
-unsafe fn all_points<S: Simd>(taps: usize, kind: usize, kernel: &[[S::Vector; MOST]; MOST], to: *mut f32, step: usize) {
-    let rows = |short: usize| weight_rows(taps, if short == 0 { LARGE } else { small(taps) });
-    let (rows, columns) = (rows(kind / 2), rows(kind % 2));
+unsafe fn all_points<S: Simd>(
+    sizes: Sizes,
+    kind: usize,
+    kernel: &[[S::Vector; MOST]; MOST],
+    to: *mut f32,
+    step: usize,
+) {
+    let [rows, columns] = sizes.outputs(kind).map(|outputs| weight_rows(sizes.taps, outputs));
     // SAFETY: the caller's duty.
     unsafe {
         for (i, row) in rows.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! Where tiles find the pixels of images whose channels lie in blocks: they read and write them there.
 
-use super::tiling::{Band, Frame, LARGE, Tiling};
+use super::tiling::{Band, Frame, Tiling};
 use super::transform::{LONGEST, Source};
 use crate::ops::native::lanes::Simd;
 
@@ -123,7 +123,7 @@ pub(super) struct Image<'a, const WHOLE: bool> {
 
 impl<S: Simd, const WHOLE: bool> Source<S> for Image<'_, WHOLE> {
     #[inline(always)]
-    unsafe fn load(&self, i: usize, j: usize) -> S::Vector {
+    unsafe fn load(&self, i: usize, j: usize, own: bool) -> S::Vector {
         let Some(at) = self.places.at(i, j) else {
             // SAFETY: the caller's duty.
             return unsafe { S::splat(0.0) };
@@ -131,8 +131,7 @@ impl<S: Simd, const WHOLE: bool> Source<S> for Image<'_, WHOLE> {
         // SAFETY: the caller's duty.
         unsafe {
             let from = self.at.add(at);
-            // Columns past the outputs are the first ones of the next tile.
-            if j < LARGE {
+            if own {
                 S::prefetch(from.wrapping_add(self.next));
             }
             S::load(from)

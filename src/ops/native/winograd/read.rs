@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::coming::Images;
 use super::pixels::{Image, Pixels};
 use super::scheme::Scheme;
-use super::tiling::{Band, Counts, Frame, LARGE, Segment, Tiling, kind};
+use super::tiling::{Band, Counts, Frame, Segment, Tiling};
 use super::transform::{Grid, Rule, Target, tile};
 use crate::kernel::Layout;
 use crate::ops::native::bias;
@@ -59,7 +59,7 @@ impl Reader {
         phases: Option<Scheme>,
         lanes: usize,
     ) -> Reader {
-        let reach = tiling.taps - 1;
+        let reach = tiling.sizes.taps - 1;
         Reader::new(tiling, (channels, layout), frame, phases, reach, lanes)
     }
 
@@ -129,13 +129,14 @@ impl Reader {
         points: &mut [f32],
     ) {
         let (wide, wide_channels) = (self.wide(), self.wide_channels());
-        let (taps, stride, row_words) = (self.tiling.taps, self.frame.scale, self.columns() * S::LANES);
+        let sizes = self.tiling.sizes;
+        let (taps, stride, row_words) = (sizes.taps, self.frame.scale, self.columns() * S::LANES);
         let source = Grid { row: stride * row_words, column: stride * S::LANES };
         let plane = self.frame.image[0] * self.frame.image[1];
         // The padding is never written again.
         buffer.fill(0.0);
         let places = counts.places(wide);
-        let mut done = Counts::none(taps);
+        let mut done = Counts::none(sizes);
         for unit in units {
             let rows = self.tiling.unit(unit);
             let bands = self.tiling.bands(unit, self.frame, self.reach);
@@ -147,14 +148,14 @@ impl Reader {
                     unsafe { self.fill::<S>(x, first, (rows, &bands), buffer) };
                 }
                 // The last block is followed by the first one some rows below.
-                let below = LARGE * stride * self.frame.image[1] * S::LANES;
+                let below = sizes.large * stride * self.frame.image[1] * S::LANES;
                 let is_last = first + S::LANES >= wide_channels;
                 let next_block = if is_last { below.wrapping_sub(first * plane) } else { plane * S::LANES };
                 for phase in 0..stride * stride {
                     next = done;
                     for (segment, columns) in self.tiling.columns.iter().enumerate() {
                         let outputs = [rows.outputs, columns.outputs];
-                        let kind = kind(outputs);
+                        let kind = sizes.kind(outputs);
                         let pitch = places.pitch[kind];
                         let lane = phase * wide_channels + first;
                         let at = places.begin[kind] + next.tiles[kind] * wide + lane;

@@ -8,47 +8,80 @@ use crate::ops::native::workers::{LINE, line_aligned};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Segment {
     pub(super) first: usize,
-    /// [`LARGE`] or [`small`]; the last ones may lie beyond the image.
+    /// [`Sizes::large`] or [`Sizes::small`]; the last ones may lie beyond the image.
     pub(super) outputs: usize,
 }
 
-/// Outputs of a large tile along an axis.
-pub(super) const LARGE: usize = 4;
-
-/// Outputs of a small one, for so many taps along the axis.
-pub(super) fn small(taps: usize) -> usize {
-    if taps == 3 { 2 } else { 3 }
+/// Lengths of the tiles of a tiling along an axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sizes {
+    pub(super) taps: usize,
+    /// Outputs of a large tile.
+    pub(super) large: usize,
 }
 
 /// Sizes of tiles: large or small along rows and columns.
 pub(super) const KINDS: usize = 4;
 
-/// Number of the kind of tiles of so many rows and columns.
-pub(super) fn kind(outputs: [usize; 2]) -> usize {
-    usize::from(outputs[0] != LARGE) * 2 + usize::from(outputs[1] != LARGE)
-}
+impl Sizes {
+    /// Large tiles of 4 outputs, which small ones can stand beside.
+    pub(super) fn mixed(taps: usize) -> Sizes {
+        Sizes { taps, large: 4 }
+    }
 
-/// Points along the axes of a tile of a kind.
-pub(super) fn points(taps: usize, kind: usize) -> [usize; 2] {
-    [kind / 2, kind % 2].map(|short| if short == 0 { LARGE } else { small(taps) } + taps - 1)
+    /// All there are for so many taps: of two, a tile can make 7 outputs, too.
+    pub(super) fn all(taps: usize) -> impl Iterator<Item = Sizes> + Clone {
+        let larger = (taps == 2).then_some(Sizes { taps, large: 7 });
+        std::iter::once(Sizes::mixed(taps)).chain(larger)
+    }
+
+    /// Outputs of a small tile.
+    fn small(self) -> usize {
+        if self.taps == 3 { 2 } else { 3 }
+    }
+
+    /// Points of a large tile along an axis.
+    pub(super) fn edge(self) -> usize {
+        self.large + self.taps - 1
+    }
+
+    /// Number of the kind of tiles of so many rows and columns.
+    pub(super) fn kind(self, outputs: [usize; 2]) -> usize {
+        usize::from(outputs[0] != self.large) * 2 + usize::from(outputs[1] != self.large)
+    }
+
+    /// Outputs along the axes of a tile of a kind.
+    pub(super) fn outputs(self, kind: usize) -> [usize; 2] {
+        [kind / 2, kind % 2].map(|short| if short == 0 { self.large } else { self.small() })
+    }
+
+    /// Points along the axes of a tile of a kind.
+    pub(super) fn points(self, kind: usize) -> [usize; 2] {
+        self.outputs(kind).map(|outputs| outputs + self.taps - 1)
+    }
+
+    /// All points of a tile of a kind.
+    pub(super) fn all_points(self, kind: usize) -> usize {
+        self.points(kind).iter().product()
+    }
 }
 
 /// How many tiles of each kind there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Counts {
-    taps: usize,
+    sizes: Sizes,
     pub(super) tiles: [usize; KINDS],
 }
 
 impl Counts {
     /// No tiles yet.
-    pub(super) fn none(taps: usize) -> Counts {
-        Counts { taps, tiles: [0; KINDS] }
+    pub(super) fn none(sizes: Sizes) -> Counts {
+        Counts { sizes, tiles: [0; KINDS] }
     }
 
     /// Points of all tiles.
     fn points(&self) -> usize {
-        (0..KINDS).map(|kind| points(self.taps, kind).iter().product::<usize>() * self.tiles[kind]).sum()
+        (0..KINDS).map(|kind| self.sizes.all_points(kind) * self.tiles[kind]).sum()
     }
 
     /// Where what is computed at the points lies, at `words` for a tile.
@@ -59,7 +92,7 @@ impl Counts {
             // A tile writes all its points one after the other: an odd number of lines apart, they fall on different places of a cache.
             let pitch = LINE * ((self.tiles[kind] * words).div_ceil(LINE) | 1);
             (places.begin[kind], places.pitch[kind]) = (next, pitch);
-            next += points(self.taps, kind).iter().product::<usize>() * pitch;
+            next += self.sizes.all_points(kind) * pitch;
         }
         places
     }
@@ -77,8 +110,7 @@ pub(super) struct Places {
 /// The tiles of a batch. Images lie in sheets, each alone on one or all in a grid on one; a unit is a row of tiles of a sheet.
 #[derive(Clone, Debug)]
 pub(super) struct Tiling {
-    /// Taps along each axis.
-    pub(super) taps: usize,
+    pub(super) sizes: Sizes,
     /// Of a sheet.
     pub(super) rows: Vec<Segment>,
     pub(super) columns: Vec<Segment>,
@@ -124,7 +156,7 @@ pub(super) struct Band {
     pub(super) rows: usize,
 }
 
-/// Bands of a unit from the top down. Images have at least four rows, a tile reads six.
+/// Bands of a unit from the top down. Images have at least four rows, a tile touches up to eight.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Bands {
     all: [Band; 3],
@@ -143,30 +175,30 @@ impl Deref for Bands {
 const MOST_BESIDE: usize = 4;
 
 /// An extent in large segments and, with `mixed`, so many small ones that the points are fewest.
-fn segments(extent: usize, taps: usize, mixed: bool) -> Vec<Segment> {
-    let small = small(taps);
-    let larges = |smalls: usize| extent.saturating_sub(smalls * small).div_ceil(LARGE);
-    let cost = |smalls: usize| larges(smalls) * (LARGE + taps - 1) + smalls * (small + taps - 1);
-    let smalls = (0..if mixed { LARGE } else { 1 }).min_by_key(|&smalls| cost(smalls)).unwrap_or(0);
+fn segments(extent: usize, sizes: Sizes, mixed: bool) -> Vec<Segment> {
+    let (large, small) = (sizes.large, sizes.small());
+    let larges = |smalls: usize| extent.saturating_sub(smalls * small).div_ceil(large);
+    let cost = |smalls: usize| larges(smalls) * sizes.edge() + smalls * (small + sizes.taps - 1);
+    let smalls = (0..if mixed { large } else { 1 }).min_by_key(|&smalls| cost(smalls)).unwrap_or(0);
     let larges = larges(smalls);
-    let large = (0..larges).map(|i| Segment { first: LARGE * i, outputs: LARGE });
-    large.chain((0..smalls).map(|i| Segment { first: LARGE * larges + small * i, outputs: small })).collect()
+    let of_large = (0..larges).map(|i| Segment { first: large * i, outputs: large });
+    of_large.chain((0..smalls).map(|i| Segment { first: large * larges + small * i, outputs: small })).collect()
 }
 
 impl Tiling {
     /// Tiles for outputs of these extents with the fewest points, image by image.
     pub(super) fn new(batch: usize, output: [usize; 2], taps: usize) -> Tiling {
-        Tiling::image_by_image(batch, output, taps, true)
+        Tiling::image_by_image(batch, output, Sizes::mixed(taps), true)
     }
 
     /// Large tiles only.
-    pub(super) fn of_one_kind(batch: usize, output: [usize; 2], taps: usize) -> Tiling {
-        Tiling::image_by_image(batch, output, taps, false)
+    pub(super) fn of_one_kind(batch: usize, output: [usize; 2], sizes: Sizes) -> Tiling {
+        Tiling::image_by_image(batch, output, sizes, false)
     }
 
-    fn image_by_image(batch: usize, output: [usize; 2], taps: usize, mixed: bool) -> Tiling {
-        let [rows, columns] = output.map(|extent| segments(extent, taps, mixed));
-        Tiling { taps, rows, columns, batch, grid: [1, 1], pitch: output }
+    fn image_by_image(batch: usize, output: [usize; 2], sizes: Sizes, mixed: bool) -> Tiling {
+        let [rows, columns] = output.map(|extent| segments(extent, sizes, mixed));
+        Tiling { sizes, rows, columns, batch, grid: [1, 1], pitch: output }
     }
 
     /// Large tiles over sheets of all images, `pitch` apart: those that reach beyond an image are into the next. One tiling for each number
@@ -175,13 +207,26 @@ impl Tiling {
         batch: usize,
         output: [usize; 2],
         pitch: [usize; 2],
-        taps: usize,
+        sizes: Sizes,
     ) -> impl Iterator<Item = Tiling> {
         (2..=MOST_BESIDE.min(batch)).map(move |beside| {
             let grid = [batch.div_ceil(beside), beside];
             let extents = [0, 1].map(|axis| (grid[axis] - 1) * pitch[axis] + output[axis]);
-            let [rows, columns] = extents.map(|extent| segments(extent, taps, false));
-            Tiling { taps, rows, columns, batch, grid, pitch }
+            let [rows, columns] = extents.map(|extent| segments(extent, sizes, false));
+            Tiling { sizes, rows, columns, batch, grid, pitch }
+        })
+    }
+
+    /// Large tiles of all sizes, image by image and over sheets.
+    pub(super) fn of_large(
+        batch: usize,
+        output: [usize; 2],
+        pitch: [usize; 2],
+        taps: usize,
+    ) -> impl Iterator<Item = Tiling> {
+        Sizes::all(taps).flat_map(move |sizes| {
+            let of_images = Tiling::of_one_kind(batch, output, sizes);
+            std::iter::once(of_images).chain(Tiling::of_sheets(batch, output, pitch, sizes))
         })
     }
 
@@ -247,13 +292,14 @@ impl Tiling {
 
     /// Tiles in a range of units.
     pub(super) fn counts(&self, units: Range<usize>) -> Counts {
-        let mut counts = Counts::none(self.taps);
+        let mut counts = Counts::none(self.sizes);
         // Large columns come first.
-        let larges = self.columns.partition_point(|column| column.outputs == LARGE);
+        let Sizes { large, .. } = self.sizes;
+        let larges = self.columns.partition_point(|column| column.outputs == large);
         for unit in units {
             let rows = self.unit(unit).outputs;
-            counts.tiles[kind([rows, LARGE])] += larges;
-            counts.tiles[kind([rows, small(self.taps)])] += self.columns.len() - larges;
+            counts.tiles[self.sizes.kind([rows, large])] += larges;
+            counts.tiles[self.sizes.kind([rows, self.sizes.small()])] += self.columns.len() - larges;
         }
         counts
     }
@@ -270,7 +316,7 @@ impl Tiling {
     pub(super) fn point_words(&self, units: usize, words: usize) -> usize {
         let present = self.kinds();
         let kinds = (0..KINDS).filter(|&kind| present[kind]);
-        let filling: usize = kinds.map(|kind| 2 * LINE * points(self.taps, kind).iter().product::<usize>()).sum();
+        let filling: usize = kinds.map(|kind| 2 * LINE * self.sizes.all_points(kind)).sum();
         line_aligned(self.most_points(units) * words + filling)
     }
 
@@ -288,8 +334,10 @@ mod tests {
 
     #[test]
     fn segments_cover_every_output_once_and_reach_less_than_a_tile_beyond() {
-        for (extent, taps, mixed) in (4..40).flat_map(|e| [(e, 3, true), (e, 3, false), (e, 2, true), (e, 2, false)]) {
-            let all = segments(extent, taps, mixed);
+        let kinds =
+            [3, 2].into_iter().flat_map(Sizes::all).flat_map(|sizes| [(sizes, false), (sizes, sizes.large == 4)]);
+        for (extent, (sizes, mixed)) in (4..40).flat_map(|extent| kinds.clone().map(move |kind| (extent, kind))) {
+            let all = segments(extent, sizes, mixed);
             let mut next = 0;
             for segment in &all {
                 assert_eq!(segment.first, next, "{extent}");
@@ -297,11 +345,12 @@ mod tests {
             }
             let last = all[all.len() - 1];
             assert!(next >= extent && last.first < extent, "{extent}: {all:?}");
-            assert!(mixed || all.iter().all(|s| s.outputs == LARGE));
-            let cost = |all: &[Segment]| all.iter().map(|s| s.outputs + taps - 1).sum::<usize>();
-            assert!(cost(&segments(extent, taps, true)) <= cost(&segments(extent, taps, false)), "{extent}");
+            assert!(mixed || all.iter().all(|s| s.outputs == sizes.large));
+            let cost = |all: &[Segment]| all.iter().map(|s| s.outputs + sizes.taps - 1).sum::<usize>();
+            assert!(cost(&segments(extent, sizes, mixed)) <= cost(&segments(extent, sizes, false)), "{extent}");
         }
-        let outputs = |extent, taps| segments(extent, taps, true).iter().map(|s| s.outputs).collect::<Vec<_>>();
+        let outputs =
+            |extent, taps| segments(extent, Sizes::mixed(taps), true).iter().map(|s| s.outputs).collect::<Vec<_>>();
         assert_eq!(outputs(7, 2), [4, 3]);
         assert_eq!(outputs(14, 3), [4, 4, 4, 2]);
     }
@@ -326,7 +375,7 @@ mod tests {
                 for kind in (0..KINDS).filter(|&kind| counts.tiles[kind] > 0) {
                     assert_eq!(places.begin[kind], end);
                     assert!(places.pitch[kind] >= counts.tiles[kind] * words && places.pitch[kind] / LINE % 2 == 1);
-                    end += points(3, kind).iter().product::<usize>() * places.pitch[kind];
+                    end += Sizes::mixed(3).all_points(kind) * places.pitch[kind];
                 }
                 assert!(end <= tiling.point_words(units, words), "{units} units from {first}");
             }
@@ -339,7 +388,7 @@ mod tests {
 
     /// What lies in the rows of a unit: images and their row, or nothing.
     fn contents(tiling: &Tiling, unit: usize, frame: Frame) -> Vec<Option<(Range<usize>, usize)>> {
-        let reach = tiling.taps - 1;
+        let reach = tiling.sizes.taps - 1;
         let mut rows = vec![None; frame.scale * (tiling.unit(unit).outputs + reach)];
         for band in tiling.bands(unit, frame, reach).iter() {
             for row in 0..band.rows {
@@ -363,7 +412,7 @@ mod tests {
                 let first = below * tiling.beside();
                 let images = first..(first + tiling.beside()).min(batch);
                 images.clone().for_each(|image| found[image] += 1);
-                for tap in 0..frame.scale * tiling.taps {
+                for tap in 0..frame.scale * tiling.sizes.taps {
                     let line = (frame.scale * output + tap).checked_sub(frame.before[0]);
                     let line = line.filter(|&line| line < frame.image[0]).map(|line| (images.clone(), line));
                     if contents[frame.scale * (row - rows.first) + tap] != line {
@@ -382,23 +431,30 @@ mod tests {
             {
                 let taps = usize::div_ceil(kernel, scale);
                 let made = (extent + 2 * before - kernel) / scale + 1;
+                if made < 4 {
+                    continue;
+                }
                 let frame = Frame { scale, before: [before; 2], image: [extent; 2] };
                 let pitch = frame.pitch([made; 2], taps);
-                for tiling in Tiling::of_sheets(batch, [made; 2], pitch, taps) {
+                let sheets = |pitch| Sizes::all(taps).flat_map(move |s| Tiling::of_sheets(batch, [made; 2], pitch, s));
+                for tiling in sheets(pitch) {
                     assert!(holds(&tiling, batch, made, frame), "{batch} of {extent}, {frame:?}: {tiling:?}");
                     assert_eq!(tiling.column(1, frame) - tiling.column(0, frame), scale * pitch[1]);
                 }
                 let closer = pitch.map(|pitch| pitch - 1);
                 let several = |tiling: &Tiling| tiling.grid[0] > 1;
-                for tiling in Tiling::of_sheets(batch, [made; 2], closer, taps).filter(several) {
+                for tiling in sheets(closer).filter(several) {
                     assert!(!holds(&tiling, batch, made, frame), "{batch} of {extent}, {frame:?}: {tiling:?}");
                 }
             }
         }
         // Of four images of 14 with a line between them 15 tiles are made instead of 16 along either axis.
         let points = |tiling: Tiling| tiling.most_points(tiling.units());
-        let sheets: Vec<_> = Tiling::of_sheets(64, [14; 2], [15; 2], 3).map(points).collect();
-        assert_eq!(points(Tiling::of_one_kind(64, [14; 2], 3)), 36 * 1024);
+        let sheets: Vec<_> = Tiling::of_sheets(64, [14; 2], [15; 2], Sizes::mixed(3)).map(points).collect();
+        assert_eq!(points(Tiling::of_one_kind(64, [14; 2], Sizes::mixed(3))), 36 * 1024);
         assert_eq!(sheets, [36 * 960, 36 * 83 * 11, 36 * 900]);
+        // Seven outputs of two taps are one tile of 8 points along an axis instead of two of 5.
+        let large = |extent| Tiling::of_large(1, [extent; 2], [extent; 2], 2).map(points).collect::<Vec<_>>();
+        assert_eq!((large(7), large(14)), (vec![100, 64], vec![400, 256]));
     }
 }
