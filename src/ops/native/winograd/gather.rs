@@ -14,7 +14,7 @@ use super::{block_words, cached_words};
 use crate::kernel::Layout;
 use crate::ops::conv2d::Geometry;
 use crate::ops::native::ahead::{Coming, Next, Scalars, far, in_memory};
-use crate::ops::native::blocks::{transpose_masked, transpose_rows};
+use crate::ops::native::blocks::{prefetch, transpose_masked, transpose_rows};
 use crate::ops::native::epilogue::LaneEpilogue;
 use crate::ops::native::gather::Stream;
 use crate::ops::native::lanes::{Simd, Width, Work, dispatch};
@@ -541,6 +541,10 @@ impl BlockTask<'_> {
                     let from = self.buffer.as_ptr().add((band.at * columns + tiling.column(i, g.frame)) * S::LANES);
                     let at = ((band.image + i) * g.channels + first) * plane + band.row * width;
                     let (to, mask) = ((self.stream.output.at(at), plane), self.stream.epilogue.mask_from(at));
+                    // What the next image has there.
+                    if band.rows == height {
+                        prefetch::<S>(to.0.wrapping_add(g.channels * plane), count * plane);
+                    }
                     // Rows without filling follow each other in the output as in the buffer.
                     if columns == width {
                         transpose_masked::<S>((from, S::LANES), to, mask, n, count);

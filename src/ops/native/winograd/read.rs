@@ -234,8 +234,11 @@ impl Reader {
                     continue;
                 }
                 let from = &x[((band.image + i) * self.channels + first) * plane + band.row * width..];
-                // The rows of the next channels are far from those of these.
-                for channel in S::LANES..S::LANES + S::LANES.min(self.channels.saturating_sub(after)) {
+                // The rows of the next channels are far from those of these; the last are followed by the first ones of the next image.
+                let following = self.channels.saturating_sub(after);
+                let (skipped, following) =
+                    if following > 0 { (S::LANES, following) } else { (self.channels - first, S::LANES) };
+                for channel in skipped..skipped + following.min(S::LANES) {
                     // SAFETY: a prefetch is harmless anywhere.
                     unsafe { prefetch::<S>(from.as_ptr().wrapping_add(channel * plane), band.rows * width) };
                 }
