@@ -5,6 +5,8 @@ use crate::ops::simd::vectorised;
 
 /// Independent accumulators of a run, so that the loop vectorises in one fixed order.
 const LANES: usize = 32;
+/// Neighbours of the last elements of a run that are added together: those of a short vector.
+const SHORT: usize = 8;
 
 #[inline(always)]
 pub(crate) fn combine(kind: ReduceKind, a: f32, b: f32) -> f32 {
@@ -144,11 +146,22 @@ macro_rules! add_each {
                 *acc += $term;
             }
         }
-        for (i, acc) in (full * LANES..n - head).zip(&mut sums) {
-            $(let $x = $x[i];)+
+        *$lanes = sums;
+        // What is left, some neighbours at a time as far as that goes.
+        $(let $x = &$x[full * LANES..];)+
+        let left = (n - head) % LANES;
+        let whole = left / SHORT * SHORT;
+        for (chunk, sums) in $lanes[..whole].as_chunks_mut::<SHORT>().0.iter_mut().enumerate() {
+            $(let $x: &[f32; SHORT] = $x[chunk * SHORT..][..SHORT].try_into().expect("as many");)+
+            for (i, acc) in sums.iter_mut().enumerate() {
+                $(let $x = $x[i];)+
+                *acc += $term;
+            }
+        }
+        for (i, acc) in $lanes[whole..left].iter_mut().enumerate() {
+            $(let $x = $x[whole + i];)+
             *acc += $term;
         }
-        *$lanes = sums;
     }};
 }
 
@@ -198,10 +211,17 @@ vectorised! {
                 *acc = combine(kind, *acc, v);
             }
         }
-        for (acc, &v) in sums.iter_mut().zip(tail) {
+        *lanes = sums;
+        // What is left, some neighbours at a time as far as that goes.
+        let (chunks, last) = tail.as_chunks::<SHORT>();
+        for (sums, chunk) in lanes.as_chunks_mut::<SHORT>().0.iter_mut().zip(chunks) {
+            for (acc, &v) in sums.iter_mut().zip(chunk) {
+                *acc = combine(kind, *acc, v);
+            }
+        }
+        for (acc, &v) in lanes[tail.len() - last.len()..].iter_mut().zip(last) {
             *acc = combine(kind, *acc, v);
         }
-        *lanes = sums;
     }
 }
 
