@@ -127,6 +127,8 @@ fn kernels_are_timed_and_held_beside_a_baseline() {
         let number = |key: &str| row[key].as_f64().unwrap_or_else(|| panic!("{key}: {row}"));
         assert!(number("min_ms") > 0.0 && number("min_ms") <= number("median_ms"), "{row}");
         assert!(number("gflops") > 0.0 && number("of_roof") > 0.0 && number("of_roof") < 2.0, "{row}");
+        // Only what memory bounds is held beside a copy.
+        assert_eq!(row["bound_by"] == "memory", row["of_copy"].as_f64().is_some_and(|part| part > 0.0), "{row}");
     }
     // A baseline a thousand times slower passes, one a thousand times faster does not.
     let mut write = |name: &str, factor: f64| {

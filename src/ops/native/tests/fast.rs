@@ -38,9 +38,6 @@ fn fast_cases() -> Vec<Geometry> {
     {
         cases.push(geometry(24, 16, 18, input, [kernel; 2], spec([2, 2], padding, [1, 1])));
     }
-    for kernel in [3, 4] {
-        cases.push(geometry(130, 17, 16, [14, 14], [kernel; 2], spec([2, 2], [1, 1], [1, 1])));
-    }
     cases.push(geometry(3, 35, 64, [14, 14], [4, 4], spec([2, 2], [1, 1], [1, 1])));
     cases.push(geometry(3, 64, 33, [15, 28], [3, 3], spec([2, 2], [1, 1], [1, 1])));
     cases
@@ -64,19 +61,13 @@ fn the_cases_have_tiles_within_an_image_and_across_images() {
 }
 
 #[test]
-fn the_cases_have_tiles_of_all_sizes_in_every_direction() {
+fn the_cases_have_tiles_of_all_sizes_in_both_directions() {
     for level in levels() {
-        let outputs: Vec<_> = fast_cases()
-            .iter()
-            .filter(|g| g.spec.stride[0] == 2)
-            .map(|g| {
-                let [forward, backward] =
-                    [WinogradGather::forward, WinogradGather::backward].map(|of| of(g, PLANES, level));
-                let weights = WinogradCorrelate::new(g, 1, PLANES, level);
-                [forward.tile_outputs(), backward.tile_outputs(), weights.tile_outputs()]
-            })
+        let cases = fast_cases().into_iter().filter(|g| g.spec.stride[0] == 2);
+        let outputs: Vec<_> = cases
+            .map(|g| [WinogradGather::forward, WinogradGather::backward].map(|of| of(&g, PLANES, level).tile_outputs()))
             .collect();
-        for (way, size) in (0..3).flat_map(|way| [(way, 4), (way, 7)]) {
+        for (way, size) in (0..2).flat_map(|way| [(way, 4), (way, 7)]) {
             let count = outputs.iter().filter(|outputs| outputs[way] == size).count();
             assert!(count > 1, "{level:?}: {count} of tiles of {size} in direction {way}");
         }

@@ -9,7 +9,7 @@ use super::correlate::{Correlate, sign};
 use super::epilogue::Epilogue;
 use super::gather::{Gather, Stream};
 use super::matmul::{BackwardInput, BackwardWeight, Forward, Product, Weights};
-use super::winograd::{correlate::WinogradCorrelate, gather::WinogradGather};
+use super::winograd::gather::WinogradGather;
 use crate::kernel::Layout;
 use crate::ops::conv2d::{Conv2dSpec, Geometry};
 use crate::ops::linear::Extents;
@@ -249,9 +249,8 @@ impl Way {
     /// A lattice for the tiles that the kernels of this convolution have.
     fn lattice(g: &Geometry, level: Level) -> Way {
         let gathers = [WinogradGather::forward(g, PLANES, level), WinogradGather::backward(g, PLANES, level)];
-        let of_gathers = gathers.iter().map(WinogradGather::tile_outputs);
-        let weights = WinogradCorrelate::new(g, 1, PLANES, level).tile_outputs();
-        if of_gathers.chain([weights]).any(|outputs| outputs == 7) { Way::SparseLattice } else { Way::Lattice }
+        let sevens = gathers.iter().any(|gather| gather.tile_outputs() == 7);
+        if sevens { Way::SparseLattice } else { Way::Lattice }
     }
 }
 
@@ -284,13 +283,13 @@ fn check_convolution(g: &Geometry, level: Level, way: Way) -> Result<(), String>
     // Radii are never negative: their epilogue may cut at 0.
     let mut r: Vec<f32> = r.into_iter().map(f32::abs).collect();
     // The weights' gradient has no weights to take its denominators away.
-    let scaled = |gradient: &[f32]| gradient.iter().map(|g| if fast { g * whole } else { *g }).collect::<Vec<f32>>();
-    let (mut hy, mut hr) = (scaled(&gy), scaled(&gr));
-    // What the gradient with respect to the weights reads.
+    let scaled = |gradient: &[f32]| gradient.iter().map(|g| if fast { g * WHOLE } else { *g }).collect::<Vec<f32>>();
+    let (hy, hr) = (scaled(&gy), scaled(&gr));
+    // What the gradient with respect to the weights reads, whose tiles never make 7 outputs.
     let (wx, wr) = (x.clone(), r.clone());
     let plane = g.output[0] * g.output[1];
     if way == Way::SparseLattice {
-        // One tap of a kernel, one channel of an image; of a feature's gradient for the weights, one pixel of all images.
+        // One tap of a kernel, one channel of an image.
         thin(&mut w, g.kernel[0] * g.kernel[1], |kernel, tap| {
             (5 * kernel + kernel / 7 + 3) % (g.kernel[0] * g.kernel[1]) == tap
         });
@@ -299,12 +298,6 @@ fn check_convolution(g: &Geometry, level: Level, way: Way) -> Result<(), String>
         }
         for gradient in [&mut gy, &mut gr] {
             thin(gradient, ny / g.batch, |image, at| (3 * image + 2) % g.features == at / plane);
-        }
-        for gradient in [&mut hy, &mut hr] {
-            thin(gradient, ny / g.batch, |image, at| {
-                let feature = at / plane;
-                (feature % g.batch, (11 * feature + 5) % plane) == (image, at % plane)
-            });
         }
     }
     let [mut y, mut yr] = [vec![Sum::default(); ny], vec![Sum::default(); ny]];

@@ -7,8 +7,8 @@ use std::ops::Range;
 use super::block_words;
 use super::read::Reader;
 use super::scheme::{MOST_TAPS, Scheme};
-use super::tiling::{Counts, Frame, Tiling};
-use super::transform::{Gradient, Input, LONGEST, weight_rows};
+use super::tiling::{Counts, Frame, Sizes, Tiling};
+use super::transform::{Gradient, Input, weight_rows};
 use crate::kernel::Layout;
 use crate::ops::conv2d::Geometry;
 use crate::ops::native::ahead::{Coming, Next, Scalars, far, in_memory};
@@ -24,11 +24,8 @@ use crate::ops::simd::Level;
 const GROUPS: usize = 8;
 const PARTIAL_WORDS: usize = 2 << 20;
 
-/// Multiply-adds that a core does while it reads and writes a word of a partial gradient.
-const PARTIAL_COST: usize = 12;
-
 /// Most points of a tile along an axis, most taps of a phase there, and most lanes of any instruction set.
-const MOST_POINTS: usize = LONGEST;
+const MOST_POINTS: usize = 6;
 const MOST: usize = 3;
 
 /// A weight gradient with everything decided that depends on shapes only.
@@ -51,34 +48,24 @@ impl WinogradCorrelate {
     pub(crate) fn new(g: &Geometry, streams: usize, layouts: [Layout; 2], level: Level) -> WinogradCorrelate {
         let (width, scheme) = (Width::of(level), Scheme::of(g).expect("a convolution that `pays` accepts"));
         let frame = Frame { scale: scheme.stride, before: g.spec.padding, image: g.input };
+        // One kind of tiles, so that a sum is long and partial gradients are few; larger ones would have fewer tiles and more points.
+        let sizes = Sizes::mixed(scheme.taps());
+        let of_images = Tiling::of_one_kind(g.batch, g.output, sizes);
         let pitch = frame.pitch(g.output, scheme.taps());
+        let tilings = std::iter::once(of_images).chain(Tiling::of_sheets(g.batch, g.output, pitch, sizes));
+        let tiling = tilings.min_by_key(|tiling| tiling.most_points(tiling.units())).expect("several tilings");
         let phases = (scheme.stride > 1).then_some(scheme);
-        let cut = |tiling: Tiling| {
-            let inputs = Reader::inputs(tiling.clone(), (g.channels, layouts[0]), frame, phases, width.lanes);
-            let gradients = Reader::gradients(tiling, (g.features, layouts[1]), g.output, width.lanes);
-            let (edge, all) = (inputs.tiling.sizes.edge(), inputs.tiling.units());
-            let partial = edge * edge * g.features * inputs.wide();
-            let affordable = PARTIAL_WORDS / (streams * partial);
-            // Powers of two, so that they are shared evenly.
-            let groups = all.min((GROUPS / streams).min(affordable.max(2)));
-            let groups = 1 << groups.ilog2();
-            let words = inputs.wide() + gradients.wide();
-            let units = inputs.tiling.block(all.div_ceil(groups), words, block_words(partial));
-            let cost = inputs.tiling.most_points(all) * inputs.wide() * g.features
-                + PARTIAL_COST * groups * all.div_ceil(groups).div_ceil(units) * partial;
-            (cost, (inputs, gradients, groups, units))
-        };
-        // One kind of tiles, so that a sum is long and partial gradients are few.
-        let tilings = Tiling::of_large(g.batch, g.output, pitch, scheme.taps()).map(cut);
-        let (_, (inputs, gradients, groups, units)) = tilings.min_by_key(|&(cost, _)| cost).expect("several tilings");
+        let inputs = Reader::inputs(tiling.clone(), (g.channels, layouts[0]), frame, phases, width.lanes);
+        let gradients = Reader::gradients(tiling, (g.features, layouts[1]), g.output, width.lanes);
+        let partial = sizes.edge() * sizes.edge() * g.features * inputs.wide();
+        let affordable = PARTIAL_WORDS / (streams * partial);
+        // Powers of two, so that they are shared evenly.
+        let groups = inputs.tiling.units().min((GROUPS / streams).min(affordable.max(2)));
+        let groups = 1 << groups.ilog2();
+        let largest = inputs.tiling.units().div_ceil(groups);
+        let units = inputs.tiling.block(largest, inputs.wide() + gradients.wide(), block_words(partial));
         let slots = slots(groups * streams);
         WinogradCorrelate { scheme, inputs, gradients, groups, units, slots, streams, width }
-    }
-
-    /// Outputs of a tile along an axis.
-    #[cfg(test)]
-    pub(crate) fn tile_outputs(&self) -> usize {
-        self.inputs.tiling.sizes.large
     }
 
     /// Sizes of the scratch buffers: partial gradients; work space of the workers.

@@ -32,7 +32,6 @@ use super::cache::second_level_words;
 use super::lanes::Width;
 use crate::ops::conv2d::Geometry;
 use crate::ops::simd::Level;
-use tiling::Sizes;
 
 /// Words that the points of a block may take where results depend on it; more where `shared` words that every block reads are many: the larger
 /// blocks are, the fewer there are to read them.
@@ -57,11 +56,9 @@ pub(crate) fn pays(g: &Geometry, level: Level) -> bool {
 pub(crate) fn pays_for_weights(g: &Geometry, level: Level) -> bool {
     pays(g, level)
         && scheme::Scheme::of(g).is_some_and(|scheme| {
-            let points = |sizes: Sizes| {
-                let tiles: usize = g.output.iter().map(|n| n.div_ceil(sizes.large)).product();
-                tiles * scheme.phases() * sizes.edge().pow(2)
-            };
-            let fewest = Sizes::all(scheme.taps()).map(points).min().expect("a size");
-            3 * fewest <= 2 * g.output[0] * g.output[1] * scheme.kernel_taps()
+            let sizes = tiling::Sizes::mixed(scheme.taps());
+            let tiles: usize = g.output.iter().map(|n| n.div_ceil(sizes.large)).product();
+            let points = tiles * scheme.phases() * sizes.edge().pow(2);
+            3 * points <= 2 * g.output[0] * g.output[1] * scheme.kernel_taps()
         })
 }
