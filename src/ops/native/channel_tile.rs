@@ -1,4 +1,5 @@
-//! The micro-kernels of convolutions and their gradients that work on channels in blocks; see [`tile`](super::tile).
+//! The micro-kernels of a convolution and of its gradients whose lanes, or scalars, are channels that neighbour in a vector; see
+//! [`tile`](super::tile).
 
 use super::lanes::{Simd, Work};
 use super::tile::{Sized, choose};

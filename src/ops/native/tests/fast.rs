@@ -71,6 +71,12 @@ fn the_cases_have_tiles_of_all_sizes_in_both_directions() {
             let count = outputs.iter().filter(|outputs| outputs[way] == size).count();
             assert!(count > 1, "{level:?}: {count} of tiles of {size} in direction {way}");
         }
+        // Gradients by either way, the adjoint one with and without taps that a phase lacks.
+        let backward = |g: &Geometry| WinogradGather::backward(g, PLANES, level);
+        let adjoint = |kernel: usize| fast_cases().iter().any(|g| g.kernel[0] == kernel && backward(g).is_adjoint());
+        assert!(adjoint(3) && adjoint(4), "{level:?}");
+        let by_taps = |g: &Geometry| backward(g).tile_outputs() == 7 && !backward(g).is_adjoint();
+        assert!(fast_cases().iter().filter(|g| g.spec.stride[0] == 2).any(by_taps), "{level:?}");
     }
 }
 

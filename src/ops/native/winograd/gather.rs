@@ -151,6 +151,12 @@ impl WinogradGather {
         self.reader.tiling.sizes.large
     }
 
+    /// Whether it is the adjoint of a convolution's maps.
+    #[cfg(test)]
+    pub(crate) fn is_adjoint(&self) -> bool {
+        self.adjoint
+    }
+
     /// Size of the scratch buffer.
     pub(crate) fn scratch(&self) -> usize {
         scratch_words(self.slots * self.slot_words())
@@ -230,7 +236,7 @@ impl WinogradGather {
 /// Tiles that each make all outputs of an image, and touch all its pixels, if there are any that large: by the adjoint maps, nothing is
 /// written twice then.
 fn whole_images(g: &Geometry, scheme: Scheme) -> Option<Tiling> {
-    let sizes = Sizes::all(scheme.taps()).find(|sizes| sizes.large == 7)?;
+    let sizes = Sizes::seven(scheme.taps())?;
     let touched = |axis: usize| g.input[axis] + g.spec.padding[axis] <= scheme.stride * sizes.edge();
     let fits = (0..2).all(|axis| g.output[axis] <= sizes.large && touched(axis));
     fits.then(|| Tiling::of_one_kind(g.batch, g.output, sizes))

@@ -29,10 +29,14 @@ impl Sizes {
         Sizes { taps, large: 4 }
     }
 
-    /// All there are for so many taps: of two, a tile can make 7 outputs, too.
+    /// Tiles of 7 outputs, which only those of two taps can make.
+    pub(super) fn seven(taps: usize) -> Option<Sizes> {
+        (taps == 2).then_some(Sizes { taps, large: 7 })
+    }
+
+    /// All there are for so many taps.
     pub(super) fn all(taps: usize) -> impl Iterator<Item = Sizes> + Clone {
-        let larger = (taps == 2).then_some(Sizes { taps, large: 7 });
-        std::iter::once(Sizes::mixed(taps)).chain(larger)
+        std::iter::once(Sizes::mixed(taps)).chain(Sizes::seven(taps))
     }
 
     /// Outputs of a small tile.
