@@ -7,10 +7,15 @@
 // x [BATCH,C,H,W], g [BATCH,O,OH,OW], out [parts,O,C,KH,KW].
 // Drivers compile it once for all shapes. Since a look-up between the stores at the end takes them long, signs are taken in a loop of
 // their own.
-// One invocation computes 16 output channels × 8 weights of each, those from its own on in steps of GROUP; grid:
-// PARTS·ceil(O/16)·ceil(C·KH·KW/(8·GROUP)) groups, folded into x and y.
+// One invocation computes ROWS output channels × 8 weights of each, those from its own on in steps of GROUP; grid:
+// PARTS·ceil(O/ROWS)·ceil(C·KH·KW/(8·GROUP)) groups, folded into x and y.
 
 override GROUP: u32;
+// Output channels of an invocation, at most 2·MOST_BLOCK.
+override ROWS: u32;
+// They are kept in blocks, since drivers unroll loops of few turns only and the sums are in registers only then.
+override BLOCK: u32 = min(ROWS, MOST_BLOCK);
+override READS: u32 = (BLOCK + SHARED - 1u) / SHARED;
 
 struct Params {
     BATCH: u32,
@@ -41,28 +46,57 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 @group(0) @binding(4) var<storage, read> params: Params;
 
-const CHANNELS = 16u;
+const MOST_BLOCK = 16u;
 // Vectors of four weights.
 const VECTORS = 2u;
 
+// What belongs to a block's channels: the sums, and where the gradients begin that this invocation reads.
+alias Sums = array<array<vec4<f32>, VECTORS>, MOST_BLOCK>;
+alias Places = array<u32, MOST_BLOCK>;
+
+// Channels past the end read the last one.
+fn places(o0: u32, lane: u32) -> Places {
+    var at: Places;
+    for (var k = 0u; k < READS; k++) {
+        at[k] = min(o0 + k * SHARED + lane, params.O - 1u) * (params.OH * params.OW);
+    }
+    return at;
+}
+
+// Adds the products of `q` with the block's gradients, `place` behind their begins.
+fn add(sums: ptr<function, Sums>, at: ptr<function, Places>, place: u32, q: array<vec4<f32>, VECTORS>) {
+    var read: array<f32, MOST_BLOCK>;
+    for (var k = 0u; k < READS; k++) {
+        read[k] = g[at[k] + place];
+    }
+    for (var c = 0u; c < BLOCK; c++) {
+        let p = spread(read[c / SHARED], c % SHARED);
+        for (var k = 0u; k < VECTORS; k++) {
+            sums[c][k] += p * q[k];
+        }
+    }
+}
+
 // `at` of the groups. All invocations of one come to the same end: what is spread must have been read.
 fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
+    // Drivers read a parameter anew at each turn of a loop.
+    let width = params.W;
+    let columns = params.OW;
+    let stride = params.STRIDE_W;
     // Weights of one output channel, and the rows (n,i) of g.
     let weights = params.C * params.KH * params.KW;
     let rows = params.BATCH * params.OH;
-    let o_tiles = (params.O + CHANNELS - 1u) / CHANNELS;
+    let o_tiles = (params.O + ROWS - 1u) / ROWS;
     let column_tiles = (weights + 4u * VECTORS * GROUP - 1u) / (4u * VECTORS * GROUP);
     let part = at / (o_tiles * column_tiles);
     if part >= params.PARTS {
         return;
     }
-    let o0 = at / column_tiles % o_tiles * CHANNELS;
+    let o0 = at / column_tiles % o_tiles * ROWS;
     let column0 = at % column_tiles * (4u * VECTORS * GROUP) + local;
-    // Channels and weights past the end read the last one; their sums are not stored.
-    var g_at: array<u32, CHANNELS>;
-    for (var c = 0u; c * SHARED < CHANNELS; c++) {
-        g_at[c] = min(o0 + c * SHARED + lane, params.O - 1u) * (params.OH * params.OW);
-    }
+    var g_at = places(o0, lane);
+    var second_g_at = places(o0 + BLOCK, lane);
+    // Weights past the end read the last one; their sums are not stored.
     var plane: array<vec4<u32>, VECTORS>;
     var h0: array<vec4<u32>, VECTORS>;
     var v0: array<vec4<u32>, VECTORS>;
@@ -72,7 +106,8 @@ fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
         h0[k] = column / params.KW % params.KH * params.DILATION_H - params.PADDING_H;
         v0[k] = column % params.KW * params.DILATION_W - params.PADDING_W;
     }
-    var acc: array<array<vec4<f32>, VECTORS>, CHANNELS>;
+    var sums: Sums;
+    var second_sums: Sums;
     for (var row = part * params.PART_ROWS; row < min((part + 1u) * params.PART_ROWS, rows); row++) {
         let n = row / params.OH;
         let i = row % params.OH;
@@ -85,48 +120,47 @@ fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
             row_inside[k] = h < vec4<u32>(params.H);
             x_row[k] = n * (params.C * params.H * params.W) + plane[k] + h * params.W;
         }
-        for (var j = 0u; j < params.OW; j++) {
+        for (var j = 0u; j < columns; j++) {
             var q: array<vec4<f32>, VECTORS>;
             for (var k = 0u; k < VECTORS; k++) {
-                let v = v0[k] + j * params.STRIDE_W;
-                let inside = row_inside[k] & (v < vec4<u32>(params.W));
+                let v = v0[k] + j * stride;
+                let inside = row_inside[k] & (v < vec4<u32>(width));
                 let e = select(vec4<u32>(0u), x_row[k] + v, inside);
                 q[k] = select(vec4<f32>(), vec4<f32>(x[e.x], x[e.y], x[e.z], x[e.w]), inside);
             }
-            var read: array<f32, CHANNELS>;
-            for (var c = 0u; c * SHARED < CHANNELS; c++) {
-                read[c] = g[g_row + g_at[c] + j];
-            }
-            for (var c = 0u; c < CHANNELS; c++) {
-                let p = spread(read[c / SHARED], c % SHARED);
-                for (var k = 0u; k < VECTORS; k++) {
-                    acc[c][k] += p * q[k];
-                }
+            add(&sums, &g_at, g_row + j, q);
+            if ROWS > BLOCK {
+                add(&second_sums, &second_g_at, g_row + j, q);
             }
         }
     }
-    let first = (params.FIRST_PART + part * params.PART_STEP) * (params.O * weights);
+    let out_first = (params.FIRST_PART + part * params.PART_STEP) * (params.O * weights);
     // One channel at a time, the others moving up: drivers unroll stores, and each takes them long.
-    for (var o = o0; o < min(o0 + CHANNELS, params.O); o++) {
-        for (var k = 0u; k < VECTORS; k++) {
-            for (var e = 0u; e < 4u; e++) {
-                let column = column0 + (4u * k + e) * GROUP;
-                if column < weights {
-                    out[first + o * weights + column] = acc[0][k][e];
+    for (var first = o0; first < min(o0 + ROWS, params.O); first += BLOCK) {
+        for (var o = first; o < min(first + BLOCK, params.O); o++) {
+            for (var k = 0u; k < VECTORS; k++) {
+                for (var e = 0u; e < 4u; e++) {
+                    let column = column0 + (4u * k + e) * GROUP;
+                    if column < weights {
+                        out[out_first + o * weights + column] = sums[0][k][e];
+                    }
                 }
             }
+            for (var c = 1u; c < BLOCK; c++) {
+                sums[c - 1u] = sums[c];
+            }
         }
-        for (var c = 1u; c < CHANNELS; c++) {
-            acc[c - 1u] = acc[c];
+        if ROWS > BLOCK {
+            sums = second_sums;
         }
     }
     if params.SIGNED == 0u {
         return;
     }
-    for (var o = o0; o < min(o0 + CHANNELS, params.O); o++) {
+    for (var o = o0; o < min(o0 + ROWS, params.O); o++) {
         for (var column = column0; column < min(column0 + 4u * VECTORS * GROUP, weights); column += GROUP) {
             let s = w[o * weights + column];
-            out[first + o * weights + column] *= f32(s > 0.0) - f32(s < 0.0);
+            out[out_first + o * weights + column] *= f32(s > 0.0) - f32(s < 0.0);
         }
     }
 }

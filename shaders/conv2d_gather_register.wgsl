@@ -8,14 +8,17 @@
 // Then: BIAS adds extra[m], RELU cuts at 0, MASKED zeroes where extra at y's place is ≤ 0. With none of these `extra` is not read.
 // ABS_W takes |w|.
 // x [BATCH,R,IN_H,IN_W], y [BATCH,M,OUT_H,OUT_W].
-// One invocation computes CHANNELS channels × 8 points, those from its own on in steps of GROUP; a workgroup CHANNELS channels ×
-// 8·GROUP points. Grid: x and y hold ceil(M/CHANNELS)·ceil(points/(8·GROUP)) groups for the points of the largest phase, z the phases.
+// One invocation computes ROWS channels × 8 points, those from its own on in steps of GROUP; a workgroup ROWS channels ×
+// 8·GROUP points. Grid: x and y hold ceil(M/ROWS)·ceil(points/(8·GROUP)) groups for the points of the largest phase, z the phases.
 // Drivers compile it once for all shapes: with extents as constants they unroll the sum, which takes them seconds and makes it slower.
 // For the same reason nothing is looked up or decided between the stores at the end.
 
 override GROUP: u32;
-// At most MOST_CHANNELS.
-override CHANNELS: u32;
+// Channels of an invocation, at most 2·MOST_BLOCK.
+override ROWS: u32;
+// They are kept in blocks, since drivers unroll loops of few turns only and the sums are in registers only then.
+override BLOCK: u32 = min(ROWS, MOST_BLOCK);
+override READS: u32 = (BLOCK + SHARED - 1u) / SHARED;
 
 struct Params {
     BACKWARD: u32,
@@ -60,7 +63,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 @group(0) @binding(4) var<storage, read> params: Params;
 
-const MOST_CHANNELS = 16u;
+const MOST_BLOCK = 16u;
 // Vectors of four points.
 const VECTORS = 2u;
 
@@ -88,6 +91,34 @@ fn axis(phase: u32, extent: u32, taps: u32, stride: u32, padding: i32, dilation:
     return Axis(points, 0u, 0, 0u);
 }
 
+// What belongs to a block's channels: the sums, and where the weights begin that this invocation reads.
+alias Sums = array<array<vec4<f32>, VECTORS>, MOST_BLOCK>;
+alias Places = array<u32, MOST_BLOCK>;
+
+// Channels past the end read the last one.
+fn places(m0: u32, lane: u32) -> Places {
+    var at: Places;
+    for (var k = 0u; k < READS; k++) {
+        at[k] = min(m0 + k * SHARED + lane, params.M - 1u) * params.W_M;
+    }
+    return at;
+}
+
+// Adds the products of `q` with the block's weights, `place` behind their begins.
+fn add(sums: ptr<function, Sums>, at: ptr<function, Places>, place: u32, abs_w: bool, q: array<vec4<f32>, VECTORS>) {
+    var read: array<f32, MOST_BLOCK>;
+    for (var k = 0u; k < READS; k++) {
+        let v = w[at[k] + place];
+        read[k] = select(v, abs(v), abs_w);
+    }
+    for (var c = 0u; c < BLOCK; c++) {
+        let p = spread(read[c / SHARED], c % SHARED);
+        for (var i = 0u; i < VECTORS; i++) {
+            sums[c][i] += p * q[i];
+        }
+    }
+}
+
 // `at` of the groups of a phase. All invocations come to the end: what is spread must have been read.
 fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
     let phase_h = group.z / params.PHASES_W;
@@ -95,22 +126,23 @@ fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
     let rows = axis(phase_h, params.OUT_H, params.KH, params.STRIDE_H, params.PADDING_H, params.DILATION_H, params.PERIOD_H);
     let columns = axis(phase_w, params.OUT_W, params.KW, params.STRIDE_W, params.PADDING_W, params.DILATION_W, params.PERIOD_W);
     let points = params.BATCH * rows.points * columns.points;
-    let m_tiles = (params.M + CHANNELS - 1u) / CHANNELS;
-    let m0 = at % m_tiles * CHANNELS;
+    let m_tiles = (params.M + ROWS - 1u) / ROWS;
+    let m0 = at % m_tiles * ROWS;
     let p0 = at / m_tiles * (4u * VECTORS * GROUP) + local;
+    // Drivers read a parameter anew at each turn of a loop.
+    let depth = params.R;
+    let w_step = params.W_R;
     let in_area = params.IN_H * params.IN_W;
     let out_area = params.OUT_H * params.OUT_W;
     let abs_w = params.ABS_W != 0u;
-    // Channels and points past the end read the last one; their sums are not stored.
-    var w_at: array<u32, MOST_CHANNELS>;
-    for (var k = 0u; k * SHARED < CHANNELS; k++) {
-        w_at[k] = min(m0 + k * SHARED + lane, params.M - 1u) * params.W_M;
-    }
+    var w_at = places(m0, lane);
+    var second_w_at = places(m0 + BLOCK, lane);
+    // Points past the end read the last one; their sums are not stored.
     var h0: array<vec4<i32>, VECTORS>;
     var v0: array<vec4<i32>, VECTORS>;
     var image: array<vec4<u32>, VECTORS>;
     // Places in y, without the channel.
-    var place: array<vec4<u32>, VECTORS>;
+    var y_at: array<vec4<u32>, VECTORS>;
     for (var i = 0u; i < VECTORS; i++) {
         let p = min(p0 + (4u * i + vec4<u32>(0u, 1u, 2u, 3u)) * GROUP, vec4<u32>(points - 1u));
         let line = p / columns.points;
@@ -120,9 +152,10 @@ fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
         h0[i] = vec4<i32>(row) * params.MOVE_H + rows.first;
         v0[i] = vec4<i32>(column) * params.MOVE_W + columns.first;
         image[i] = n * (params.R * in_area);
-        place[i] = n * (params.M * out_area) + (phase_h + row * params.STEP_H) * params.OUT_W + phase_w + column * params.STEP_W;
+        y_at[i] = n * (params.M * out_area) + (phase_h + row * params.STEP_H) * params.OUT_W + phase_w + column * params.STEP_W;
     }
-    var acc: array<array<vec4<f32>, VECTORS>, MOST_CHANNELS>;
+    var sums: Sums;
+    var second_sums: Sums;
     // Taps outside, channels inside: where a tap falls is worked out once for all channels.
     for (var t = 0u; t < rows.taps; t++) {
         for (var s = 0u; s < columns.taps; s++) {
@@ -136,40 +169,39 @@ fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
                 x_at[i] = select(vec4<u32>(0u), image[i] + h * params.IN_W + v, inside[i]);
             }
             let tap = (rows.w_first + t * params.PERIOD_H) * params.KW + columns.w_first + s * params.PERIOD_W;
-            for (var r = 0u; r < params.R; r++) {
+            for (var r = 0u; r < depth; r++) {
                 var q: array<vec4<f32>, VECTORS>;
                 for (var i = 0u; i < VECTORS; i++) {
                     let e = x_at[i] + r * in_area;
                     q[i] = select(vec4<f32>(), vec4<f32>(x[e.x], x[e.y], x[e.z], x[e.w]), inside[i]);
                 }
-                var read: array<f32, MOST_CHANNELS>;
-                for (var k = 0u; k * SHARED < CHANNELS; k++) {
-                    let v = w[w_at[k] + r * params.W_R + tap];
-                    read[k] = select(v, abs(v), abs_w);
-                }
-                for (var c = 0u; c < CHANNELS; c++) {
-                    let p = spread(read[c / SHARED], c % SHARED);
-                    for (var i = 0u; i < VECTORS; i++) {
-                        acc[c][i] += p * q[i];
-                    }
+                let place = r * w_step + tap;
+                add(&sums, &w_at, place, abs_w, q);
+                if ROWS > BLOCK {
+                    add(&second_sums, &second_w_at, place, abs_w, q);
                 }
             }
         }
     }
     // One channel at a time, the others moving up: drivers unroll stores, and each takes them long.
-    for (var m = m0; m < min(m0 + CHANNELS, params.M); m++) {
-        let bias = extra[select(0u, m, params.BIAS != 0u)];
-        for (var i = 0u; i < VECTORS; i++) {
-            let sum = select(acc[0][i], acc[0][i] + bias, params.BIAS != 0u);
-            let v = select(sum, vec4<f32>(), (sum < vec4<f32>()) & vec4<bool>(params.RELU != 0u));
-            for (var e = 0u; e < 4u; e++) {
-                if p0 + (4u * i + e) * GROUP < points {
-                    y[m * out_area + place[i][e]] = v[e];
+    for (var first = m0; first < min(m0 + ROWS, params.M); first += BLOCK) {
+        for (var m = first; m < min(first + BLOCK, params.M); m++) {
+            let bias = extra[select(0u, m, params.BIAS != 0u)];
+            for (var i = 0u; i < VECTORS; i++) {
+                let sum = select(sums[0][i], sums[0][i] + bias, params.BIAS != 0u);
+                let v = select(sum, vec4<f32>(), (sum < vec4<f32>()) & vec4<bool>(params.RELU != 0u));
+                for (var e = 0u; e < 4u; e++) {
+                    if p0 + (4u * i + e) * GROUP < points {
+                        y[m * out_area + y_at[i][e]] = v[e];
+                    }
                 }
             }
+            for (var c = 1u; c < BLOCK; c++) {
+                sums[c - 1u] = sums[c];
+            }
         }
-        for (var c = 1u; c < CHANNELS; c++) {
-            acc[c - 1u] = acc[c];
+        if ROWS > BLOCK {
+            sums = second_sums;
         }
     }
     if params.MASKED == 0u {
@@ -179,7 +211,7 @@ fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
         let line = p / columns.points;
         let row = phase_h + line % rows.points * params.STEP_H;
         let first = line / rows.points * (params.M * out_area) + row * params.OUT_W + phase_w + p % columns.points * params.STEP_W;
-        for (var m = m0; m < min(m0 + CHANNELS, params.M); m++) {
+        for (var m = m0; m < min(m0 + ROWS, params.M); m++) {
             let to = m * out_area + first;
             if !(extra[to] > 0.0) {
                 y[to] = 0.0;

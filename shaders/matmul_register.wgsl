@@ -7,10 +7,15 @@
 // RELU cuts at 0, MASKED zeroes where extra at c's place is ≤ 0. With none of these `extra` is not read.
 // Drivers compile it once for all shapes, except to ACCUMULATE. Since a look-up between the stores at the end takes them long, what
 // follows the sum is done in a loop of its own where the old c is not needed.
-// One invocation computes 16 rows × 8 columns of one part, those from its own on in steps of GROUP; grid: x and y hold
-// ceil(M/16)·ceil(N/(8·GROUP)) groups, z the parts.
+// One invocation computes ROWS rows × 8 columns of one part, those from its own on in steps of GROUP; grid: x and y hold
+// ceil(M/ROWS)·ceil(N/(8·GROUP)) groups, z the parts.
 
 override GROUP: u32;
+// Rows of an invocation, at most 2·MOST_BLOCK.
+override ROWS: u32;
+// They are kept in blocks, since drivers unroll loops of few turns only and the sums are in registers only then.
+override BLOCK: u32 = min(ROWS, MOST_BLOCK);
+override READS: u32 = (BLOCK + SHARED - 1u) / SHARED;
 override ACCUMULATE: bool;
 
 struct Params {
@@ -39,7 +44,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> c: array<f32>;
 @group(0) @binding(4) var<storage, read> params: Params;
 
-const ROWS = 16u;
+const MOST_BLOCK = 16u;
 // Vectors of four columns.
 const VECTORS = 2u;
 
@@ -65,57 +70,87 @@ fn finish(n: u32, at: u32, sum: f32) -> f32 {
     return v;
 }
 
+// What belongs to a block's rows: the sums, and where the rows of a begin that this invocation reads.
+alias Sums = array<array<vec4<f32>, VECTORS>, MOST_BLOCK>;
+alias Places = array<u32, MOST_BLOCK>;
+
+// Rows past the end read the last one.
+fn places(m0: u32, lane: u32) -> Places {
+    var at: Places;
+    for (var i = 0u; i < READS; i++) {
+        at[i] = params.A_FIRST + min(m0 + i * SHARED + lane, params.M - 1u) * params.A_M;
+    }
+    return at;
+}
+
+// Adds the products of `q` with the block's elements of a, `place` behind their begins.
+fn add(sums: ptr<function, Sums>, at: ptr<function, Places>, place: u32, q: array<vec4<f32>, VECTORS>) {
+    var read: array<f32, MOST_BLOCK>;
+    for (var i = 0u; i < READS; i++) {
+        read[i] = a[at[i] + place];
+    }
+    for (var i = 0u; i < BLOCK; i++) {
+        let p = spread(read[i / SHARED], i % SHARED);
+        for (var j = 0u; j < VECTORS; j++) {
+            sums[i][j] += p * q[j];
+        }
+    }
+}
+
 // `at` of the groups of a part. All invocations come to the end: what is spread must have been read.
 fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
+    // Drivers read a parameter anew at each turn of a loop.
+    let a_step = params.A_K;
+    let b_step = params.B_K;
+    let abs_b = params.ABS_B != 0u;
+    let last = min((group.z + 1u) * params.PART_K, params.K);
     let n_tiles = (params.N + 4u * VECTORS * GROUP - 1u) / (4u * VECTORS * GROUP);
     let m0 = at / n_tiles * ROWS;
     let n0 = at % n_tiles * (4u * VECTORS * GROUP) + local;
-    // Rows and columns past the end read the last one; their sums are not stored.
-    var a_at: array<u32, ROWS>;
-    for (var i = 0u; i * SHARED < ROWS; i++) {
-        a_at[i] = params.A_FIRST + min(m0 + i * SHARED + lane, params.M - 1u) * params.A_M;
-    }
+    var a_at = places(m0, lane);
+    var second_a_at = places(m0 + BLOCK, lane);
+    // Columns past the end read the last one; their sums are not stored.
     var b_at: array<vec4<u32>, VECTORS>;
     for (var j = 0u; j < VECTORS; j++) {
         b_at[j] = min(n0 + (4u * j + vec4<u32>(0u, 1u, 2u, 3u)) * GROUP, vec4<u32>(params.N - 1u)) * params.B_N;
     }
-    var acc: array<array<vec4<f32>, VECTORS>, ROWS>;
-    for (var k = group.z * params.PART_K; k < min((group.z + 1u) * params.PART_K, params.K); k++) {
+    var sums: Sums;
+    var second_sums: Sums;
+    for (var k = group.z * params.PART_K; k < last; k++) {
         var q: array<vec4<f32>, VECTORS>;
         for (var j = 0u; j < VECTORS; j++) {
-            let e = b_at[j] + k * params.B_K;
+            let e = b_at[j] + k * b_step;
             let v = vec4<f32>(b[e.x], b[e.y], b[e.z], b[e.w]);
-            q[j] = select(v, abs(v), params.ABS_B != 0u);
+            q[j] = select(v, abs(v), abs_b);
         }
-        var read: array<f32, ROWS>;
-        for (var i = 0u; i * SHARED < ROWS; i++) {
-            read[i] = a[a_at[i] + k * params.A_K];
-        }
-        for (var i = 0u; i < ROWS; i++) {
-            let p = spread(read[i / SHARED], i % SHARED);
-            for (var j = 0u; j < VECTORS; j++) {
-                acc[i][j] += p * q[j];
-            }
+        add(&sums, &a_at, k * a_step, q);
+        if ROWS > BLOCK {
+            add(&second_sums, &second_a_at, k * a_step, q);
         }
     }
-    let first = group.z * params.C_PART + params.C_FIRST;
+    let c_first = group.z * params.C_PART + params.C_FIRST;
     // One row at a time, the others moving up: drivers unroll stores, and each takes them long.
-    for (var m = m0; m < min(m0 + ROWS, params.M); m++) {
-        for (var j = 0u; j < VECTORS; j++) {
-            for (var e = 0u; e < 4u; e++) {
-                let n = n0 + (4u * j + e) * GROUP;
-                if n < params.N {
-                    let to = first + m * params.C_M + n;
-                    var v = acc[0][j][e];
-                    if ACCUMULATE {
-                        v = finish(n, to, v);
+    for (var first = m0; first < min(m0 + ROWS, params.M); first += BLOCK) {
+        for (var m = first; m < min(first + BLOCK, params.M); m++) {
+            for (var j = 0u; j < VECTORS; j++) {
+                for (var e = 0u; e < 4u; e++) {
+                    let n = n0 + (4u * j + e) * GROUP;
+                    if n < params.N {
+                        let to = c_first + m * params.C_M + n;
+                        var v = sums[0][j][e];
+                        if ACCUMULATE {
+                            v = finish(n, to, v);
+                        }
+                        c[to] = v;
                     }
-                    c[to] = v;
                 }
             }
+            for (var i = 1u; i < BLOCK; i++) {
+                sums[i - 1u] = sums[i];
+            }
         }
-        for (var i = 1u; i < ROWS; i++) {
-            acc[i - 1u] = acc[i];
+        if ROWS > BLOCK {
+            sums = second_sums;
         }
     }
     if ACCUMULATE || (params.BIAS | params.SIGNED | params.RELU | params.MASKED) == 0u {
@@ -123,7 +158,7 @@ fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
     }
     for (var m = m0; m < min(m0 + ROWS, params.M); m++) {
         for (var n = n0; n < min(n0 + 4u * VECTORS * GROUP, params.N); n += GROUP) {
-            let to = first + m * params.C_M + n;
+            let to = c_first + m * params.C_M + n;
             c[to] = finish(n, to, c[to]);
         }
     }

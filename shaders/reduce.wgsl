@@ -22,15 +22,15 @@ struct Params {
 
 var<workgroup> lanes: array<f32, 256>;
 
-fn element(k: u32, e: u32) -> f32 {
-    let v = x[(e / params.INNER * params.KEEP + k) * params.INNER + e % params.INNER];
-    return select(v, abs(v), params.MAGNITUDES == 1u);
+fn element(at: u32, magnitudes: bool) -> f32 {
+    let v = x[at];
+    return select(v, abs(v), magnitudes);
 }
 
 // Without a branch: what a kind does not need costs less than to decide for each element.
-fn combine(a: f32, b: f32) -> f32 {
-    let extreme = select(select(a, b, b > a), select(a, b, b < a), params.KIND == 1u);
-    return select(extreme, a + b, params.KIND == 0u);
+fn combine(a: f32, b: f32, kind: u32) -> f32 {
+    let extreme = select(select(a, b, b > a), select(a, b, b < a), kind == 1u);
+    return select(extreme, a + b, kind == 0u);
 }
 
 @compute @workgroup_size(256)
@@ -39,6 +39,11 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
+    // Drivers read a parameter anew at each turn of a loop.
+    let kind = params.KIND;
+    let magnitudes = params.MAGNITUDES == 1u;
+    let keep = params.KEEP;
+    let inner = params.INNER;
     let flat = group.y * groups.x + group.x;
     // A group past the work still takes part in the barriers.
     let in_work = flat < params.KEEP * params.PIECES;
@@ -47,11 +52,18 @@ fn main(
     let first = piece * params.SPAN;
     let count = min(params.SPAN, params.OUTER * params.INNER - first);
     if local < count {
-        let start = first + local;
-        var sum = element(k, start);
+        // Row and column of an element in [OUTER, INNER]. A division for each would take longer than all else.
+        var row = (first + local) / inner;
+        var column = (first + local) % inner;
+        var sum = element((row * keep + k) * inner + column, magnitudes);
         for (var j = local + 256u; j < count; j += 256u) {
-            let e = first + j;
-            sum = combine(sum, element(k, e));
+            row += 256u / inner;
+            column += 256u % inner;
+            if column >= inner {
+                column -= inner;
+                row += 1u;
+            }
+            sum = combine(sum, element((row * keep + k) * inner + column, magnitudes), kind);
         }
         lanes[local] = sum;
     }
@@ -61,7 +73,7 @@ fn main(
     for (var half = most; half > 0u; half /= 2u) {
         workgroupBarrier();
         if local < half && local + half < filled {
-            lanes[local] = combine(lanes[local], lanes[local + half]);
+            lanes[local] = combine(lanes[local], lanes[local + half], kind);
         }
     }
     if local == 0u && in_work {

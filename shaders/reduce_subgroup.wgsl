@@ -27,15 +27,15 @@ var<workgroup> lanes: array<f32, 256>;
 // Lanes of a subgroup; 1 where subgroups don't fill the workgroup.
 var<workgroup> width_of_all: u32;
 
-fn element(k: u32, e: u32) -> f32 {
-    let v = x[(e / params.INNER * params.KEEP + k) * params.INNER + e % params.INNER];
-    return select(v, abs(v), params.MAGNITUDES == 1u);
+fn element(at: u32, magnitudes: bool) -> f32 {
+    let v = x[at];
+    return select(v, abs(v), magnitudes);
 }
 
 // Without a branch: what a kind does not need costs less than to decide for each element.
-fn combine(a: f32, b: f32) -> f32 {
-    let extreme = select(select(a, b, b > a), select(a, b, b < a), params.KIND == 1u);
-    return select(extreme, a + b, params.KIND == 0u);
+fn combine(a: f32, b: f32, kind: u32) -> f32 {
+    let extreme = select(select(a, b, b > a), select(a, b, b < a), kind == 1u);
+    return select(extreme, a + b, kind == 0u);
 }
 
 @compute @workgroup_size(256)
@@ -54,6 +54,11 @@ fn main(
     }
     let width = workgroupUniformLoad(&width_of_all);
     let lane = select(local, subgroup * size + place, filling);
+    // Drivers read a parameter anew at each turn of a loop.
+    let kind = params.KIND;
+    let magnitudes = params.MAGNITUDES == 1u;
+    let keep = params.KEEP;
+    let inner = params.INNER;
     let flat = group.y * groups.x + group.x;
     // A group past the work still takes part in the barriers.
     let in_work = flat < params.KEEP * params.PIECES;
@@ -63,11 +68,18 @@ fn main(
     let count = min(params.SPAN, params.OUTER * params.INNER - first);
     var sum = 0.0;
     if lane < count {
-        let start = first + lane;
-        sum = element(k, start);
+        // Row and column of an element in [OUTER, INNER]. A division for each would take longer than all else.
+        var row = (first + lane) / inner;
+        var column = (first + lane) % inner;
+        sum = element((row * keep + k) * inner + column, magnitudes);
         for (var j = lane + 256u; j < count; j += 256u) {
-            let e = first + j;
-            sum = combine(sum, element(k, e));
+            row += 256u / inner;
+            column += 256u % inner;
+            if column >= inner {
+                column -= inner;
+                row += 1u;
+            }
+            sum = combine(sum, element((row * keep + k) * inner + column, magnitudes), kind);
         }
         lanes[lane] = sum;
     }
@@ -77,14 +89,14 @@ fn main(
     for (var half = most; half >= width; half /= 2u) {
         workgroupBarrier();
         if lane < half && lane + half < filled {
-            sum = combine(sum, lanes[lane + half]);
+            sum = combine(sum, lanes[lane + half], kind);
             lanes[lane] = sum;
         }
     }
     for (var half = min(most, width / 2u); half > 0u; half /= 2u) {
         let other = subgroupShuffleDown(sum, half);
         if lane < half && lane + half < filled {
-            sum = combine(sum, other);
+            sum = combine(sum, other, kind);
         }
     }
     if lane == 0u && in_work {

@@ -193,17 +193,20 @@ impl Matrix {
                 (self.tiles(tile), constants)
             }
             Variant::Register { group } => {
-                let (rows, columns) = REGISTER_TILE;
+                let (most, columns) = REGISTER_TILE;
+                // For fewer rows there are as few kernels as powers of two.
+                let rows = self.rows.next_power_of_two().min(most);
                 let tiles = self.rows.div_ceil(rows) * self.columns.div_ceil(columns * group as usize);
-                (tiles * self.parts, vec![("GROUP", f64::from(group))])
+                (tiles * self.parts, vec![("GROUP", f64::from(group)), ("ROWS", int(rows))])
             }
             Variant::Plain => ((self.rows * self.columns * self.parts).div_ceil(64), Vec::new()),
         }
     }
 }
 
-/// Elements that one invocation of a register-tiled kernel computes: rows, columns. Those of a workgroup have the rows in common.
-pub(crate) const REGISTER_TILE: (usize, usize) = (16, 8);
+/// Elements that one invocation of a register-tiled kernel computes: at most so many rows, columns. Those of a workgroup have the rows in
+/// common.
+const REGISTER_TILE: (usize, usize) = (32, 8);
 
 /// Of two register-tiled kernels of the same sums the one for `limits`: the first lets each invocation read what belongs to its rows, the second
 /// eight of a subgroup together (`SHARED` in `shaders/by_subgroup.wgsl`). That these are the first eight is known of CPUs only, whose

@@ -3,7 +3,7 @@
 use super::Geometry;
 use crate::error::Result;
 use crate::kernel::{Bind, Dispatch, GpuLimits, Variant};
-use crate::ops::dispatch::{Matrix, Override, REGISTER_TILE, flag, grid, int, register_tiled, too_large};
+use crate::ops::dispatch::{Matrix, Override, flag, grid, int, register_tiled, too_large};
 use crate::ops::shaders::{
     CONV2D_GATHER, CONV2D_GATHER_PLAIN, CONV2D_GATHER_REGISTER, CONV2D_GATHER_SUBGROUP, CONV2D_INTERVAL_GATHER,
 };
@@ -174,16 +174,7 @@ impl Gather<'_> {
             Variant::Wide(_) => unreachable!("a convolution has no such kernel"),
             Variant::Plain => &CONV2D_GATHER_PLAIN,
         };
-        let (groups, constants) = match variant {
-            Variant::Register { group } => {
-                // All invocations of a group have the same channels. There are as few kernels for fewer channels as powers of two.
-                let (most, points) = REGISTER_TILE;
-                let channels = matrix.rows.next_power_of_two().min(most);
-                let groups = matrix.rows.div_ceil(channels) * matrix.columns.div_ceil(points * group as usize);
-                (groups, vec![("GROUP", f64::from(group)), ("CHANNELS", int(channels))])
-            }
-            _ => matrix.launch(variant),
-        };
+        let (groups, constants) = matrix.launch(variant);
         let mut overrides = self.overrides();
         overrides.extend([
             ("ABS_W", flag(epilogue.abs_w)),
