@@ -21,6 +21,8 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
+    // Drivers read a parameter anew at each turn of a loop.
+    let params = params;
     let i = (group.y * groups.x + group.x) * 64u + local;
     if i >= params.COUNT {
         return;

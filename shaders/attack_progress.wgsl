@@ -29,6 +29,8 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
+    // Drivers read a parameter anew at each turn of a loop.
+    let params = params;
     let flat = group.y * groups.x + group.x;
     let i = flat * 64u + local;
     // A row past the work still takes part in the barrier.

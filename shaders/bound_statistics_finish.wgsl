@@ -14,6 +14,8 @@ struct Params {
 
 @compute @workgroup_size(4)
 fn main(@builtin(local_invocation_index) local: u32) {
+    // Drivers read a parameter anew at each turn of a loop.
+    let params = params;
     var sum = 0.0;
     for (var p = 0u; p < params.PIECES; p++) {
         sum += partials[p * 4u + local];

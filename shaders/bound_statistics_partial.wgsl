@@ -27,6 +27,8 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
+    // Drivers read a parameter anew at each turn of a loop.
+    let params = params;
     let piece = group.y * groups.x + group.x;
     // A group past the work has nothing to sum, and still takes part in the barriers.
     let in_work = piece < (params.COUNT + params.SPAN - 1u) / params.SPAN;

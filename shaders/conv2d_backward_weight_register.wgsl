@@ -80,9 +80,7 @@ fn add(sums: ptr<function, Sums>, at: ptr<function, Places>, place: u32, q: arra
 // `at` of the groups. All invocations of one come to the same end: what is spread must have been read.
 fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
     // Drivers read a parameter anew at each turn of a loop.
-    let width = params.W;
-    let columns = params.OW;
-    let stride = params.STRIDE_W;
+    let params = params;
     // Weights of one output channel, and the rows (n,i) of g.
     let weights = params.C * params.KH * params.KW;
     let rows = params.BATCH * params.OH;
@@ -120,11 +118,11 @@ fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
             row_inside[k] = h < vec4<u32>(params.H);
             x_row[k] = n * (params.C * params.H * params.W) + plane[k] + h * params.W;
         }
-        for (var j = 0u; j < columns; j++) {
+        for (var j = 0u; j < params.OW; j++) {
             var q: array<vec4<f32>, VECTORS>;
             for (var k = 0u; k < VECTORS; k++) {
-                let v = v0[k] + j * stride;
-                let inside = row_inside[k] & (v < vec4<u32>(width));
+                let v = v0[k] + j * params.STRIDE_W;
+                let inside = row_inside[k] & (v < vec4<u32>(params.W));
                 let e = select(vec4<u32>(0u), x_row[k] + v, inside);
                 q[k] = select(vec4<f32>(), vec4<f32>(x[e.x], x[e.y], x[e.z], x[e.w]), inside);
             }

@@ -121,6 +121,8 @@ fn add(sums: ptr<function, Sums>, at: ptr<function, Places>, place: u32, abs_w: 
 
 // `at` of the groups of a phase. All invocations come to the end: what is spread must have been read.
 fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
+    // Drivers read a parameter anew at each turn of a loop.
+    let params = params;
     let phase_h = group.z / params.PHASES_W;
     let phase_w = group.z % params.PHASES_W;
     let rows = axis(phase_h, params.OUT_H, params.KH, params.STRIDE_H, params.PADDING_H, params.DILATION_H, params.PERIOD_H);
@@ -129,9 +131,6 @@ fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
     let m_tiles = (params.M + ROWS - 1u) / ROWS;
     let m0 = at % m_tiles * ROWS;
     let p0 = at / m_tiles * (4u * VECTORS * GROUP) + local;
-    // Drivers read a parameter anew at each turn of a loop.
-    let depth = params.R;
-    let w_step = params.W_R;
     let in_area = params.IN_H * params.IN_W;
     let out_area = params.OUT_H * params.OUT_W;
     let abs_w = params.ABS_W != 0u;
@@ -169,13 +168,13 @@ fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
                 x_at[i] = select(vec4<u32>(0u), image[i] + h * params.IN_W + v, inside[i]);
             }
             let tap = (rows.w_first + t * params.PERIOD_H) * params.KW + columns.w_first + s * params.PERIOD_W;
-            for (var r = 0u; r < depth; r++) {
+            for (var r = 0u; r < params.R; r++) {
                 var q: array<vec4<f32>, VECTORS>;
                 for (var i = 0u; i < VECTORS; i++) {
                     let e = x_at[i] + r * in_area;
                     q[i] = select(vec4<f32>(), vec4<f32>(x[e.x], x[e.y], x[e.z], x[e.w]), inside[i]);
                 }
-                let place = r * w_step + tap;
+                let place = r * params.W_R + tap;
                 add(&sums, &w_at, place, abs_w, q);
                 if ROWS > BLOCK {
                     add(&second_sums, &second_w_at, place, abs_w, q);

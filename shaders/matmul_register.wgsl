@@ -49,7 +49,7 @@ const MOST_BLOCK = 16u;
 const VECTORS = 2u;
 
 // What the flags ask for, in their order above, for an element and its place in c.
-fn finish(n: u32, at: u32, sum: f32) -> f32 {
+fn finish(params: Params, n: u32, at: u32, sum: f32) -> f32 {
     var v = sum;
     if params.BIAS != 0u {
         v += extra[params.C_FIRST + n];
@@ -100,9 +100,7 @@ fn add(sums: ptr<function, Sums>, at: ptr<function, Places>, place: u32, q: arra
 // `at` of the groups of a part. All invocations come to the end: what is spread must have been read.
 fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
     // Drivers read a parameter anew at each turn of a loop.
-    let a_step = params.A_K;
-    let b_step = params.B_K;
-    let abs_b = params.ABS_B != 0u;
+    let params = params;
     let last = min((group.z + 1u) * params.PART_K, params.K);
     let n_tiles = (params.N + 4u * VECTORS * GROUP - 1u) / (4u * VECTORS * GROUP);
     let m0 = at / n_tiles * ROWS;
@@ -119,13 +117,13 @@ fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
     for (var k = group.z * params.PART_K; k < last; k++) {
         var q: array<vec4<f32>, VECTORS>;
         for (var j = 0u; j < VECTORS; j++) {
-            let e = b_at[j] + k * b_step;
+            let e = b_at[j] + k * params.B_K;
             let v = vec4<f32>(b[e.x], b[e.y], b[e.z], b[e.w]);
-            q[j] = select(v, abs(v), abs_b);
+            q[j] = select(v, abs(v), params.ABS_B != 0u);
         }
-        add(&sums, &a_at, k * a_step, q);
+        add(&sums, &a_at, k * params.A_K, q);
         if ROWS > BLOCK {
-            add(&second_sums, &second_a_at, k * a_step, q);
+            add(&second_sums, &second_a_at, k * params.A_K, q);
         }
     }
     let c_first = group.z * params.C_PART + params.C_FIRST;
@@ -139,7 +137,7 @@ fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
                         let to = c_first + m * params.C_M + n;
                         var v = sums[0][j][e];
                         if ACCUMULATE {
-                            v = finish(n, to, v);
+                            v = finish(params, n, to, v);
                         }
                         c[to] = v;
                     }
@@ -159,7 +157,7 @@ fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
     for (var m = m0; m < min(m0 + ROWS, params.M); m++) {
         for (var n = n0; n < min(n0 + 4u * VECTORS * GROUP, params.N); n += GROUP) {
             let to = c_first + m * params.C_M + n;
-            c[to] = finish(n, to, c[to]);
+            c[to] = finish(params, n, to, c[to]);
         }
     }
 }

@@ -24,7 +24,7 @@ var<workgroup> lanes: array<f32, 256>;
 
 fn element(at: u32, magnitudes: bool) -> f32 {
     let v = x[at];
-    return select(v, abs(v), magnitudes);
+    return select(v, abs(v), params.MAGNITUDES == 1u);
 }
 
 // Without a branch: what a kind does not need costs less than to decide for each element.
@@ -40,10 +40,7 @@ fn main(
     @builtin(local_invocation_index) local: u32,
 ) {
     // Drivers read a parameter anew at each turn of a loop.
-    let kind = params.KIND;
-    let magnitudes = params.MAGNITUDES == 1u;
-    let keep = params.KEEP;
-    let inner = params.INNER;
+    let params = params;
     let flat = group.y * groups.x + group.x;
     // A group past the work still takes part in the barriers.
     let in_work = flat < params.KEEP * params.PIECES;
@@ -53,17 +50,17 @@ fn main(
     let count = min(params.SPAN, params.OUTER * params.INNER - first);
     if local < count {
         // Row and column of an element in [OUTER, INNER]. A division for each would take longer than all else.
-        var row = (first + local) / inner;
-        var column = (first + local) % inner;
-        var sum = element((row * keep + k) * inner + column, magnitudes);
+        var row = (first + local) / params.INNER;
+        var column = (first + local) % params.INNER;
+        var sum = element((row * params.KEEP + k) * params.INNER + column, params.MAGNITUDES == 1u);
         for (var j = local + 256u; j < count; j += 256u) {
-            row += 256u / inner;
-            column += 256u % inner;
-            if column >= inner {
-                column -= inner;
+            row += 256u / params.INNER;
+            column += 256u % params.INNER;
+            if column >= params.INNER {
+                column -= params.INNER;
                 row += 1u;
             }
-            sum = combine(sum, element((row * keep + k) * inner + column, magnitudes), kind);
+            sum = combine(sum, element((row * params.KEEP + k) * params.INNER + column, params.MAGNITUDES == 1u), params.KIND);
         }
         lanes[local] = sum;
     }
@@ -73,7 +70,7 @@ fn main(
     for (var half = most; half > 0u; half /= 2u) {
         workgroupBarrier();
         if local < half && local + half < filled {
-            lanes[local] = combine(lanes[local], lanes[local + half], kind);
+            lanes[local] = combine(lanes[local], lanes[local + half], params.KIND);
         }
     }
     if local == 0u && in_work {

@@ -29,7 +29,7 @@ var<workgroup> width_of_all: u32;
 
 fn element(at: u32, magnitudes: bool) -> f32 {
     let v = x[at];
-    return select(v, abs(v), magnitudes);
+    return select(v, abs(v), params.MAGNITUDES == 1u);
 }
 
 // Without a branch: what a kind does not need costs less than to decide for each element.
@@ -55,10 +55,7 @@ fn main(
     let width = workgroupUniformLoad(&width_of_all);
     let lane = select(local, subgroup * size + place, filling);
     // Drivers read a parameter anew at each turn of a loop.
-    let kind = params.KIND;
-    let magnitudes = params.MAGNITUDES == 1u;
-    let keep = params.KEEP;
-    let inner = params.INNER;
+    let params = params;
     let flat = group.y * groups.x + group.x;
     // A group past the work still takes part in the barriers.
     let in_work = flat < params.KEEP * params.PIECES;
@@ -69,17 +66,17 @@ fn main(
     var sum = 0.0;
     if lane < count {
         // Row and column of an element in [OUTER, INNER]. A division for each would take longer than all else.
-        var row = (first + lane) / inner;
-        var column = (first + lane) % inner;
-        sum = element((row * keep + k) * inner + column, magnitudes);
+        var row = (first + lane) / params.INNER;
+        var column = (first + lane) % params.INNER;
+        sum = element((row * params.KEEP + k) * params.INNER + column, params.MAGNITUDES == 1u);
         for (var j = lane + 256u; j < count; j += 256u) {
-            row += 256u / inner;
-            column += 256u % inner;
-            if column >= inner {
-                column -= inner;
+            row += 256u / params.INNER;
+            column += 256u % params.INNER;
+            if column >= params.INNER {
+                column -= params.INNER;
                 row += 1u;
             }
-            sum = combine(sum, element((row * keep + k) * inner + column, magnitudes), kind);
+            sum = combine(sum, element((row * params.KEEP + k) * params.INNER + column, params.MAGNITUDES == 1u), params.KIND);
         }
         lanes[lane] = sum;
     }
@@ -89,14 +86,14 @@ fn main(
     for (var half = most; half >= width; half /= 2u) {
         workgroupBarrier();
         if lane < half && lane + half < filled {
-            sum = combine(sum, lanes[lane + half], kind);
+            sum = combine(sum, lanes[lane + half], params.KIND);
             lanes[lane] = sum;
         }
     }
     for (var half = min(most, width / 2u); half > 0u; half /= 2u) {
         let other = subgroupShuffleDown(sum, half);
         if lane < half && lane + half < filled {
-            sum = combine(sum, other, kind);
+            sum = combine(sum, other, params.KIND);
         }
     }
     if lane == 0u && in_work {

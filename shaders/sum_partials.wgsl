@@ -16,10 +16,10 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<storage, read> params: Params;
 
-fn part(p: u32, terms: u32, count: u32, i: u32) -> f32 {
-    var v = partials[p * terms * count + i];
-    for (var t = 1u; t < terms; t++) {
-        v += partials[(p * terms + t) * count + i];
+fn part(params: Params, p: u32, i: u32) -> f32 {
+    var v = partials[p * params.TERMS * params.COUNT + i];
+    for (var t = 1u; t < params.TERMS; t++) {
+        v += partials[(p * params.TERMS + t) * params.COUNT + i];
     }
     return v;
 }
@@ -32,15 +32,13 @@ fn main(
 ) {
     let i = (group.y * groups.x + group.x) * 64u + local;
     // Drivers read a parameter anew at each turn of a loop.
-    let parts = params.PARTS;
-    let terms = params.TERMS;
-    let count = params.COUNT;
-    if i >= count {
+    let params = params;
+    if i >= params.COUNT {
         return;
     }
-    var sum = part(0u, terms, count, i);
-    for (var p = 1u; p < parts; p++) {
-        sum += part(p, terms, count, i);
+    var sum = part(params, 0u, i);
+    for (var p = 1u; p < params.PARTS; p++) {
+        sum += part(params, p, i);
     }
     if params.BIAS != 0u {
         sum += bias[i % params.N];
