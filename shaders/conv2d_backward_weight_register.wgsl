@@ -50,6 +50,22 @@ const MOST_BLOCK = 16u;
 // Vectors of four weights.
 const VECTORS = 2u;
 
+// The place `by` further in an array whose last two extents are these. Neither is reached by `by`, so that each is passed at most once; a
+// division for each place would be far more code.
+fn further(at: vec3<u32>, by: vec3<u32>, extents: vec2<u32>) -> vec3<u32> {
+    let z = at.z + by.z;
+    let past_z = z >= extents.y;
+    let y = at.y + by.y + u32(past_z);
+    let past_y = y >= extents.x;
+    return vec3<u32>(at.x + by.x + u32(past_y), select(y, y - extents.x, past_y), select(z, z - extents.y, past_z));
+}
+
+// The place of element i of such an array.
+fn place_of(i: u32, extents: vec2<u32>) -> vec3<u32> {
+    let line = i / extents.y;
+    return vec3<u32>(line / extents.x, line % extents.x, i % extents.y);
+}
+
 // What belongs to a block's channels: the sums, and where the gradients begin that this invocation reads.
 alias Sums = array<array<vec4<f32>, VECTORS>, MOST_BLOCK>;
 alias Places = array<u32, MOST_BLOCK>;
@@ -98,11 +114,19 @@ fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
     var plane: array<vec4<u32>, VECTORS>;
     var h0: array<vec4<u32>, VECTORS>;
     var v0: array<vec4<u32>, VECTORS>;
+    // Channel, row and column of a weight.
+    let extents = vec2<u32>(params.KH, params.KW);
+    let last = vec3<u32>(params.C, extents) - 1u;
+    let step = place_of(GROUP, extents);
+    var next = place_of(column0, extents);
     for (var k = 0u; k < VECTORS; k++) {
-        let column = min(column0 + (4u * k + vec4<u32>(0u, 1u, 2u, 3u)) * GROUP, vec4<u32>(weights - 1u));
-        plane[k] = column / (params.KH * params.KW) * (params.H * params.W);
-        h0[k] = column / params.KW % params.KH * params.DILATION_H - params.PADDING_H;
-        v0[k] = column % params.KW * params.DILATION_W - params.PADDING_W;
+        for (var e = 0u; e < 4u; e++) {
+            let at = select(last, next, next.x < params.C);
+            plane[k][e] = at.x * (params.H * params.W);
+            h0[k][e] = at.y * params.DILATION_H - params.PADDING_H;
+            v0[k][e] = at.z * params.DILATION_W - params.PADDING_W;
+            next = further(next, step, extents);
+        }
     }
     var sums: Sums;
     var second_sums: Sums;
@@ -134,8 +158,8 @@ fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
     }
     let out_first = (params.FIRST_PART + part * params.PART_STEP) * (params.O * weights);
     // One channel at a time, the others moving up: drivers unroll stores, and each takes them long.
-    for (var first = o0; first < min(o0 + ROWS, params.O); first += BLOCK) {
-        for (var o = first; o < min(first + BLOCK, params.O); o++) {
+    for (var block = o0; block < min(o0 + ROWS, params.O); block += BLOCK) {
+        for (var o = block; o < min(block + BLOCK, params.O); o++) {
             for (var k = 0u; k < VECTORS; k++) {
                 for (var e = 0u; e < 4u; e++) {
                     let column = column0 + (4u * k + e) * GROUP;

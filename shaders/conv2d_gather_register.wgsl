@@ -91,6 +91,22 @@ fn axis(phase: u32, extent: u32, taps: u32, stride: u32, padding: i32, dilation:
     return Axis(points, 0u, 0, 0u);
 }
 
+// The place `by` further in an array whose last two extents are these. Neither is reached by `by`, so that each is passed at most once; a
+// division for each place would be far more code.
+fn further(at: vec3<u32>, by: vec3<u32>, extents: vec2<u32>) -> vec3<u32> {
+    let z = at.z + by.z;
+    let past_z = z >= extents.y;
+    let y = at.y + by.y + u32(past_z);
+    let past_y = y >= extents.x;
+    return vec3<u32>(at.x + by.x + u32(past_y), select(y, y - extents.x, past_y), select(z, z - extents.y, past_z));
+}
+
+// The place of element i of such an array.
+fn place_of(i: u32, extents: vec2<u32>) -> vec3<u32> {
+    let line = i / extents.y;
+    return vec3<u32>(line / extents.x, line % extents.x, i % extents.y);
+}
+
 // What belongs to a block's channels: the sums, and where the weights begin that this invocation reads.
 alias Sums = array<array<vec4<f32>, VECTORS>, MOST_BLOCK>;
 alias Places = array<u32, MOST_BLOCK>;
@@ -142,12 +158,23 @@ fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
     var image: array<vec4<u32>, VECTORS>;
     // Places in y, without the channel.
     var y_at: array<vec4<u32>, VECTORS>;
+    // Image, row and column among the points of the phase.
+    let extents = vec2<u32>(rows.points, columns.points);
+    let last = vec3<u32>(params.BATCH, extents) - 1u;
+    let first = place_of(p0, extents);
+    let step = place_of(GROUP, extents);
+    var next = first;
     for (var i = 0u; i < VECTORS; i++) {
-        let p = min(p0 + (4u * i + vec4<u32>(0u, 1u, 2u, 3u)) * GROUP, vec4<u32>(points - 1u));
-        let line = p / columns.points;
-        let column = p % columns.points;
-        let n = line / rows.points;
-        let row = line % rows.points;
+        var n: vec4<u32>;
+        var row: vec4<u32>;
+        var column: vec4<u32>;
+        for (var e = 0u; e < 4u; e++) {
+            let at = select(last, next, next.x < params.BATCH);
+            n[e] = at.x;
+            row[e] = at.y;
+            column[e] = at.z;
+            next = further(next, step, extents);
+        }
         h0[i] = vec4<i32>(row) * params.MOVE_H + rows.first;
         v0[i] = vec4<i32>(column) * params.MOVE_W + columns.first;
         image[i] = n * (params.R * in_area);
@@ -183,8 +210,8 @@ fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
         }
     }
     // One channel at a time, the others moving up: drivers unroll stores, and each takes them long.
-    for (var first = m0; first < min(m0 + ROWS, params.M); first += BLOCK) {
-        for (var m = first; m < min(first + BLOCK, params.M); m++) {
+    for (var block = m0; block < min(m0 + ROWS, params.M); block += BLOCK) {
+        for (var m = block; m < min(block + BLOCK, params.M); m++) {
             let bias = extra[select(0u, m, params.BIAS != 0u)];
             for (var i = 0u; i < VECTORS; i++) {
                 let sum = select(sums[0][i], sums[0][i] + bias, params.BIAS != 0u);
@@ -206,12 +233,13 @@ fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
     if params.MASKED == 0u {
         return;
     }
+    var masked = first;
     for (var p = p0; p < min(p0 + 4u * VECTORS * GROUP, points); p += GROUP) {
-        let line = p / columns.points;
-        let row = phase_h + line % rows.points * params.STEP_H;
-        let first = line / rows.points * (params.M * out_area) + row * params.OUT_W + phase_w + p % columns.points * params.STEP_W;
+        let row = phase_h + masked.y * params.STEP_H;
+        let to_first = masked.x * (params.M * out_area) + row * params.OUT_W + phase_w + masked.z * params.STEP_W;
+        masked = further(masked, step, extents);
         for (var m = m0; m < min(m0 + ROWS, params.M); m++) {
-            let to = m * out_area + first;
+            let to = m * out_area + to_first;
             if !(extra[to] > 0.0) {
                 y[to] = 0.0;
             }

@@ -128,8 +128,8 @@ fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
     }
     let c_first = group.z * params.C_PART + params.C_FIRST;
     // One row at a time, the others moving up: drivers unroll stores, and each takes them long.
-    for (var first = m0; first < min(m0 + ROWS, params.M); first += BLOCK) {
-        for (var m = first; m < min(first + BLOCK, params.M); m++) {
+    for (var block = m0; block < min(m0 + ROWS, params.M); block += BLOCK) {
+        for (var m = block; m < min(block + BLOCK, params.M); m++) {
             for (var j = 0u; j < VECTORS; j++) {
                 for (var e = 0u; e < 4u; e++) {
                     let n = n0 + (4u * j + e) * GROUP;

@@ -194,8 +194,9 @@ impl Matrix {
             }
             Variant::Register { group } => {
                 let (most, columns) = REGISTER_TILE;
-                // For fewer rows there are as few kernels as powers of two.
-                let rows = self.rows.next_power_of_two().min(most);
+                // For fewer rows there are as few kernels as powers of two, where enough columns pay for compiling one.
+                let few = self.columns < PAYING_COLUMNS;
+                let rows = if few { most } else { self.rows.next_power_of_two().min(most) };
                 let tiles = self.rows.div_ceil(rows) * self.columns.div_ceil(columns * group as usize);
                 (tiles * self.parts, vec![("GROUP", f64::from(group)), ("ROWS", int(rows))])
             }
@@ -207,6 +208,9 @@ impl Matrix {
 /// Elements that one invocation of a register-tiled kernel computes: at most so many rows, columns. Those of a workgroup have the rows in
 /// common.
 const REGISTER_TILE: (usize, usize) = (32, 8);
+
+/// A product of fewer columns takes the kernel of most rows, however few it has.
+const PAYING_COLUMNS: usize = 256;
 
 /// Of two register-tiled kernels of the same sums the one for `limits`: the first lets each invocation read what belongs to its rows, the second
 /// eight of a subgroup together (`SHARED` in `shaders/by_subgroup.wgsl`). That these are the first eight is known of CPUs only, whose
