@@ -3,19 +3,12 @@
 // not read),
 // in parts: part p sums the rows (n,i) from p·PART_ROWS on and goes to out[FIRST_PART + p·PART_STEP]; `sum_partials` adds them in order.
 // For adapters that are CPUs: a large register tile per invocation and no workgroup memory, since there a load costs a hundred
-// instructions and a barrier saves none. `by_invocation` and `by_subgroup` say how g is read.
+// instructions and a barrier saves none. `register_tile` has the sums, `by_invocation` and `by_subgroup` say how g is read.
 // x [BATCH,C,H,W], g [BATCH,O,OH,OW], out [parts,O,C,KH,KW].
 // Drivers compile it once for all shapes. Since a look-up between the stores at the end takes them long, signs are taken in a loop of
 // their own.
 // One invocation computes ROWS output channels × 8 weights of each, those from its own on in steps of GROUP; grid:
 // PARTS·ceil(O/ROWS)·ceil(C·KH·KW/(8·GROUP)) groups, folded into x and y.
-
-override GROUP: u32;
-// Output channels of an invocation, at most 2·MOST_BLOCK.
-override ROWS: u32;
-// They are kept in blocks, since drivers unroll loops of few turns only and the sums are in registers only then.
-override BLOCK: u32 = min(ROWS, MOST_BLOCK);
-override READS: u32 = (BLOCK + SHARED - 1u) / SHARED;
 
 struct Params {
     BATCH: u32,
@@ -46,51 +39,13 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 @group(0) @binding(4) var<storage, read> params: Params;
 
-const MOST_BLOCK = 16u;
-// Vectors of four weights.
-const VECTORS = 2u;
-
-// The place `by` further in an array whose last two extents are these. Neither is reached by `by`, so that each is passed at most once; a
-// division for each place would be far more code.
-fn further(at: vec3<u32>, by: vec3<u32>, extents: vec2<u32>) -> vec3<u32> {
-    let z = at.z + by.z;
-    let past_z = z >= extents.y;
-    let y = at.y + by.y + u32(past_z);
-    let past_y = y >= extents.x;
-    return vec3<u32>(at.x + by.x + u32(past_y), select(y, y - extents.x, past_y), select(z, z - extents.y, past_z));
+// Where the gradients of an output channel begin, in an image's; channels past the end read the last one.
+fn row_begin(o: u32) -> u32 {
+    return min(o, params.O - 1u) * (params.OH * params.OW);
 }
 
-// The place of element i of such an array.
-fn place_of(i: u32, extents: vec2<u32>) -> vec3<u32> {
-    let line = i / extents.y;
-    return vec3<u32>(line / extents.x, line % extents.x, i % extents.y);
-}
-
-// What belongs to a block's channels: the sums, and where the gradients begin that this invocation reads.
-alias Sums = array<array<vec4<f32>, VECTORS>, MOST_BLOCK>;
-alias Places = array<u32, MOST_BLOCK>;
-
-// Channels past the end read the last one.
-fn places(o0: u32, lane: u32) -> Places {
-    var at: Places;
-    for (var k = 0u; k < READS; k++) {
-        at[k] = min(o0 + k * SHARED + lane, params.O - 1u) * (params.OH * params.OW);
-    }
-    return at;
-}
-
-// Adds the products of `q` with the block's gradients, `place` behind their begins.
-fn add(sums: ptr<function, Sums>, at: ptr<function, Places>, place: u32, q: array<vec4<f32>, VECTORS>) {
-    var read: array<f32, MOST_BLOCK>;
-    for (var k = 0u; k < READS; k++) {
-        read[k] = g[at[k] + place];
-    }
-    for (var c = 0u; c < BLOCK; c++) {
-        let p = spread(read[c / SHARED], c % SHARED);
-        for (var k = 0u; k < VECTORS; k++) {
-            sums[c][k] += p * q[k];
-        }
-    }
+fn row_element(at: u32) -> f32 {
+    return g[at];
 }
 
 // `at` of the groups. All invocations of one come to the same end: what is spread must have been read.
@@ -150,9 +105,9 @@ fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
                 let e = select(vec4<u32>(0u), x_row[k] + v, inside);
                 q[k] = select(vec4<f32>(), vec4<f32>(x[e.x], x[e.y], x[e.z], x[e.w]), inside);
             }
-            add(&sums, &g_at, g_row + j, q);
+            add(&sums, &g_at, g_row + j, false, q);
             if ROWS > BLOCK {
-                add(&second_sums, &second_g_at, g_row + j, q);
+                add(&second_sums, &second_g_at, g_row + j, false, q);
             }
         }
     }
@@ -186,3 +141,4 @@ fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
         }
     }
 }
+

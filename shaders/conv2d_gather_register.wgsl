@@ -4,7 +4,7 @@
 // BACKWARD, where x is the gradient of the output and y that of the input: the pixels of one phase (i mod STRIDE, j mod STRIDE) are reached
 // by the same taps, every PERIOD-th from a first one on, so that each phase is a convolution of stride 1 by some of the taps.
 // For adapters that are CPUs: a large register tile per invocation and no workgroup memory, since there a load costs a hundred
-// instructions and a barrier saves none. `by_invocation` and `by_subgroup` say how the weights are read.
+// instructions and a barrier saves none. `register_tile` has the sums, `by_invocation` and `by_subgroup` say how the weights are read.
 // Then: BIAS adds extra[m], RELU cuts at 0, MASKED zeroes where extra at y's place is ≤ 0. With none of these `extra` is not read.
 // ABS_W takes |w|.
 // x [BATCH,R,IN_H,IN_W], y [BATCH,M,OUT_H,OUT_W].
@@ -12,13 +12,6 @@
 // 8·GROUP points. Grid: x and y hold ceil(M/ROWS)·ceil(points/(8·GROUP)) groups for the points of the largest phase, z the phases.
 // Drivers compile it once for all shapes: with extents as constants they unroll the sum, which takes them seconds and makes it slower.
 // For the same reason nothing is looked up or decided between the stores at the end.
-
-override GROUP: u32;
-// Channels of an invocation, at most 2·MOST_BLOCK.
-override ROWS: u32;
-// They are kept in blocks, since drivers unroll loops of few turns only and the sums are in registers only then.
-override BLOCK: u32 = min(ROWS, MOST_BLOCK);
-override READS: u32 = (BLOCK + SHARED - 1u) / SHARED;
 
 struct Params {
     BACKWARD: u32,
@@ -63,10 +56,6 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 @group(0) @binding(4) var<storage, read> params: Params;
 
-const MOST_BLOCK = 16u;
-// Vectors of four points.
-const VECTORS = 2u;
-
 // One axis of a phase: output pixel phase + i·step sums, over taps t, input pixel first + i·move + t·tap times weight tap
 // w_first + t·PERIOD.
 struct Axis {
@@ -91,48 +80,13 @@ fn axis(phase: u32, extent: u32, taps: u32, stride: u32, padding: i32, dilation:
     return Axis(points, 0u, 0, 0u);
 }
 
-// The place `by` further in an array whose last two extents are these. Neither is reached by `by`, so that each is passed at most once; a
-// division for each place would be far more code.
-fn further(at: vec3<u32>, by: vec3<u32>, extents: vec2<u32>) -> vec3<u32> {
-    let z = at.z + by.z;
-    let past_z = z >= extents.y;
-    let y = at.y + by.y + u32(past_z);
-    let past_y = y >= extents.x;
-    return vec3<u32>(at.x + by.x + u32(past_y), select(y, y - extents.x, past_y), select(z, z - extents.y, past_z));
+// Where the weights of a channel begin; channels past the end read the last one.
+fn row_begin(m: u32) -> u32 {
+    return min(m, params.M - 1u) * params.W_M;
 }
 
-// The place of element i of such an array.
-fn place_of(i: u32, extents: vec2<u32>) -> vec3<u32> {
-    let line = i / extents.y;
-    return vec3<u32>(line / extents.x, line % extents.x, i % extents.y);
-}
-
-// What belongs to a block's channels: the sums, and where the weights begin that this invocation reads.
-alias Sums = array<array<vec4<f32>, VECTORS>, MOST_BLOCK>;
-alias Places = array<u32, MOST_BLOCK>;
-
-// Channels past the end read the last one.
-fn places(m0: u32, lane: u32) -> Places {
-    var at: Places;
-    for (var k = 0u; k < READS; k++) {
-        at[k] = min(m0 + k * SHARED + lane, params.M - 1u) * params.W_M;
-    }
-    return at;
-}
-
-// Adds the products of `q` with the block's weights, `place` behind their begins.
-fn add(sums: ptr<function, Sums>, at: ptr<function, Places>, place: u32, abs_w: bool, q: array<vec4<f32>, VECTORS>) {
-    var read: array<f32, MOST_BLOCK>;
-    for (var k = 0u; k < READS; k++) {
-        let v = w[at[k] + place];
-        read[k] = select(v, abs(v), abs_w);
-    }
-    for (var c = 0u; c < BLOCK; c++) {
-        let p = spread(read[c / SHARED], c % SHARED);
-        for (var i = 0u; i < VECTORS; i++) {
-            sums[c][i] += p * q[i];
-        }
-    }
+fn row_element(at: u32) -> f32 {
+    return w[at];
 }
 
 // `at` of the groups of a phase. All invocations come to the end: what is spread must have been read.
@@ -246,3 +200,4 @@ fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
         }
     }
 }
+

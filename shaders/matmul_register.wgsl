@@ -1,6 +1,6 @@
 // matmul_register: c[m,n] = Σ_k a[m,k] · b[k,n] over strided matrices, for adapters that are CPUs: a large register tile per
-// invocation and no workgroup memory, since there a load costs a hundred instructions and a barrier saves none. `by_invocation` and
-// `by_subgroup` say how a is read.
+// invocation and no workgroup memory, since there a load costs a hundred instructions and a barrier saves none. `register_tile` has
+// the sums, `by_invocation` and `by_subgroup` say how a is read.
 // a[m,k] is at A_FIRST + m·A_M + k·A_K, b[k,n] at k·B_K + n·B_N (its absolute value with ABS_B), c[m,n] at C_FIRST + m·C_M + n.
 // In parts: part z sums the k from z·PART_K on and goes to c at z·C_PART; `sum_partials` adds them in order.
 // Then, in this order: BIAS adds extra[C_FIRST + n], SIGNED multiplies by sign(extra) at c's place, ACCUMULATE adds the old c,
@@ -10,12 +10,6 @@
 // One invocation computes ROWS rows × 8 columns of one part, those from its own on in steps of GROUP; grid: x and y hold
 // ceil(M/ROWS)·ceil(N/(8·GROUP)) groups, z the parts.
 
-override GROUP: u32;
-// Rows of an invocation, at most 2·MOST_BLOCK.
-override ROWS: u32;
-// They are kept in blocks, since drivers unroll loops of few turns only and the sums are in registers only then.
-override BLOCK: u32 = min(ROWS, MOST_BLOCK);
-override READS: u32 = (BLOCK + SHARED - 1u) / SHARED;
 override ACCUMULATE: bool;
 
 struct Params {
@@ -44,10 +38,6 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> c: array<f32>;
 @group(0) @binding(4) var<storage, read> params: Params;
 
-const MOST_BLOCK = 16u;
-// Vectors of four columns.
-const VECTORS = 2u;
-
 // What the flags ask for, in their order above, for an element and its place in c.
 fn finish(params: Params, n: u32, at: u32, sum: f32) -> f32 {
     var v = sum;
@@ -70,31 +60,13 @@ fn finish(params: Params, n: u32, at: u32, sum: f32) -> f32 {
     return v;
 }
 
-// What belongs to a block's rows: the sums, and where the rows of a begin that this invocation reads.
-alias Sums = array<array<vec4<f32>, VECTORS>, MOST_BLOCK>;
-alias Places = array<u32, MOST_BLOCK>;
-
-// Rows past the end read the last one.
-fn places(m0: u32, lane: u32) -> Places {
-    var at: Places;
-    for (var i = 0u; i < READS; i++) {
-        at[i] = params.A_FIRST + min(m0 + i * SHARED + lane, params.M - 1u) * params.A_M;
-    }
-    return at;
+// Where a row of a begins; rows past the end read the last one.
+fn row_begin(m: u32) -> u32 {
+    return params.A_FIRST + min(m, params.M - 1u) * params.A_M;
 }
 
-// Adds the products of `q` with the block's elements of a, `place` behind their begins.
-fn add(sums: ptr<function, Sums>, at: ptr<function, Places>, place: u32, q: array<vec4<f32>, VECTORS>) {
-    var read: array<f32, MOST_BLOCK>;
-    for (var i = 0u; i < READS; i++) {
-        read[i] = a[at[i] + place];
-    }
-    for (var i = 0u; i < BLOCK; i++) {
-        let p = spread(read[i / SHARED], i % SHARED);
-        for (var j = 0u; j < VECTORS; j++) {
-            sums[i][j] += p * q[j];
-        }
-    }
+fn row_element(at: u32) -> f32 {
+    return a[at];
 }
 
 // `at` of the groups of a part. All invocations come to the end: what is spread must have been read.
@@ -121,9 +93,9 @@ fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
             let v = vec4<f32>(b[e.x], b[e.y], b[e.z], b[e.w]);
             q[j] = select(v, abs(v), params.ABS_B != 0u);
         }
-        add(&sums, &a_at, k * params.A_K, q);
+        add(&sums, &a_at, k * params.A_K, false, q);
         if ROWS > BLOCK {
-            add(&second_sums, &second_a_at, k * params.A_K, q);
+            add(&second_sums, &second_a_at, k * params.A_K, false, q);
         }
     }
     let c_first = group.z * params.C_PART + params.C_FIRST;
@@ -161,3 +133,4 @@ fn tile(group: vec3<u32>, at: u32, local: u32, lane: u32) {
         }
     }
 }
+

@@ -5,12 +5,12 @@
 use crate::kernel::Shader;
 
 macro_rules! shaders {
-    ($($(#[$meta:meta])* $id:ident = $name:literal $(of $first:literal + $end:literal)? [$($binding:ident: $access:ident),* $(,)?]),* $(,)?) => {
+    ($($(#[$meta:meta])* $id:ident = $name:literal $(of $first:literal + $middle:literal + $end:literal)? [$($binding:ident: $access:ident),* $(,)?]),* $(,)?) => {
         $($(#[$meta])*
         pub static $id: Shader = Shader {
             name: $name,
-            files: files!($name $($first $end)?),
-            source: text!($name $($first $end)?),
+            files: files!($name $($first $middle $end)?),
+            source: text!($name $($first $middle $end)?),
             bindings: &[$((stringify!($binding), crate::kernel::Access::$access)),*],
         };)*
 
@@ -19,13 +19,13 @@ macro_rules! shaders {
     };
 }
 
-/// The files of a shader: the one of its name, or those two.
+/// The files of a shader: the one of its name, or those three.
 macro_rules! files {
     ($name:literal) => {
         &[$name]
     };
-    ($name:literal $first:literal $end:literal) => {
-        &[$first, $end]
+    ($name:literal $first:literal $middle:literal $end:literal) => {
+        &[$first, $middle, $end]
     };
 }
 
@@ -34,8 +34,8 @@ macro_rules! text {
     ($name:literal) => {
         include_str!(concat!("../../shaders/", $name, ".wgsl"))
     };
-    ($name:literal $first:literal $end:literal) => {
-        concat!(text!($first), text!($end))
+    ($name:literal $first:literal $middle:literal $end:literal) => {
+        concat!(text!($first), text!($middle), text!($end))
     };
 }
 
@@ -73,17 +73,17 @@ shaders! {
     /// See `shaders/conv2d_backward_weight_plain.wgsl`.
     CONV2D_BACKWARD_WEIGHT_PLAIN = "conv2d_backward_weight_plain" [x: Read, g: Read, w: Read, out: Write],
     /// See `shaders/conv2d_backward_weight_register.wgsl`.
-    CONV2D_BACKWARD_WEIGHT_REGISTER = "conv2d_backward_weight_register" of "conv2d_backward_weight_register" + "by_invocation" [x: Read, g: Read, w: Read, out: Write],
+    CONV2D_BACKWARD_WEIGHT_REGISTER = "conv2d_backward_weight_register" of "conv2d_backward_weight_register" + "register_tile" + "by_invocation" [x: Read, g: Read, w: Read, out: Write],
     /// See `shaders/conv2d_backward_weight_register.wgsl`.
-    CONV2D_BACKWARD_WEIGHT_SUBGROUP = "conv2d_backward_weight_subgroup" of "conv2d_backward_weight_register" + "by_subgroup" [x: Read, g: Read, w: Read, out: Write],
+    CONV2D_BACKWARD_WEIGHT_SUBGROUP = "conv2d_backward_weight_subgroup" of "conv2d_backward_weight_register" + "register_tile" + "by_subgroup" [x: Read, g: Read, w: Read, out: Write],
     /// See `shaders/conv2d_gather.wgsl`.
     CONV2D_GATHER = "conv2d_gather" [x: Read, w: Read, extra: Read, y: Write],
     /// See `shaders/conv2d_gather_plain.wgsl`.
     CONV2D_GATHER_PLAIN = "conv2d_gather_plain" [x: Read, w: Read, extra: Read, y: Write],
     /// See `shaders/conv2d_gather_register.wgsl`.
-    CONV2D_GATHER_REGISTER = "conv2d_gather_register" of "conv2d_gather_register" + "by_invocation" [x: Read, w: Read, extra: Read, y: Write],
+    CONV2D_GATHER_REGISTER = "conv2d_gather_register" of "conv2d_gather_register" + "register_tile" + "by_invocation" [x: Read, w: Read, extra: Read, y: Write],
     /// See `shaders/conv2d_gather_register.wgsl`.
-    CONV2D_GATHER_SUBGROUP = "conv2d_gather_subgroup" of "conv2d_gather_register" + "by_subgroup" [x: Read, w: Read, extra: Read, y: Write],
+    CONV2D_GATHER_SUBGROUP = "conv2d_gather_subgroup" of "conv2d_gather_register" + "register_tile" + "by_subgroup" [x: Read, w: Read, extra: Read, y: Write],
     /// See `shaders/conv2d_interval_backward_weight.wgsl`.
     CONV2D_INTERVAL_BACKWARD_WEIGHT = "conv2d_interval_backward_weight" [x1: Read, x2: Read, g1: Read, g2: Read, w: Read, out: Write],
     /// See `shaders/conv2d_interval_gather.wgsl`.
@@ -121,9 +121,9 @@ shaders! {
     /// See `shaders/matmul_plain.wgsl`.
     MATMUL_PLAIN = "matmul_plain" [a: Read, b: Read, extra: Read, c: Write],
     /// See `shaders/matmul_register.wgsl`.
-    MATMUL_REGISTER = "matmul_register" of "matmul_register" + "by_invocation" [a: Read, b: Read, extra: Read, c: Write],
+    MATMUL_REGISTER = "matmul_register" of "matmul_register" + "register_tile" + "by_invocation" [a: Read, b: Read, extra: Read, c: Write],
     /// See `shaders/matmul_register.wgsl`.
-    MATMUL_SUBGROUP = "matmul_subgroup" of "matmul_register" + "by_subgroup" [a: Read, b: Read, extra: Read, c: Write],
+    MATMUL_SUBGROUP = "matmul_subgroup" of "matmul_register" + "register_tile" + "by_subgroup" [a: Read, b: Read, extra: Read, c: Write],
     /// See `shaders/matmul_wide.wgsl`.
     MATMUL_WIDE = "matmul_wide" [a: Read, b: Read, extra: Read, c: Write],
     /// See `shaders/multiply_adds.wgsl`.
