@@ -24,7 +24,7 @@ var<workgroup> lanes: array<f32, 256>;
 
 fn element(at: u32, magnitudes: bool) -> f32 {
     let v = x[at];
-    return select(v, abs(v), params.MAGNITUDES == 1u);
+    return select(v, abs(v), magnitudes);
 }
 
 // Without a branch: what a kind does not need costs less than to decide for each element.
