@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 use smallbox::device::gpu::{GpuOptions, GpuSession, Selector};
 use smallbox::device::{Feed, Program, Session, Store};
 use smallbox::error::Result;
-use smallbox::graph::{Graph, Plan};
+use smallbox::graph::{Graph, Plan, Value};
 use smallbox::kernel::{GpuLimits, Variant, WIDE_TILES};
 use smallbox::nn::architecture;
-use smallbox::ops;
-use smallbox::shape::TensorType;
+use smallbox::ops::{self, Conv2dSpec};
+use smallbox::shape::{Shape, TensorType};
 use smallbox::train::Config;
 use smallbox::train::step::{Phase, input, plan_step};
 
@@ -203,36 +203,49 @@ fn host_cost() -> Result<()> {
     Ok(())
 }
 
-/// A linear layer of 1568 inputs with its gradients, and sums of 12.8 million numbers over all axes but one.
-fn parts() -> Result<[(&'static str, Plan); 2]> {
+/// A layer, x of one shape and w of another, with its gradients.
+fn layer(
+    x: impl Into<Shape>,
+    w: impl Into<Shape>,
+    apply: impl FnOnce(&mut Graph, Value, Value) -> Result<Value>,
+) -> Result<Plan> {
     let mut g = Graph::new();
-    let x = g.input("x", TensorType::f32([BATCH, 1568]))?;
-    let w = g.input("w", TensorType::f32([512, 1568]))?;
-    let y = ops::linear(&mut g, x, w, None)?;
+    let x = g.input("x", TensorType::f32(x))?;
+    let w = g.input("w", TensorType::f32(w))?;
+    let y = apply(&mut g, x, w)?;
     let square = ops::mul(&mut g, y, y)?;
     let loss = ops::sum_all(&mut g, square)?;
     g.output("result", loss);
     for (i, grad) in ops::gradients(&mut g, loss, &[x, w])?.into_iter().flatten().enumerate() {
         g.output(&format!("grad{i}"), grad);
     }
-    let linear = Plan::new(g)?;
+    Plan::new(g)
+}
+
+/// A linear layer and a convolution with their gradients, and sums of 12.8 million numbers over all axes but one.
+fn parts() -> Result<[(&'static str, Plan); 3]> {
+    let linear = layer([BATCH, 1568], [512, 1568], |g, x, w| ops::linear(g, x, w, None))?;
+    let spec = Conv2dSpec::square(1, 1);
+    let conv = layer([8, 128, 16, 16], [128, 128, 3, 3], |g, x, w| ops::conv2d(g, x, w, None, spec))?;
     let mut g = Graph::new();
     let x = g.input("x", TensorType::f32([BATCH, 64, 784]))?;
     let sums = ops::reduce(&mut g, ops::ReduceKind::Sum, x)?;
     g.output("result", sums);
-    Ok([("linear layer, 256 × 1568 × 512", linear), ("sums of 256 × 64 × 784 numbers", Plan::new(g)?)])
+    Ok([
+        ("linear layer, 256 × 1568 × 512", linear),
+        ("convolution, 8 images of 128 × 16 × 16, 3 × 3", conv),
+        ("sums of 256 × 64 × 784 numbers", Plan::new(g)?),
+    ])
 }
 
 /// Times kernels that differ in how they read or exchange values, in turn, best of three rounds.
 fn pairs() -> Result<()> {
     let chosen = open(None, None)?.limits();
-    let (tile, portable) = (WIDE_TILES[0], GpuLimits { subgroups: 0, ..chosen });
+    let (tile, portable) = (WIDE_TILES[1], GpuLimits { subgroups: 0, ..chosen });
     let of = |variant| GpuLimits { variant: Some(variant), ..chosen };
-    let [linear, sums] = parts()?;
-    let pairs = [
-        (linear, [("tiled", of(Variant::Tiled(tile))), ("wide", of(Variant::Wide(tile)))]),
-        (sums, [("workgroup memory", portable), ("subgroups", chosen)]),
-    ];
+    let [linear, conv, sums] = parts()?;
+    let words = [("tiled", of(Variant::Tiled(tile))), ("wide", of(Variant::Wide(tile)))];
+    let pairs = [(linear, words), (conv, words), (sums, [("workgroup memory", portable), ("subgroups", chosen)])];
     for ((name, plan), ways) in pairs {
         let words: Vec<Vec<f32>> = plan.inputs.iter().map(|input| vec![0.5; input.ty.elements()]).collect();
         let feeds: Vec<Feed<'_>> =

@@ -1,114 +1,25 @@
 // conv2d_gather: a sum for every pixel of an image,
 // y[n, m, i, j] = Σ_(t,s,r) w(m,r,t,s) · x[n, r, h, v], terms outside x being 0: a convolution, or its gradient with respect to the input.
-// Forward: w(m,r,t,s) at m·W_M + r·W_R + t·KW + s, h = i·STRIDE − PADDING + t·DILATION, v likewise.
-// BACKWARD, where x is the gradient of the output and y that of the input: the pixels of one phase (i mod STRIDE, j mod STRIDE) are reached
-// by the same taps, every PERIOD-th from a first one on, so that each phase is a convolution of stride 1 by some of the taps.
-// Then: BIAS adds extra[m], RELU cuts at 0, MASKED zeroes where extra at y's place is ≤ 0. With none of these `extra` is not read.
-// ABS_W takes |w|.
-// x [BATCH,R,IN_H,IN_W], y [BATCH,M,OUT_H,OUT_W].
-// An implicit matrix product: rows m, columns the points of all images, depth (t,s,r). One workgroup computes 4·GROUP_M·M_VECTORS
-// channels × 4·GROUP_N·N_VECTORS points from tiles in workgroup memory; grid: x and y hold the tiles of the largest phase, z the phases.
+// ABS_W takes |w|. Then: BIAS adds extra[m], RELU cuts at 0, MASKED zeroes where extra at y's place is ≤ 0. With none of these `extra` is
+// not read. x [BATCH,R,IN_H,IN_W], y [BATCH,M,OUT_H,OUT_W]. One workgroup computes 4·GROUP_M·M_VECTORS channels × 4·GROUP_N·N_VECTORS points.
 
-override BACKWARD: bool;
-override BATCH: u32;
-override M: u32;
-override R: u32;
-override KH: u32;
-override KW: u32;
-override W_M: u32;
-override W_R: u32;
-override IN_H: u32;
-override IN_W: u32;
-override OUT_H: u32;
-override OUT_W: u32;
-override STRIDE_H: u32;
-override STRIDE_W: u32;
-override PADDING_H: i32;
-override PADDING_W: i32;
-override DILATION_H: i32;
-override DILATION_W: i32;
-// From one tap of a phase to the next; 1 forward.
-override PERIOD_H: u32;
-override PERIOD_W: u32;
-// Phases along W; 1 forward.
-override PHASES_W: u32;
-// From one point to the next in x, from one tap to the next in x, from one point to the next in y.
-override MOVE_H: i32;
-override MOVE_W: i32;
-override TAP_H: i32;
-override TAP_W: i32;
-override STEP_H: u32;
-override STEP_W: u32;
 override ABS_W: bool;
 override BIAS: bool;
 override RELU: bool;
 override MASKED: bool;
-// A workgroup has GROUP_M × GROUP_N invocations, each of which computes 4·M_VECTORS × 4·N_VECTORS elements (the factors are 1 or 2).
-override GROUP_M: u32;
-override GROUP_N: u32;
-override M_VECTORS: u32;
+// Vectors of four points that an invocation computes.
 override N_VECTORS: u32;
-// Depth of a tile, and by how many vectors its rows are longer than needed: 1 keeps a column out of a single memory bank.
-override DEPTH: u32;
-override PAD: u32;
-override THREADS: u32 = GROUP_M * GROUP_N;
-// Vectors of a tile's row. Element e of vector v is row or column v + e·P_WIDTH (Q_WIDTH), so that neighbours in memory are
-// neighbouring invocations.
-override P_WIDTH: u32 = GROUP_M * M_VECTORS;
+// Vectors of a row of the tile of x. Element e of vector v is column v + e·Q_WIDTH, so that neighbours in memory are neighbouring
+// invocations.
 override Q_WIDTH: u32 = GROUP_N * N_VECTORS;
-override P_PITCH: u32 = P_WIDTH + PAD;
 override Q_PITCH: u32 = Q_WIDTH + PAD;
-override IN_AREA: u32 = IN_H * IN_W;
-override OUT_AREA: u32 = OUT_H * OUT_W;
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> w: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> extra: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 
 var<workgroup> p_tile: array<vec4<f32>, DEPTH * P_PITCH>;
 var<workgroup> q_tile: array<vec4<f32>, DEPTH * Q_PITCH>;
-
-const NOWHERE = 0xffffffffu;
-
-// One axis of a phase: output pixel phase + i·step sums, over taps t, input pixel first + i·move + t·tap times weight tap
-// w_first + t·PERIOD.
-struct Axis {
-    points: u32,
-    taps: u32,
-    first: i32,
-    w_first: u32,
-}
-
-// Tap u reaches output pixel `phase` where STRIDE divides phase + PADDING − u·DILATION. No tap may.
-fn axis(phase: u32, extent: u32, taps: u32, stride: u32, padding: i32, dilation: i32, period: u32) -> Axis {
-    if !BACKWARD {
-        return Axis(extent, taps, -padding, 0u);
-    }
-    let points = (extent - phase + stride - 1u) / stride;
-    for (var u = 0u; u < min(period, taps); u++) {
-        let distance = i32(phase) + padding - i32(u) * dilation;
-        if distance % i32(stride) == 0 {
-            return Axis(points, (taps - u + period - 1u) / period, distance / i32(stride), u);
-        }
-    }
-    return Axis(points, 0u, 0, 0u);
-}
-
-// Elements past the end are zero.
-fn load_w(m: vec4<u32>, place: u32, inside: bool) -> vec4<f32> {
-    let there = (m < vec4<u32>(M)) & vec4<bool>(inside);
-    let at = select(vec4<u32>(0u), m * W_M + place, there);
-    let v = vec4<f32>(w[at.x], w[at.y], w[at.z], w[at.w]);
-    return select(vec4<f32>(), select(v, abs(v), ABS_W), there);
-}
-
-// Places in y of four points, without the channel; those past the end are nowhere.
-fn places(p: vec4<u32>, points: u32, rows: u32, columns: u32, phase_h: u32, phase_w: u32) -> vec4<u32> {
-    let row = phase_h + p / columns % rows * STEP_H;
-    let at = p / (rows * columns) * (M * OUT_AREA) + row * OUT_W + phase_w + p % columns * STEP_W;
-    return select(vec4<u32>(NOWHERE), at, p < vec4<u32>(points));
-}
 
 // Writes channel m at a point whose place in y, without the channel, is `at`.
 fn store(m: u32, at: u32, sum: f32) {
@@ -136,15 +47,12 @@ fn store_row(m: u32, at: vec4<u32>, sums: vec4<f32>) {
     }
 }
 
-fn store_block(m: u32, at: vec4<u32>, sums: mat4x4<f32>) {
-    store_row(m, at, sums[0]);
-    store_row(m + P_WIDTH, at, sums[1]);
-    store_row(m + 2u * P_WIDTH, at, sums[2]);
-    store_row(m + 3u * P_WIDTH, at, sums[3]);
-}
-
-fn outer(sum: mat4x4<f32>, p: vec4<f32>, q: vec4<f32>) -> mat4x4<f32> {
-    return mat4x4<f32>(sum[0] + p.x * q, sum[1] + p.y * q, sum[2] + p.z * q, sum[3] + p.w * q);
+// The channels of vector v of the tile whose first is m0.
+fn store_block(m0: u32, v: u32, at: vec4<u32>, sums: mat4x4<f32>) {
+    store_row(m0 + channel(v, 0u), at, sums[0]);
+    store_row(m0 + channel(v, 1u), at, sums[1]);
+    store_row(m0 + channel(v, 2u), at, sums[2]);
+    store_row(m0 + channel(v, 3u), at, sums[3]);
 }
 
 @compute @workgroup_size(GROUP_N, GROUP_M)
@@ -178,11 +86,12 @@ fn main(
     var s11 = mat4x4<f32>();
     for (var k0 = 0u; k0 < depth; k0 += DEPTH) {
         for (var e = index; e < DEPTH * P_WIDTH; e += THREADS) {
-            let k = k0 + e % DEPTH;
+            let at = place_in_tile(e);
+            let k = k0 + at.x;
             let tap = k / R;
-            let place = k % R * W_R + (rows.w_first + tap / columns_taps * PERIOD_H) * KW + columns.w_first + tap % columns_taps * PERIOD_W;
-            let m = m0 + e / DEPTH + vec4<u32>(0u, 1u, 2u, 3u) * P_WIDTH;
-            p_tile[e % DEPTH * P_PITCH + e / DEPTH] = load_w(m, place, k < depth);
+            let u = (rows.w_first + tap / columns_taps * PERIOD_H) * KW + columns.w_first + tap % columns_taps * PERIOD_W;
+            let v = load_w(m0, at.y, k % R, u, k < depth);
+            p_tile[at.x * P_PITCH + at.y] = select(v, abs(v), ABS_W);
         }
         for (var e = index / Q_WIDTH; e < DEPTH; e += THREADS / Q_WIDTH) {
             let k = k0 + e;
@@ -214,16 +123,15 @@ fn main(
     }
     let steps = vec4<u32>(0u, 1u, 2u, 3u) * Q_WIDTH;
     let at = places(p0 + local.x + steps, points, rows.points, columns.points, phase_h, phase_w);
-    let m = m0 + local.y;
-    store_block(m, at, s00);
+    store_block(m0, local.y, at, s00);
     if M_VECTORS == 2u {
-        store_block(m + GROUP_M, at, s10);
+        store_block(m0, GROUP_M + local.y, at, s10);
     }
     if N_VECTORS == 2u {
         let further = places(p0 + GROUP_N + local.x + steps, points, rows.points, columns.points, phase_h, phase_w);
-        store_block(m, further, s01);
+        store_block(m0, local.y, further, s01);
         if M_VECTORS == 2u {
-            store_block(m + GROUP_M, further, s11);
+            store_block(m0, GROUP_M + local.y, further, s11);
         }
     }
 }

@@ -73,7 +73,7 @@ pub const TILES: [Tile; 9] = [
 ];
 
 /// Of those, the ones that there is a [`Variant::Wide`] of.
-pub const WIDE_TILES: [Tile; 4] = [TILES[2], TILES[3], TILES[6], TILES[7]];
+pub const WIDE_TILES: [Tile; 6] = [TILES[0], TILES[2], TILES[3], TILES[5], TILES[6], TILES[7]];
 
 impl Variant {
     /// Those that may be fastest on an adapter, without a look at the work. On a CPU the rule's is: to compile another takes its driver longer

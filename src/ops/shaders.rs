@@ -77,17 +77,21 @@ shaders! {
     /// See `shaders/conv2d_backward_weight_register.wgsl`.
     CONV2D_BACKWARD_WEIGHT_SUBGROUP = "conv2d_backward_weight_subgroup" of "conv2d_backward_weight_register" + "register_tile" + "by_subgroup" [x: Read, g: Read, w: Read, out: Write],
     /// See `shaders/conv2d_gather.wgsl`.
-    CONV2D_GATHER = "conv2d_gather" [x: Read, w: Read, extra: Read, y: Write],
+    CONV2D_GATHER = "conv2d_gather" of "conv2d_tile" + "conv2d_weights" + "conv2d_gather" [w: Read, x: Read, extra: Read, y: Write],
     /// See `shaders/conv2d_gather_plain.wgsl`.
     CONV2D_GATHER_PLAIN = "conv2d_gather_plain" [x: Read, w: Read, extra: Read, y: Write],
     /// See `shaders/conv2d_gather_register.wgsl`.
     CONV2D_GATHER_REGISTER = "conv2d_gather_register" of "conv2d_gather_register" + "register_tile" + "by_invocation" [x: Read, w: Read, extra: Read, y: Write],
     /// See `shaders/conv2d_gather_register.wgsl`.
     CONV2D_GATHER_SUBGROUP = "conv2d_gather_subgroup" of "conv2d_gather_register" + "register_tile" + "by_subgroup" [x: Read, w: Read, extra: Read, y: Write],
+    /// See `shaders/conv2d_gather.wgsl`.
+    CONV2D_GATHER_WIDE = "conv2d_gather_wide" of "conv2d_tile" + "conv2d_weights_wide" + "conv2d_gather" [w: Read, x: Read, extra: Read, y: Write],
     /// See `shaders/conv2d_interval_backward_weight.wgsl`.
     CONV2D_INTERVAL_BACKWARD_WEIGHT = "conv2d_interval_backward_weight" [x1: Read, x2: Read, g1: Read, g2: Read, w: Read, out: Write],
     /// See `shaders/conv2d_interval_gather.wgsl`.
-    CONV2D_INTERVAL_GATHER = "conv2d_interval_gather" [x1: Read, x2: Read, w: Read, bias: Read, y1: Write, y2: Write],
+    CONV2D_INTERVAL_GATHER = "conv2d_interval_gather" of "conv2d_tile" + "conv2d_weights" + "conv2d_interval_gather" [w: Read, x1: Read, x2: Read, bias: Read, y1: Write, y2: Write],
+    /// See `shaders/conv2d_interval_gather.wgsl`.
+    CONV2D_INTERVAL_GATHER_WIDE = "conv2d_interval_gather_wide" of "conv2d_tile" + "conv2d_weights_wide" + "conv2d_interval_gather" [w: Read, x1: Read, x2: Read, bias: Read, y1: Write, y2: Write],
     /// See `shaders/copy.wgsl`.
     COPY = "copy" [x: Read, y: Write],
     /// See `shaders/cross_entropy_backward.wgsl`.

@@ -85,7 +85,7 @@ impl Correlation {
                                 let both = [&CONV2D_BACKWARD_WEIGHT_REGISTER, &CONV2D_BACKWARD_WEIGHT_SUBGROUP];
                                 register_tiled(both, limits)
                             }
-                            Variant::Wide(_) => unreachable!("a convolution has no such kernel"),
+                            Variant::Wide(_) => unreachable!("a weight gradient has no such kernel"),
                             Variant::Plain => &CONV2D_BACKWARD_WEIGHT_PLAIN,
                         };
                         let [x, grad_y] = pair(radius.filter(|_| signed).map_or(self.center, |(radius, _)| radius));

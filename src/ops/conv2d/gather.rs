@@ -2,11 +2,13 @@
 
 use super::Geometry;
 use crate::error::Result;
-use crate::kernel::{Bind, Dispatch, GpuLimits, Variant};
+use crate::kernel::{Bind, Dispatch, GpuCall, GpuLimits, Operand, Variant};
 use crate::ops::dispatch::{Matrix, Override, flag, grid, int, register_tiled, too_large};
 use crate::ops::shaders::{
-    CONV2D_GATHER, CONV2D_GATHER_PLAIN, CONV2D_GATHER_REGISTER, CONV2D_GATHER_SUBGROUP, CONV2D_INTERVAL_GATHER,
+    CONV2D_GATHER, CONV2D_GATHER_PLAIN, CONV2D_GATHER_REGISTER, CONV2D_GATHER_SUBGROUP, CONV2D_GATHER_WIDE,
+    CONV2D_INTERVAL_GATHER, CONV2D_INTERVAL_GATHER_WIDE,
 };
+use crate::ops::transpose::permute;
 
 /// One axis of the gathering: what is the same for all phases of its pixels.
 ///
@@ -79,6 +81,20 @@ pub(crate) struct Epilogue {
     pub(crate) masked: bool,
 }
 
+/// The weights of a call, whose dispatches may want them in another order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Weights {
+    from: Operand,
+    /// Where they lie with y's channels side by side, once a dispatch has wanted that.
+    wide: Option<Bind>,
+}
+
+impl Weights {
+    pub(crate) fn of(from: Operand) -> Weights {
+        Weights { from, wide: None }
+    }
+}
+
 impl Gather<'_> {
     /// The convolution of `batch` images.
     pub(crate) fn forward(g: &Geometry, batch: usize) -> Gather<'_> {
@@ -117,7 +133,7 @@ impl Gather<'_> {
             columns: self.batch * self.axes[0].points * self.axes[1].points,
             parts: 1,
             arrays,
-            wide: false,
+            wide: self.channels.is_multiple_of(4),
         }
     }
 
@@ -130,8 +146,6 @@ impl Gather<'_> {
             ("R", int(self.reduced)),
             ("KH", int(g.kernel[0])),
             ("KW", int(g.kernel[1])),
-            ("W_M", int(self.w_steps[0])),
-            ("W_R", int(self.w_steps[1])),
             ("IN_H", int(self.input[0])),
             ("IN_W", int(self.input[1])),
             ("OUT_H", int(h.extent)),
@@ -164,18 +178,54 @@ impl Gather<'_> {
         Ok([x, y, phases as u32])
     }
 
-    /// Binds are x, w, extra, y.
-    pub(crate) fn dispatch(&self, epilogue: Epilogue, binds: [Bind; 4], limits: &GpuLimits) -> Result<Dispatch> {
+    /// The weights as `variant` reads them, and its constants for that.
+    fn weights(
+        &self,
+        call: &mut GpuCall,
+        weights: &mut Weights,
+        variant: Variant,
+        limits: &GpuLimits,
+    ) -> Result<(Bind, Vec<Override>)> {
+        if !matches!(variant, Variant::Wide(_)) {
+            let [m, r] = self.w_steps;
+            return Ok((Bind::all(weights.from), vec![("W_M", int(m)), ("W_R", int(r))]));
+        }
+        if weights.wide.is_none() {
+            let [height, width] = self.geometry.kernel;
+            let extents = [1, height * width, self.reduced, self.channels];
+            call.scratch.push(extents.iter().product());
+            let to = Operand::Scratch(call.scratch.len() - 1);
+            let steps = [0, 1, self.w_steps[1], self.w_steps[0]];
+            call.dispatches.extend(permute(extents, steps, weights.from, to, limits)?.dispatches);
+            call.main = call.dispatches.len();
+            weights.wide = Some(Bind::all(to));
+        }
+        Ok((weights.wide.expect("made above"), Vec::new()))
+    }
+
+    /// Adds its dispatches to `call`. Binds are x, extra, y.
+    pub(crate) fn add_to(
+        &self,
+        call: &mut GpuCall,
+        epilogue: Epilogue,
+        weights: &mut Weights,
+        [x, extra, y]: [Bind; 3],
+        limits: &GpuLimits,
+    ) -> Result<()> {
         let matrix = self.matrix([1, 1]);
         let variant = matrix.variant(limits);
-        let shader = match variant {
-            Variant::Tiled(_) => &CONV2D_GATHER,
-            Variant::Register { .. } => register_tiled([&CONV2D_GATHER_REGISTER, &CONV2D_GATHER_SUBGROUP], limits),
-            Variant::Wide(_) => unreachable!("a convolution has no such kernel"),
-            Variant::Plain => &CONV2D_GATHER_PLAIN,
+        let (w, steps) = self.weights(call, weights, variant, limits)?;
+        let (shader, binds) = match variant {
+            Variant::Tiled(_) => (&CONV2D_GATHER, [w, x, extra, y]),
+            Variant::Wide(_) => (&CONV2D_GATHER_WIDE, [w, x, extra, y]),
+            Variant::Register { .. } => {
+                (register_tiled([&CONV2D_GATHER_REGISTER, &CONV2D_GATHER_SUBGROUP], limits), [x, w, extra, y])
+            }
+            Variant::Plain => (&CONV2D_GATHER_PLAIN, [x, w, extra, y]),
         };
         let (groups, constants) = matrix.launch(variant);
         let mut overrides = self.overrides();
+        overrides.extend(steps);
         overrides.extend([
             ("ABS_W", flag(epilogue.abs_w)),
             ("BIAS", flag(epilogue.bias)),
@@ -183,30 +233,44 @@ impl Gather<'_> {
             ("MASKED", flag(epilogue.masked)),
         ]);
         overrides.extend(constants);
-        Ok(Dispatch { shader, binds: binds.to_vec(), overrides, groups: self.grid(shader.name, groups, limits)? })
+        let groups = self.grid(shader.name, groups, limits)?;
+        call.dispatches.push(Dispatch { shader, binds: binds.to_vec(), overrides, groups });
+        Ok(())
     }
 
-    /// The same for a box: x1 with w (+ bias), x2 with |w|. Binds are x1, x2, w, bias, y1, y2.
+    /// The same for a box: x1 with w (+ bias), x2 with |w|. Binds are x1, x2, bias, y1, y2; without a bias its bind is not read.
     ///
     /// Where the tiles don't fit, or don't pay, two dispatches of the point kernel do the same.
-    pub(crate) fn interval(&self, bias: bool, binds: [Bind; 6], limits: &GpuLimits) -> Result<Vec<Dispatch>> {
-        let [x1, x2, w, extra, y1, y2] = binds;
+    pub(crate) fn add_interval_to(
+        &self,
+        call: &mut GpuCall,
+        bias: bool,
+        weights: &mut Weights,
+        binds: [Bind; 5],
+        limits: &GpuLimits,
+    ) -> Result<()> {
+        let [x1, x2, extra, y1, y2] = binds;
         let matrix = self.matrix([1, 2]);
         let variant = matrix.variant(limits);
-        if !matches!(variant, Variant::Tiled(_)) {
-            let limits = &GpuLimits { variant: Some(variant), ..*limits };
-            let center = Epilogue { bias, ..Epilogue::default() };
-            let radius = Epilogue { abs_w: true, ..Epilogue::default() };
-            return Ok(vec![
-                self.dispatch(center, [x1, w, extra, y1], limits)?,
-                self.dispatch(radius, [x2, w, w, y2], limits)?,
-            ]);
-        }
+        let shader = match variant {
+            Variant::Tiled(_) => &CONV2D_INTERVAL_GATHER,
+            Variant::Wide(_) => &CONV2D_INTERVAL_GATHER_WIDE,
+            Variant::Register { .. } | Variant::Plain => {
+                let limits = &GpuLimits { variant: Some(variant), ..*limits };
+                let center = Epilogue { bias, ..Epilogue::default() };
+                let radius = Epilogue { abs_w: true, ..Epilogue::default() };
+                self.add_to(call, center, weights, [x1, extra, y1], limits)?;
+                return self.add_to(call, radius, weights, [x2, extra, y2], limits);
+            }
+        };
+        let (w, steps) = self.weights(call, weights, variant, limits)?;
         let (groups, constants) = matrix.launch(variant);
         let mut overrides = self.overrides();
+        overrides.extend(steps);
         overrides.push(("BIAS", flag(bias)));
         overrides.extend(constants);
-        let groups = self.grid(CONV2D_INTERVAL_GATHER.name, groups, limits)?;
-        Ok(vec![Dispatch { shader: &CONV2D_INTERVAL_GATHER, binds: binds.to_vec(), overrides, groups }])
+        let groups = self.grid(shader.name, groups, limits)?;
+        call.dispatches.push(Dispatch { shader, binds: vec![w, x1, x2, extra, y1, y2], overrides, groups });
+        Ok(())
     }
 }

@@ -1,20 +1,31 @@
 //! Dispatch of the permutation.
 
-use super::Transpose;
+use super::{RANK, Transpose};
 use crate::error::Result;
 use crate::graph::Signature;
 use crate::kernel::Operand::{Input, Output};
-use crate::kernel::{GpuCall, GpuLimits};
+use crate::kernel::{GpuCall, GpuLimits, Operand};
 use crate::ops::dispatch::{Itemwise, Span, each, int};
 use crate::ops::shaders::TRANSPOSE;
 
 pub(super) fn call(op: &Transpose, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
     let (extents, steps) = op.strides(&signature.inputs[0].shape);
+    permute(extents, steps, Input(0), Output(0), limits)
+}
+
+/// Writes `to` with the given extents from `from`, where an axis has the given step.
+pub(in crate::ops) fn permute(
+    extents: [usize; RANK],
+    steps: [usize; RANK],
+    from: Operand,
+    to: Operand,
+    limits: &GpuLimits,
+) -> Result<GpuCall> {
     Itemwise {
         shader: &TRANSPOSE,
-        items: signature.outputs[0].elements(),
+        items: extents.iter().product(),
         per_group: 256,
-        spans: &[Span::Whole(Input(0)), each(Output(0))],
+        spans: &[Span::Whole(from), each(to)],
         overrides: &[
             ("EXTENT_B", int(extents[1])),
             ("EXTENT_C", int(extents[2])),

@@ -3,6 +3,8 @@
 mod cpu;
 mod gpu;
 
+pub(super) use gpu::permute;
+
 use crate::error::{Error, Result};
 use crate::graph::{Backward, Graph, Op, Signature, Value};
 use crate::kernel::{GpuCall, GpuLimits, NativeCall};
