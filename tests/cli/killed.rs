@@ -12,9 +12,9 @@ use super::{command, names, read};
 
 const MOMENTS: usize = 20;
 
-/// Six epochs on 256 images, through all phases, with batch norm and augmentation.
+/// Six epochs on 128 images, through all phases, with batch norm and augmentation.
 fn arguments<'a>(dataset: &'a str, out: &'a str) -> Vec<&'a str> {
-    let settings = "train --limit 256 --epochs 6 --batch 32 --validation 256 --arch small --device cpu --threads 1 \
+    let settings = "train --limit 128 --epochs 6 --batch 16 --validation 128 --arch small --device cpu --threads 1 \
                     --set attack_steps=2 --set eval_attack_steps=2 --set flip=true --set crop_padding=2 --dataset";
     settings.split_whitespace().chain([dataset, "--out", out]).collect()
 }
@@ -35,7 +35,7 @@ fn a_run_killed_at_any_moment_ends_in_the_same_bytes() {
     let begun = Instant::now();
     let whole = command(folder.path()).args(arguments(dataset, "whole")).envs(environment.clone()).output().unwrap();
     assert!(whole.status.success(), "{whole:?}");
-    let length = begun.elapsed();
+    let mut length = begun.elapsed();
     let expected = results(&folder.path().join("whole"));
     let mut stream = Stream::new(7, 0, 0, 0);
     let (mut early, mut late) = (0, 0);
@@ -51,7 +51,15 @@ fn a_run_killed_at_any_moment_ends_in_the_same_bytes() {
             .spawn()
             .unwrap();
         let wait = length.mul_f32(stream.uniform());
-        std::thread::sleep(wait);
+        let begun = Instant::now();
+        while begun.elapsed() < wait {
+            if child.try_wait().unwrap().is_some() {
+                // The first one took longer, as it does when the machine has stood still meanwhile: nobody waits for such moments again.
+                length = length.min(begun.elapsed());
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
         // SIGKILL.
         child.kill().unwrap();
         child.wait().unwrap();

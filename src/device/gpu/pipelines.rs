@@ -1,6 +1,8 @@
 //! Compute pipelines, made once per (shader, constants).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+
+use rayon::prelude::*;
 
 use super::context::Context;
 use super::pipeline_cache::PipelineCache;
@@ -79,6 +81,40 @@ impl Pipelines {
             self.modules.insert(shader.name, module(context, shader)?);
         }
         Ok(&self.modules[shader.name])
+    }
+
+    /// Makes what `dispatches` need and there is not yet, on all cores: the drivers of hardware compile a pipeline when it is made. Those of
+    /// software compile on a thread of their own when a pipeline is first dispatched, so one after the other keeps both busy.
+    pub(super) fn prepare(&mut self, context: &Context, dispatches: &[&Dispatch]) -> Result<()> {
+        if context.limits.software {
+            return Ok(());
+        }
+        let mut seen = HashSet::new();
+        let shaders = dispatches.iter().map(|dispatch| dispatch.shader);
+        let shaders: Vec<_> = shaders.filter(|s| !self.modules.contains_key(s.name) && seen.insert(s.name)).collect();
+        let modules: Vec<_> = shaders.par_iter().map(|shader| module(context, shader)).collect();
+        for (shader, module) in shaders.iter().zip(modules) {
+            self.modules.insert(shader.name, module?);
+        }
+        let mut seen = HashSet::new();
+        let mut missing = Vec::new();
+        for dispatch in dispatches {
+            let name = dispatch.shader.name;
+            let constants = self.modules[name].constants(dispatch);
+            let key = key(name, &constants);
+            if !self.pipelines.contains_key(&key) && seen.insert(key.clone()) {
+                missing.push((key, constants));
+            }
+        }
+        let cache = self.cache.as_ref().map(PipelineCache::handle);
+        let make =
+            |((name, _), constants): &(Key, Vec<_>)| pipeline(context, name, constants, &self.modules[name], cache);
+        let made: Vec<_> = missing.par_iter().map(make).collect();
+        for ((key, _), pipeline) in missing.into_iter().zip(made) {
+            self.fresh = true;
+            self.pipelines.insert(key, pipeline?);
+        }
+        Ok(())
     }
 
     /// What the bindings of a dispatch need.

@@ -92,9 +92,11 @@ impl Compiler<'_> {
             Storage::Constant(i) => Place::whole(constants[i].clone()),
             Storage::Slot(i) => Place::whole(slots[i].clone()),
         };
+        let dispatches: Vec<&Dispatch> = calls.iter().flat_map(|call| &call.dispatches).collect();
+        self.pipelines.prepare(context, &dispatches)?;
         let mut all_params = AllParams::default();
         let mut needs = Vec::new();
-        for dispatch in calls.iter().flat_map(|call| &call.dispatches) {
+        for dispatch in dispatches {
             let Needs { layout, params } = self.pipelines.needs(context, dispatch)?;
             needs.push((layout, all_params.place(params)));
         }

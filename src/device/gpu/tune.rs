@@ -101,6 +101,8 @@ impl Tuner {
         offers: &[Offer],
     ) -> Result<(usize, f64)> {
         let buffers = Buffers::new(context, step, offers)?;
+        let dispatches: Vec<&Dispatch> = offers.iter().flat_map(|offer| &offer.call.dispatches).collect();
+        pipelines.prepare(context, &dispatches)?;
         let mut best = (0, f64::INFINITY);
         for (place, offer) in offers.iter().enumerate() {
             let seconds = self.seconds(context, pipelines, step, &offer.call, &buffers, best.1)?;
