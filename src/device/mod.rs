@@ -5,6 +5,7 @@
 
 pub mod cpu;
 pub mod gpu;
+mod sharing;
 mod store;
 mod trace;
 

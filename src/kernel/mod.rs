@@ -107,6 +107,8 @@ pub enum Operand {
     Output(usize),
     /// Scratch buffer `i` of the call; undefined before the call, forgotten after it.
     Scratch(usize),
+    /// Form `i` of an input, of [`GpuCall::prepared`].
+    Form(usize),
 }
 
 /// A range of an operand's words. `words == 0` means the whole operand.
@@ -140,6 +142,19 @@ pub struct Dispatch {
     pub groups: [u32; 3],
 }
 
+/// Another form of an input, as [`Prepare`] is for the native device: made once for all calls between two writes of that input.
+#[derive(Clone, Debug)]
+pub struct GpuPrepare {
+    /// Which input of the op.
+    pub input: usize,
+    /// The same for forms of one input that are the same.
+    pub key: String,
+    /// Length in words.
+    pub words: usize,
+    /// Dispatches that make it, all of it, of the input.
+    pub dispatches: Vec<Dispatch>,
+}
+
 /// What an op asks of a GPU: dispatches that run one after the other.
 #[derive(Clone, Debug, Default)]
 pub struct GpuCall {
@@ -147,6 +162,8 @@ pub struct GpuCall {
     pub dispatches: Vec<Dispatch>,
     /// Sizes of the scratch buffers, in words.
     pub scratch: Vec<usize>,
+    /// Forms of inputs that the dispatches read.
+    pub prepared: Vec<GpuPrepare>,
     /// Which dispatch does the op's work, along with all of the same shader; the others prepare or finish it.
     pub main: usize,
 }

@@ -17,7 +17,9 @@ pub fn dispatches(limits: &GpuLimits) -> Vec<Dispatch> {
     let mut found = Vec::new();
     for w in all() {
         for step in Plan::new(w.graph).unwrap().steps {
-            found.extend(step.op.gpu(&step.signature, limits).unwrap().dispatches);
+            let call = step.op.gpu(&step.signature, limits).unwrap();
+            found.extend(call.prepared.into_iter().flat_map(|form| form.dispatches));
+            found.extend(call.dispatches);
         }
     }
     found
@@ -130,6 +132,37 @@ fn every_variant_makes_dispatches_of_its_own() {
     for (i, a) in all.iter().enumerate() {
         assert!(all[..i].iter().all(|b| a != b), "{}", choices[i]);
     }
+}
+
+/// Weights are put in the order of wide loads once for all convolutions by them, and anew when they have changed.
+#[test]
+fn convolutions_share_the_form_of_their_weights() {
+    let mut g = Graph::new();
+    let x = g.input("x", TensorType::f32([2, 4, 6, 6])).unwrap();
+    let w = g.input("w", TensorType::f32([4, 4, 3, 3])).unwrap();
+    let twice = (0..2).fold(x, |x, _| conv2d(&mut g, x, w, None, Conv2dSpec::square(1, 1)).unwrap());
+    let loss = sum_all(&mut g, twice).unwrap();
+    let grad = gradients(&mut g, loss, &[x]).unwrap()[0].unwrap();
+    g.output("grad", grad);
+    g.output("loss", loss);
+    let plan = Plan::new(g).unwrap();
+    let numbers = |n: usize, step: usize| (0..n).map(|i| (i * step % 101) as f32 / 3.0 - 17.0).collect::<Vec<_>>();
+    let (x, weights) = (numbers(2 * 4 * 36, 37), [numbers(4 * 4 * 9, 29), numbers(4 * 4 * 9, 53)]);
+    let results = [(Variant::Tiled(TILES[0]), 0), (Variant::Wide(WIDE_TILES[0]), 2)].map(|(variant, forms)| {
+        let limits = GpuLimits { variant: Some(variant), ..GpuLimits::PORTABLE };
+        let mut gpu = session(GpuOptions { limits: Some(limits), ..GpuOptions::default() })?;
+        let program = gpu.compile(&plan).unwrap();
+        let launches = gpu.program_info(program).launches;
+        assert_eq!(launches.iter().filter(|launch| launch.kernel == "transpose").count(), forms, "{variant}");
+        Some([0, 1, 0].map(|i| {
+            gpu.run(program, &[("x", bytemuck::cast_slice(&x)), ("w", bytemuck::cast_slice(&weights[i]))]).unwrap();
+            ["grad", "loss"].map(|name| pollster::block_on(gpu.read(program, name)).unwrap())
+        }))
+    });
+    let [Some(tiled), Some(wide)] = results else { return };
+    assert_eq!(tiled, wide);
+    assert_ne!(wide[0], wide[1], "other weights give another result");
+    assert_eq!(wide[0], wide[2]);
 }
 
 #[test]

@@ -1,82 +1,66 @@
-//! Forms of inputs that calls share: see [`Prepare`].
+//! Memory of the forms of inputs that calls share: see [`crate::kernel::Prepare`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::buffer::Buffer;
+use crate::device::sharing::{Form, Sharing, Wanted};
 use crate::kernel::{NativeCall, Prepare, RawSlice};
-
-/// A form that a call reads.
-#[derive(Clone, Copy)]
-pub(super) struct Form {
-    making: usize,
-    /// Whether this call is the first to read it since its input was written.
-    pub(super) is_new: bool,
-}
-
-/// A form of one content of an input.
-struct Making {
-    /// Address of the input, and key.
-    of: (usize, String),
-    words: usize,
-    readers: usize,
-}
 
 /// The forms of a program.
 pub(super) struct Forms {
-    makings: Vec<Making>,
-    /// Those of each call.
-    pub(super) of_calls: Vec<Vec<Form>>,
-    /// Memory of those that several calls read.
-    shared: HashMap<(usize, String), Arc<Buffer>>,
+    sharing: Sharing,
+    /// Memory of those kinds that several calls read.
+    shared: HashMap<usize, Arc<Buffer>>,
 }
 
 impl Forms {
     /// Of calls with these inputs and outputs, in order.
     pub(super) fn new<'a>(calls: impl Iterator<Item = (&'a NativeCall, &'a [RawSlice], &'a [RawSlice])>) -> Forms {
-        let mut makings: Vec<Making> = Vec::new();
-        let mut present: HashMap<(usize, String), usize> = HashMap::new();
-        let mut of_calls = Vec::new();
-        for (native, inputs, outputs) in calls {
-            let form = |prepare: &Prepare| {
-                let of = (inputs[prepare.input].pointer as usize, prepare.key.clone());
-                let is_new = !present.contains_key(&of);
-                let making = *present.entry(of.clone()).or_insert(makings.len());
-                if is_new {
-                    makings.push(Making { of, words: prepare.words, readers: 0 });
-                }
-                makings[making].readers += 1;
-                Form { making, is_new }
+        let address = |slice: &RawSlice| slice.pointer as usize;
+        let sharing = Sharing::new(calls.map(|(native, inputs, outputs)| {
+            let wanted = |prepare: &'a Prepare| Wanted {
+                source: address(&inputs[prepare.input]),
+                key: &prepare.key,
+                words: prepare.words,
             };
-            of_calls.push(native.prepared.iter().map(form).collect());
-            // What lies there is another content from now on.
-            present.retain(|(source, _), _| outputs.iter().all(|output| output.pointer as usize != *source));
-        }
-        Forms { makings, of_calls, shared: HashMap::new() }
+            (native.prepared.iter().map(wanted).collect(), outputs.iter().map(address).collect())
+        }));
+        Forms { sharing, shared: HashMap::new() }
+    }
+
+    /// Those that call `call` reads.
+    pub(super) fn of_call(&self, call: usize) -> &[Form] {
+        &self.sharing.of_calls[call]
+    }
+
+    fn is_alone(&self, form: &Form) -> bool {
+        self.sharing.makings[form.making].readers == 1
     }
 
     /// Whether nobody but call `call` reads any of its forms.
     pub(super) fn are_alone(&self, call: usize) -> bool {
-        self.of_calls[call].iter().all(|form| self.makings[form.making].readers == 1)
+        self.of_call(call).iter().all(|form| self.is_alone(form))
     }
 
     /// Words of the forms that call `call` alone reads: they need no memory of their own.
     pub(super) fn scratch(&self, call: usize) -> impl Iterator<Item = usize> {
-        let alone = |form: &&Form| self.makings[form.making].readers == 1;
-        self.of_calls[call].iter().filter(alone).map(|form| self.makings[form.making].words)
+        let alone = self.of_call(call).iter().filter(|form| self.is_alone(form));
+        alone.map(|&form| self.sharing.kinds[self.sharing.kind(form)])
     }
 
     /// Where the forms of call `call` are; `scratch` holds those of [`Forms::scratch`].
     pub(super) fn places(&mut self, call: usize, mut scratch: impl Iterator<Item = RawSlice>) -> Vec<RawSlice> {
+        let Forms { sharing, shared } = self;
         let place = |form: &Form| {
-            let making = &self.makings[form.making];
-            if making.readers == 1 {
+            if sharing.makings[form.making].readers == 1 {
                 return scratch.next().expect("scratch for every form that one call reads");
             }
-            let new = || Arc::new(Buffer::poisoned(making.words));
-            self.shared.entry(making.of.clone()).or_insert_with(new).slice(making.words)
+            let kind = sharing.kind(*form);
+            let new = || Arc::new(Buffer::poisoned(sharing.kinds[kind]));
+            shared.entry(kind).or_insert_with(new).slice(sharing.kinds[kind])
         };
-        self.of_calls[call].iter().map(place).collect()
+        sharing.of_calls[call].iter().map(place).collect()
     }
 
     /// The memory of forms that several calls read.
@@ -106,7 +90,8 @@ mod tests {
             (call(&["a"]), w, other),
         ];
         let mut forms = Forms::new(steps.iter().map(|(c, i, o)| (c, std::slice::from_ref(i), std::slice::from_ref(o))));
-        let new: Vec<Vec<bool>> = forms.of_calls.iter().map(|of| of.iter().map(|form| form.is_new).collect()).collect();
+        let new: Vec<Vec<bool>> =
+            (0..5).map(|call| forms.of_call(call).iter().map(|form| form.is_new).collect()).collect();
         assert_eq!(new, [vec![true], vec![false, true], vec![true], vec![false], vec![true]]);
         let alone: Vec<usize> = (0..5).map(|call| forms.scratch(call).count()).collect();
         assert_eq!(alone, [0, 1, 1, 0, 1], "a form that one call reads needs no memory of its own");

@@ -133,7 +133,7 @@ impl CpuSession {
             let words = native.scratch.iter().copied().chain(forms.scratch(index));
             let mut scratch: Vec<RawSlice> = words.zip(&self.scratch).map(|(w, buffer)| buffer.slice(w)).collect();
             let prepared = forms.places(index, scratch.split_off(native.scratch.len()).into_iter());
-            let makings = std::mem::take(&mut native.prepared).into_iter().zip(&prepared).zip(&forms.of_calls[index]);
+            let makings = std::mem::take(&mut native.prepared).into_iter().zip(&prepared).zip(forms.of_call(index));
             for ((prepare, &form), _) in makings.filter(|(_, form)| form.is_new) {
                 calls.push(Call {
                     launch: Launch::new(prepare.name, step, Cost::default()),

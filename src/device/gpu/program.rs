@@ -6,10 +6,11 @@ use super::pipelines::{Made, Needs, Pipelines};
 use super::staging::Staging;
 use super::timestamps::Timestamps;
 use crate::device::Launch;
+use crate::device::sharing::{Sharing, Wanted};
 use crate::error::Result;
 use crate::graph::plan::{Named, Step, Storage};
 use crate::graph::{Cost, Plan};
-use crate::kernel::{Bind, Dispatch, GpuCall, Operand};
+use crate::kernel::{Bind, Dispatch, GpuCall, GpuPrepare, Operand};
 
 /// A buffer, or the part of one from a word on.
 #[derive(Clone)]
@@ -47,7 +48,7 @@ pub(super) struct Compiled {
     /// The buffer that inputs share, if any do, and where its content comes through.
     shared: Option<(wgpu::Buffer, Staging)>,
     launches: Vec<Ready>,
-    /// Words of inputs and constants, and of slots.
+    /// Words of inputs and constants, and of slots and forms.
     pub(super) input_words: usize,
     pub(super) slot_words: usize,
     /// Scratch that the launches are bound to.
@@ -92,32 +93,41 @@ impl Compiler<'_> {
             Storage::Constant(i) => Place::whole(constants[i].clone()),
             Storage::Slot(i) => Place::whole(slots[i].clone()),
         };
-        let dispatches: Vec<&Dispatch> = calls.iter().flat_map(|call| &call.dispatches).collect();
+        let forms = forms(plan, calls);
+        let mut form_buffers = Vec::with_capacity(forms.kinds.len());
+        for words in &forms.kinds {
+            form_buffers.push(context.buffer("form", *words)?);
+        }
+        let mut order = Vec::new();
+        for ((step, call), of_call) in plan.steps.iter().zip(calls).zip(&forms.of_calls) {
+            let new = call.prepared.iter().zip(of_call).filter(|(_, form)| form.is_new);
+            let before = new.flat_map(|(prepare, _)| &prepare.dispatches).map(|dispatch| (dispatch, Cost::default()));
+            let costs = shares(step.op.cost(&step.signature), call);
+            let dispatches = before.chain(call.dispatches.iter().zip(costs));
+            order.extend(dispatches.map(|(dispatch, cost)| (step, call, of_call, dispatch, cost)));
+        }
+        let dispatches: Vec<&Dispatch> = order.iter().map(|&(.., dispatch, _)| dispatch).collect();
         self.pipelines.prepare(context, &dispatches)?;
         let mut all_params = AllParams::default();
-        let mut needs = Vec::new();
+        let mut needs = Vec::with_capacity(order.len());
         for dispatch in dispatches {
             let Needs { layout, params } = self.pipelines.needs(context, dispatch)?;
             needs.push((layout, all_params.place(params)));
         }
         let buffer = all_params.buffer(context)?;
-        let mut needs = needs.into_iter();
-        let mut launches = Vec::with_capacity(needs.len());
-        for (step, call) in plan.steps.iter().zip(calls) {
-            let costs = shares(step.op.cost(&step.signature), call);
-            for (dispatch, cost) in call.dispatches.iter().zip(costs) {
-                let (layout, params) = needs.next().expect("one for each dispatch");
-                let scratch = &*self.scratch;
-                let find = |bind: &Bind| operand(step, call, &place, scratch, bind);
-                let bindings = bind(context, &layout, dispatch, step, find, params.as_ref().zip(buffer.as_ref()))?;
-                let Made { pipeline, fresh } = self.pipelines.get(context, dispatch)?;
-                let launch = Launch::new(dispatch.shader.name, step, cost);
-                let ready = Ready { launch, pipeline, bindings, groups: dispatch.groups };
-                if fresh && context.limits.software {
-                    ready.warm_up(context);
-                }
-                launches.push(ready);
+        let mut launches = Vec::with_capacity(order.len());
+        for ((step, call, of_call, dispatch, cost), (layout, params)) in order.into_iter().zip(needs) {
+            let scratch = &*self.scratch;
+            let form = |i: usize| form_buffers[forms.kind(of_call[i])].clone();
+            let find = |bind: &Bind| operand(step, call, &place, scratch, &form, bind);
+            let bindings = bind(context, &layout, dispatch, step, find, params.as_ref().zip(buffer.as_ref()))?;
+            let Made { pipeline, fresh } = self.pipelines.get(context, dispatch)?;
+            let launch = Launch::new(dispatch.shader.name, step, cost);
+            let ready = Ready { launch, pipeline, bindings, groups: dispatch.groups };
+            if fresh && context.limits.software {
+                ready.warm_up(context);
             }
+            launches.push(ready);
         }
         let outputs = plan.outputs.iter().map(|(named, storage)| (named.clone(), place(storage))).collect();
         let large: usize = plan.inputs.iter().map(|n| n.ty.elements()).filter(|&w| w > SHARED_INPUT_WORDS).sum();
@@ -126,7 +136,7 @@ impl Compiler<'_> {
             shared: shared.map(|shared| (shared, Staging::new(4 * shared_words as u64))),
             launches,
             input_words: large + shared_words + plan.constants.iter().map(|c| c.len()).sum::<usize>(),
-            slot_words: plan.slots.iter().sum(),
+            slot_words: plan.slots.iter().chain(&forms.kinds).sum(),
             scratch: self.scratch.clone(),
             inputs,
         })
@@ -167,6 +177,14 @@ impl Compiler<'_> {
         }
         Ok(())
     }
+}
+
+/// The forms of inputs that the calls share.
+fn forms<'a>(plan: &Plan, calls: &'a [GpuCall]) -> Sharing {
+    Sharing::new(plan.steps.iter().zip(calls).map(|(step, call)| {
+        let wanted = |p: &'a GpuPrepare| Wanted { source: step.inputs[p.input], key: &p.key, words: p.words };
+        (call.prepared.iter().map(wanted).collect(), step.outputs.clone())
+    }))
 }
 
 /// The cost of an op over its dispatches: see [`Launch::cost`].
@@ -219,12 +237,14 @@ fn operand(
     call: &GpuCall,
     place: &impl Fn(&Storage) -> Place,
     scratch: &[wgpu::Buffer],
+    form: &impl Fn(usize) -> wgpu::Buffer,
     bind: &Bind,
 ) -> (Place, usize) {
     let (mut at, whole) = match bind.operand {
         Operand::Input(i) => (place(&step.inputs[i]), step.signature.inputs[i].elements()),
         Operand::Output(i) => (place(&step.outputs[i]), step.signature.outputs[i].elements()),
         Operand::Scratch(i) => (Place::whole(scratch[i].clone()), call.scratch[i]),
+        Operand::Form(i) => (Place::whole(form(i)), call.prepared[i].words),
     };
     at.first += bind.offset;
     (at, if bind.words == 0 { whole } else { bind.words })

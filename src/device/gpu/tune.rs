@@ -116,7 +116,7 @@ impl Tuner {
         Ok(best)
     }
 
-    /// Seconds of one run of `call`; infinite once it is clear that it takes much more than `best`.
+    /// Seconds of one run of `call` without the making of forms, which other steps share; infinite once it is clear that it takes much more than `best`.
     fn seconds(
         &mut self,
         context: &Context,
@@ -204,27 +204,35 @@ fn key(step: &Step, offers: &[Offer]) -> String {
     format!("{} {} {digest}", step.op.name(), shapes.join(" "))
 }
 
+/// The greatest of the first sizes, of the second ones, and so on.
+fn most_words(sizes: impl Iterator<Item = Vec<usize>>) -> Vec<usize> {
+    let mut most = Vec::new();
+    for sizes in sizes {
+        most.resize(most.len().max(sizes.len()), 0);
+        most.iter_mut().zip(sizes).for_each(|(most, words)| *most = words.max(*most));
+    }
+    most
+}
+
 /// Operands of one step that belong to nobody else.
 struct Buffers {
     inputs: Vec<wgpu::Buffer>,
     outputs: Vec<wgpu::Buffer>,
     scratch: Vec<wgpu::Buffer>,
+    forms: Vec<wgpu::Buffer>,
 }
 
 impl Buffers {
     fn new(context: &Context, step: &Step, offers: &[Offer]) -> Result<Buffers> {
         let make = |words: usize| context.buffer("tuning", words);
-        let mut scratch: Vec<usize> = Vec::new();
-        for call in offers.iter().map(|offer| &offer.call) {
-            scratch.resize(scratch.len().max(call.scratch.len()), 0);
-            for (most, &words) in scratch.iter_mut().zip(&call.scratch) {
-                *most = words.max(*most);
-            }
-        }
+        let calls = || offers.iter().map(|offer| &offer.call);
+        let scratch = most_words(calls().map(|call| call.scratch.clone()));
+        let forms = most_words(calls().map(|call| call.prepared.iter().map(|form| form.words).collect()));
         Ok(Buffers {
             inputs: step.signature.inputs.iter().map(|ty| make(ty.elements())).collect::<Result<_>>()?,
             outputs: step.signature.outputs.iter().map(|ty| make(ty.elements())).collect::<Result<_>>()?,
             scratch: scratch.into_iter().map(make).collect::<Result<_>>()?,
+            forms: forms.into_iter().map(make).collect::<Result<_>>()?,
         })
     }
 
@@ -233,6 +241,7 @@ impl Buffers {
             Operand::Input(i) => &self.inputs[i],
             Operand::Output(i) => &self.outputs[i],
             Operand::Scratch(i) => &self.scratch[i],
+            Operand::Form(i) => &self.forms[i],
         };
         program::Place { buffer: buffer.clone(), first }
     }
@@ -242,6 +251,7 @@ impl Buffers {
             Operand::Input(i) => step.signature.inputs[i].elements(),
             Operand::Output(i) => step.signature.outputs[i].elements(),
             Operand::Scratch(i) => call.scratch[i],
+            Operand::Form(i) => call.prepared[i].words,
         }
     }
 }

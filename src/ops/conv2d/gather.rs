@@ -2,7 +2,7 @@
 
 use super::Geometry;
 use crate::error::Result;
-use crate::kernel::{Bind, Dispatch, GpuCall, GpuLimits, Operand, Variant};
+use crate::kernel::{Bind, Dispatch, GpuCall, GpuLimits, GpuPrepare, Operand, Variant};
 use crate::ops::dispatch::{Matrix, Override, flag, grid, int, register_tiled, too_large};
 use crate::ops::shaders::{
     CONV2D_GATHER, CONV2D_GATHER_PLAIN, CONV2D_GATHER_REGISTER, CONV2D_GATHER_SUBGROUP, CONV2D_GATHER_WIDE,
@@ -79,20 +79,6 @@ pub(crate) struct Epilogue {
     pub(crate) bias: bool,
     pub(crate) relu: bool,
     pub(crate) masked: bool,
-}
-
-/// The weights of a call, whose dispatches may want them in another order.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Weights {
-    from: Operand,
-    /// Where they lie with y's channels side by side, once a dispatch has wanted that.
-    wide: Option<Bind>,
-}
-
-impl Weights {
-    pub(crate) fn of(from: Operand) -> Weights {
-        Weights { from, wide: None }
-    }
 }
 
 impl Gather<'_> {
@@ -178,37 +164,38 @@ impl Gather<'_> {
         Ok([x, y, phases as u32])
     }
 
-    /// The weights as `variant` reads them, and its constants for that.
+    /// The weights, an input of the op, as `variant` reads them, and its constants for that.
     fn weights(
         &self,
         call: &mut GpuCall,
-        weights: &mut Weights,
+        input: usize,
         variant: Variant,
         limits: &GpuLimits,
     ) -> Result<(Bind, Vec<Override>)> {
+        let [m, r] = self.w_steps;
         if !matches!(variant, Variant::Wide(_)) {
-            let [m, r] = self.w_steps;
-            return Ok((Bind::all(weights.from), vec![("W_M", int(m)), ("W_R", int(r))]));
+            return Ok((Bind::all(Operand::Input(input)), vec![("W_M", int(m)), ("W_R", int(r))]));
         }
-        if weights.wide.is_none() {
+        // The only form, which another part of the batch may have asked for.
+        if call.prepared.is_empty() {
             let [height, width] = self.geometry.kernel;
-            let extents = [1, height * width, self.reduced, self.channels];
-            call.scratch.push(extents.iter().product());
-            let to = Operand::Scratch(call.scratch.len() - 1);
-            let steps = [0, 1, self.w_steps[1], self.w_steps[0]];
-            call.dispatches.extend(permute(extents, steps, weights.from, to, limits)?.dispatches);
-            call.main = call.dispatches.len();
-            weights.wide = Some(Bind::all(to));
+            let order = [[1, height * width, self.reduced, self.channels], [0, 1, r, m]];
+            call.prepared.push(GpuPrepare {
+                input,
+                key: format!("{order:?}"),
+                words: order[0].iter().product(),
+                dispatches: permute(order, Operand::Input(input), Operand::Form(0), limits)?.dispatches,
+            });
         }
-        Ok((weights.wide.expect("made above"), Vec::new()))
+        Ok((Bind::all(Operand::Form(0)), Vec::new()))
     }
 
-    /// Adds its dispatches to `call`. Binds are x, extra, y.
+    /// Adds its dispatches to `call`, with the op's input `weights`. Binds are x, extra, y.
     pub(crate) fn add_to(
         &self,
         call: &mut GpuCall,
         epilogue: Epilogue,
-        weights: &mut Weights,
+        weights: usize,
         [x, extra, y]: [Bind; 3],
         limits: &GpuLimits,
     ) -> Result<()> {
@@ -245,7 +232,7 @@ impl Gather<'_> {
         &self,
         call: &mut GpuCall,
         bias: bool,
-        weights: &mut Weights,
+        weights: usize,
         binds: [Bind; 5],
         limits: &GpuLimits,
     ) -> Result<()> {

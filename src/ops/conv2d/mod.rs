@@ -18,7 +18,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 pub(crate) use correlate::{Correlation, Pair};
-pub(crate) use gather::{Gather, Weights};
+pub(crate) use gather::Gather;
 pub use geometry::Conv2dSpec;
 pub(crate) use geometry::Geometry;
 pub(crate) use sides::{NEITHER, Sides, X, Y};

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::graph::Signature;
 use crate::kernel::Operand::{Input, Output};
 use crate::kernel::{Bind, GpuCall, GpuLimits, Operand};
-use crate::ops::conv2d::{Correlation, Gather, Pair, Weights};
+use crate::ops::conv2d::{Correlation, Gather, Pair};
 use crate::ops::dispatch::{chunks_of_work, part};
 use crate::ops::reduce::add_channel_sums;
 use crate::ops::relu_interval::{Then, made_then};
@@ -25,12 +25,11 @@ fn add_forward(
 ) -> Result<()> {
     let g = op.geometry(&signature.inputs)?;
     let (x, y) = (signature.inputs[0].shape.inner(), signature.outputs[0].shape.inner());
-    let mut weights = Weights::of(Input(2));
     for (first, count) in chunks_of_work("conv2d_interval_forward", g.batch, &[x, y], 2 * g.sample_flops(), limits)? {
         let bias = Bind::all(Input(if op.bias { 3 } else { 2 }));
         let cut = |operand, words| part(operand, first, count, words);
         let binds = [cut(Input(0), x), cut(Input(1), x), bias, cut(to[0], y), cut(to[1], y)];
-        Gather::forward(&g, count).add_interval_to(call, op.bias, &mut weights, binds, limits)?;
+        Gather::forward(&g, count).add_interval_to(call, op.bias, 2, binds, limits)?;
     }
     Ok(())
 }
@@ -54,11 +53,10 @@ fn add_backward(
 ) -> Result<()> {
     let g = op.geometry(&signature.inputs)?;
     let (x, y) = (g.x_shape().inner(), signature.inputs[0].shape.inner());
-    let mut weights = Weights::of(Input(2));
     for (first, count) in chunks_of_work("conv2d_interval_backward_input", g.batch, &[x, y], 2 * g.sample_flops(), limits)? {
         let cut = |operand, words| part(operand, first, count, words);
         let binds = [cut(Input(0), y), cut(Input(1), y), Bind::all(Input(2)), cut(to[0], x), cut(to[1], x)];
-        Gather::backward(&g, count).add_interval_to(call, false, &mut weights, binds, limits)?;
+        Gather::backward(&g, count).add_interval_to(call, false, 2, binds, limits)?;
     }
     Ok(())
 }

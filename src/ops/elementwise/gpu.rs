@@ -91,6 +91,7 @@ pub(super) fn call(op: &Fused, limits: &GpuLimits) -> Result<GpuCall> {
                 Operand::Input(_) => value,
                 Operand::Output(_) => Operand::Output(gather.output),
                 Operand::Scratch(i) => Operand::Scratch(own + i),
+                Operand::Form(_) => unreachable!("a reduction reads no other form"),
             };
         }
         for (i, words) in reduction.scratch.into_iter().enumerate() {
@@ -104,7 +105,7 @@ pub(super) fn call(op: &Fused, limits: &GpuLimits) -> Result<GpuCall> {
     // What is reduced ahead belongs to what the pass does, if it does more.
     let main = if dispatches.is_empty() { 0 } else { of_operands.len() };
     of_operands.append(&mut dispatches);
-    Ok(GpuCall { dispatches: of_operands, scratch, main })
+    Ok(GpuCall { dispatches: of_operands, scratch, main, ..GpuCall::default() })
 }
 
 /// The buffer behind an operand.

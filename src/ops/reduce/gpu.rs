@@ -88,6 +88,7 @@ pub(in crate::ops) fn add_channel_sums(
                 Input(_) => x,
                 Output(_) => y,
                 Operand::Scratch(i) => Operand::Scratch(first + i),
+                Operand::Form(_) => unreachable!("a reduction reads no other form"),
             };
         }
         dispatch

@@ -10,13 +10,12 @@ use crate::ops::shaders::TRANSPOSE;
 
 pub(super) fn call(op: &Transpose, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
     let (extents, steps) = op.strides(&signature.inputs[0].shape);
-    permute(extents, steps, Input(0), Output(0), limits)
+    permute([extents, steps], Input(0), Output(0), limits)
 }
 
 /// Writes `to` with the given extents from `from`, where an axis has the given step.
 pub(in crate::ops) fn permute(
-    extents: [usize; RANK],
-    steps: [usize; RANK],
+    [extents, steps]: [[usize; RANK]; 2],
     from: Operand,
     to: Operand,
     limits: &GpuLimits,
