@@ -6,7 +6,7 @@ use super::pipelines::{Made, Needs, Pipelines};
 use super::staging::Staging;
 use super::timestamps::Timestamps;
 use crate::device::Launch;
-use crate::device::sharing::{Sharing, Wanted};
+use crate::device::sharing::{Form, Sharing, Wanted};
 use crate::error::Result;
 use crate::graph::plan::{Named, Step, Storage};
 use crate::graph::{Cost, Plan};
@@ -98,27 +98,20 @@ impl Compiler<'_> {
         for words in &forms.kinds {
             form_buffers.push(context.buffer("form", *words)?);
         }
-        let mut order = Vec::new();
-        for ((step, call), of_call) in plan.steps.iter().zip(calls).zip(&forms.of_calls) {
-            let new = call.prepared.iter().zip(of_call).filter(|(_, form)| form.is_new);
-            let before = new.flat_map(|(prepare, _)| &prepare.dispatches).map(|dispatch| (dispatch, Cost::default()));
-            let costs = shares(step.op.cost(&step.signature), call);
-            let dispatches = before.chain(call.dispatches.iter().zip(costs));
-            order.extend(dispatches.map(|(dispatch, cost)| (step, call, of_call, dispatch, cost)));
-        }
-        let dispatches: Vec<&Dispatch> = order.iter().map(|&(.., dispatch, _)| dispatch).collect();
+        let scheduled = scheduled(plan, calls, &forms);
+        let dispatches: Vec<&Dispatch> = scheduled.iter().map(|of| of.dispatch).collect();
         self.pipelines.prepare(context, &dispatches)?;
         let mut all_params = AllParams::default();
-        let mut needs = Vec::with_capacity(order.len());
+        let mut needs = Vec::with_capacity(scheduled.len());
         for dispatch in dispatches {
             let Needs { layout, params } = self.pipelines.needs(context, dispatch)?;
             needs.push((layout, all_params.place(params)));
         }
         let buffer = all_params.buffer(context)?;
-        let mut launches = Vec::with_capacity(order.len());
-        for ((step, call, of_call, dispatch, cost), (layout, params)) in order.into_iter().zip(needs) {
+        let mut launches = Vec::with_capacity(scheduled.len());
+        for (Scheduled { step, call, read, dispatch, cost }, (layout, params)) in scheduled.into_iter().zip(needs) {
             let scratch = &*self.scratch;
-            let form = |i: usize| form_buffers[forms.kind(of_call[i])].clone();
+            let form = |i: usize| form_buffers[forms.kind(read[i])].clone();
             let find = |bind: &Bind| operand(step, call, &place, scratch, &form, bind);
             let bindings = bind(context, &layout, dispatch, step, find, params.as_ref().zip(buffer.as_ref()))?;
             let Made { pipeline, fresh } = self.pipelines.get(context, dispatch)?;
@@ -185,6 +178,29 @@ fn forms<'a>(plan: &Plan, calls: &'a [GpuCall]) -> Sharing {
         let wanted = |p: &'a GpuPrepare| Wanted { source: step.inputs[p.input], key: &p.key, words: p.words };
         (call.prepared.iter().map(wanted).collect(), step.outputs.clone())
     }))
+}
+
+/// A dispatch in its place.
+struct Scheduled<'a> {
+    step: &'a Step,
+    call: &'a GpuCall,
+    /// The forms that the call reads.
+    read: &'a [Form],
+    dispatch: &'a Dispatch,
+    cost: Cost,
+}
+
+/// All dispatches in order, those that make a form before the first call that reads it.
+fn scheduled<'a>(plan: &'a Plan, calls: &'a [GpuCall], forms: &'a Sharing) -> Vec<Scheduled<'a>> {
+    let mut all = Vec::new();
+    for ((step, call), read) in plan.steps.iter().zip(calls).zip(&forms.of_calls) {
+        let new = call.prepared.iter().zip(read).filter(|(_, form)| form.is_new);
+        let making = new.flat_map(|(prepare, _)| &prepare.dispatches).map(|dispatch| (dispatch, Cost::default()));
+        let costs = shares(step.op.cost(&step.signature), call);
+        let dispatches = making.chain(call.dispatches.iter().zip(costs));
+        all.extend(dispatches.map(|(dispatch, cost)| Scheduled { step, call, read, dispatch, cost }));
+    }
+    all
 }
 
 /// The cost of an op over its dispatches: see [`Launch::cost`].

@@ -116,7 +116,8 @@ impl Tuner {
         Ok(best)
     }
 
-    /// Seconds of one run of `call` without the making of forms, which other steps share; infinite once it is clear that it takes much more than `best`.
+    /// Seconds of one run of `call`, without the making of forms, which other steps share; infinite once it is clear that it takes much more
+    /// than `best`.
     fn seconds(
         &mut self,
         context: &Context,
