@@ -10,7 +10,7 @@ use std::fmt;
 pub use layout::{Layout, Layouts};
 pub use variant::{TILES, Tile, Variant, WIDE_TILES};
 pub use waiting::waited;
-pub(crate) use waiting::{pause, work_until};
+pub(crate) use waiting::{pause, work_until, work_until_in_vain};
 
 /// How a shader uses a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

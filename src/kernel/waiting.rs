@@ -26,14 +26,22 @@ pub fn waited() -> Duration {
 
 /// Does what work of the pool there is until `done`.
 pub(crate) fn work_until(done: impl Fn() -> bool) {
-    WAITED.fetch_add(work_and_wait_until(done).as_nanos() as u64, Ordering::Relaxed);
+    work_until_in_vain(done, Duration::MAX);
+}
+
+/// The same, but ends too once there has been no work for `patience`.
+pub(crate) fn work_until_in_vain(done: impl Fn() -> bool, patience: Duration) {
+    WAITED.fetch_add(work_and_wait_until(done, patience).as_nanos() as u64, Ordering::Relaxed);
 }
 
 /// The same; returns how long there was none and a processor was kept.
-fn work_and_wait_until(done: impl Fn() -> bool) -> Duration {
+fn work_and_wait_until(done: impl Fn() -> bool, patience: Duration) -> Duration {
     let mut waited = Duration::ZERO;
-    while !done() {
-        if rayon::yield_now() != Some(Yield::Executed) {
+    let mut worked = Instant::now();
+    while !done() && worked.elapsed() < patience {
+        if rayon::yield_now() == Some(Yield::Executed) {
+            worked = Instant::now();
+        } else {
             let begun = Instant::now();
             pause();
             waited += begun.elapsed().min(LONGEST);
@@ -77,7 +85,7 @@ mod tests {
                 });
             }
             let begun = Instant::now();
-            work_and_wait_until(|| begun.elapsed() >= length)
+            work_and_wait_until(|| begun.elapsed() >= length, Duration::MAX)
         })
     }
 

@@ -2,11 +2,16 @@
 //! a thread that fell asleep meanwhile takes longer to wake up than many a call takes.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
-use crate::kernel::{pause, work_until};
+use crate::kernel::{pause, work_until_in_vain};
 
 /// Looks that the next thread has time for to come, some tens of microseconds.
 const PATIENCE: usize = 100;
+
+/// How long a thread looks for work in vain. One that comes late may do so in the middle of a part of the work, while it waits for a part of
+/// that part, and nobody goes on before it returns: it must not look until all is done.
+const VAIN: Duration = Duration::from_millis(5);
 
 /// Whether a program keeps the pool awake. Threads that two programs hold at once could wait for each other.
 static KEPT: AtomicBool = AtomicBool::new(false);
@@ -71,7 +76,7 @@ impl Team {
             }
             pause();
         }
-        work_until(|| self.is_done());
+        work_until_in_vain(|| self.is_done(), VAIN);
     }
 }
 
@@ -81,7 +86,7 @@ mod tests {
     use crate::kernel::waited;
     use rayon::prelude::*;
     use std::panic::catch_unwind;
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     #[test]
     fn work_runs_once_with_the_whole_pool_also_inside_other_work_and_from_many_threads() {
@@ -114,6 +119,21 @@ mod tests {
             }
             assert_eq!(runs.into_inner(), 200 * 63 * 32, "{threads} threads");
         }
+    }
+
+    /// A thread that waits for a part of its part of the work takes what other work there is, and so may come to look for work on top of that.
+    #[test]
+    fn who_looks_in_the_middle_of_other_work_goes_back_to_it() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("a pool of threads");
+        let team =
+            Team { done: AtomicBool::new(false), worker: AtomicUsize::new(usize::MAX), waiting: AtomicUsize::new(0) };
+        let begun = Instant::now();
+        // What ends the waiting comes after the look on the same thread.
+        pool.install(|| {
+            team.look(1, false);
+            team.done.store(true, Ordering::Release);
+        });
+        assert!(begun.elapsed() >= VAIN, "it looked for a while");
     }
 
     #[test]
