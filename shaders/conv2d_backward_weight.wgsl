@@ -26,20 +26,10 @@ override PART_ROWS: u32;
 override FIRST_PART: u32;
 override PART_STEP: u32;
 override SIGNED: bool;
-// A workgroup has GROUP_M × GROUP_N invocations, each of which computes 4·M_VECTORS × 4·N_VECTORS elements (the factors are 1 or 2).
-override GROUP_M: u32;
-override GROUP_N: u32;
-override M_VECTORS: u32;
+// Vectors of four columns that an invocation computes: 1 or 2.
 override N_VECTORS: u32;
-// Depth of a tile, and by how many vectors its rows are longer than needed: 1 keeps a column out of a single memory bank.
-override DEPTH: u32;
-override PAD: u32;
-override THREADS: u32 = GROUP_M * GROUP_N;
-// Vectors of a tile's row. Element e of vector v is row or column v + e·P_WIDTH (Q_WIDTH), so that neighbours in memory are
-// neighbouring invocations.
-override P_WIDTH: u32 = GROUP_M * M_VECTORS;
+// Vectors of a row of the tile of columns. Element e of vector v is column v + e·Q_WIDTH.
 override Q_WIDTH: u32 = GROUP_N * N_VECTORS;
-override P_PITCH: u32 = P_WIDTH + PAD;
 override Q_PITCH: u32 = Q_WIDTH + PAD;
 // Weights of one output channel, and the rows (n,i) of grad_y.
 override WEIGHTS: u32 = C * KH * KW;
@@ -77,10 +67,6 @@ fn store_block(part: u32, o: u32, weight: u32, sums: mat4x4<f32>) {
     store_row(part, o + P_WIDTH, weight, sums[1]);
     store_row(part, o + 2u * P_WIDTH, weight, sums[2]);
     store_row(part, o + 3u * P_WIDTH, weight, sums[3]);
-}
-
-fn outer(sum: mat4x4<f32>, p: vec4<f32>, q: vec4<f32>) -> mat4x4<f32> {
-    return mat4x4<f32>(sum[0] + p.x * q, sum[1] + p.y * q, sum[2] + p.z * q, sum[3] + p.w * q);
 }
 
 @compute @workgroup_size(GROUP_N, GROUP_M)

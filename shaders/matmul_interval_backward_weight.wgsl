@@ -10,19 +10,8 @@ override K: u32;
 override G_FIRST: u32;
 override G_K: u32;
 override ACCUMULATE: bool;
-// A workgroup has GROUP_M × GROUP_N invocations, each of which computes 4·M_VECTORS × 4 elements (the factor is 1 or 2).
-override GROUP_M: u32;
-override GROUP_N: u32;
-override M_VECTORS: u32;
-// Depth of a tile, and by how many vectors its rows are longer than needed: 1 keeps a column out of a single memory bank.
-override DEPTH: u32;
-override PAD: u32;
-override THREADS: u32 = GROUP_M * GROUP_N;
-// Vectors of a tile's row. Element e of vector v is row or column v + e·P_WIDTH (Q_WIDTH), so that neighbours in memory are
-// neighbouring invocations.
-override P_WIDTH: u32 = GROUP_M * M_VECTORS;
+// Vectors of a row of the tile of columns. Element e of vector v is column v + e·Q_WIDTH.
 override Q_WIDTH: u32 = GROUP_N;
-override P_PITCH: u32 = P_WIDTH + PAD;
 override Q_PITCH: u32 = Q_WIDTH + PAD;
 
 @group(0) @binding(0) var<storage, read> x1: array<f32>;
@@ -61,10 +50,6 @@ fn store_block(m: u32, n: u32, center: mat4x4<f32>, radius: mat4x4<f32>) {
     store_row(m + P_WIDTH, n, center[1], radius[1]);
     store_row(m + 2u * P_WIDTH, n, center[2], radius[2]);
     store_row(m + 3u * P_WIDTH, n, center[3], radius[3]);
-}
-
-fn outer(sum: mat4x4<f32>, p: vec4<f32>, q: vec4<f32>) -> mat4x4<f32> {
-    return mat4x4<f32>(sum[0] + p.x * q, sum[1] + p.y * q, sum[2] + p.z * q, sum[3] + p.w * q);
 }
 
 @compute @workgroup_size(GROUP_N, GROUP_M)

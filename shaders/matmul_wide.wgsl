@@ -3,48 +3,17 @@
 // c[m,n] = Σ_k a[m,k] · b[k,n] over strided matrices, from tiles in workgroup memory.
 // a[m,k] is at A_FIRST + m·A_M + k·A_K, b[k,n] at k·B_K + n·B_N (its absolute value with ABS_B), c[m,n] at C_FIRST + m·C_M + n.
 // In parts: part z sums the k from z·PART_K on and goes to c at z·C_PART; `sum_partials` adds them in order.
-// Then, in this order: BIAS adds extra[C_FIRST + n], SIGNED multiplies by sign(extra) at c's place, ACCUMULATE adds the old c,
-// RELU cuts at 0, MASKED zeroes where extra at c's place is ≤ 0. With none of these `extra` is not read.
+// `matmul_extents` has what happens to a sum on its way to c.
 // One workgroup computes 4·GROUP_M·M_VECTORS × 4·GROUP_N·N_VECTORS elements of one part; grid: x and y hold the tiles, z the parts.
 
-override M: u32;
-override N: u32;
-override K: u32;
-override A_M: u32;
-override A_K: u32;
-override A_FIRST: u32;
-override B_K: u32;
-override B_N: u32;
-override C_M: u32;
-override C_FIRST: u32;
-// Length of a part of k, and from one part to the next in c.
-override PART_K: u32;
-override C_PART: u32;
-override ABS_B: bool;
-override BIAS: bool;
-override SIGNED: bool;
-override ACCUMULATE: bool;
-override RELU: bool;
-override MASKED: bool;
-// A workgroup has GROUP_M × GROUP_N invocations, each of which computes 4·M_VECTORS × 4·N_VECTORS elements (the factors are 1 or 2).
-override GROUP_M: u32;
-override GROUP_N: u32;
-override M_VECTORS: u32;
+// Vectors of four columns that an invocation computes: 1 or 2.
 override N_VECTORS: u32;
-// Depth of a tile, and by how many vectors its rows are longer than needed: 1 keeps a column out of a single memory bank.
-override DEPTH: u32;
-override PAD: u32;
-override THREADS: u32 = GROUP_M * GROUP_N;
-// Vectors of a tile's row. Element e of vector v is row or column 4·v + e.
-override P_WIDTH: u32 = GROUP_M * M_VECTORS;
+// Vectors of a row of the tile of columns. Element e of vector v is row or column 4·v + e.
 override Q_WIDTH: u32 = GROUP_N * N_VECTORS;
-override P_PITCH: u32 = P_WIDTH + PAD;
 override Q_PITCH: u32 = Q_WIDTH + PAD;
 
 @group(0) @binding(0) var<storage, read> a: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> b: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> extra: array<f32>;
-@group(0) @binding(3) var<storage, read_write> c: array<f32>;
 
 var<workgroup> p_tile: array<vec4<f32>, DEPTH * P_PITCH>;
 var<workgroup> q_tile: array<vec4<f32>, DEPTH * Q_PITCH>;
@@ -61,32 +30,6 @@ fn load_b(k: u32, n: u32, end: u32) -> vec4<f32> {
     return select(vec4<f32>(), select(v, abs(v), ABS_B), inside);
 }
 
-// Writes one element; what the flags ask for happens in their order above.
-fn store(m: u32, n: u32, part: u32, sum: f32) {
-    if m >= M || n >= N {
-        return;
-    }
-    let at = part * C_PART + C_FIRST + m * C_M + n;
-    var v = sum;
-    if BIAS {
-        v += extra[C_FIRST + n];
-    }
-    if SIGNED {
-        let s = extra[at];
-        v *= f32(s > 0.0) - f32(s < 0.0);
-    }
-    if ACCUMULATE {
-        v += c[at];
-    }
-    if RELU {
-        v = select(v, 0.0, v < 0.0);
-    }
-    if MASKED {
-        v = select(0.0, v, extra[at] > 0.0);
-    }
-    c[at] = v;
-}
-
 fn store_block(m: u32, n: u32, part: u32, sums: mat4x4<f32>) {
     for (var e = 0u; e < 4u; e++) {
         store(m, n + e, part, sums[0][e]);
@@ -94,10 +37,6 @@ fn store_block(m: u32, n: u32, part: u32, sums: mat4x4<f32>) {
         store(m + 2u, n + e, part, sums[2][e]);
         store(m + 3u, n + e, part, sums[3][e]);
     }
-}
-
-fn outer(sum: mat4x4<f32>, p: vec4<f32>, q: vec4<f32>) -> mat4x4<f32> {
-    return mat4x4<f32>(sum[0] + p.x * q, sum[1] + p.y * q, sum[2] + p.z * q, sum[3] + p.w * q);
 }
 
 @compute @workgroup_size(GROUP_N, GROUP_M)

@@ -5,12 +5,12 @@
 use crate::kernel::Shader;
 
 macro_rules! shaders {
-    ($($(#[$meta:meta])* $id:ident = $name:literal $(of $first:literal + $middle:literal + $end:literal)? [$($binding:ident: $access:ident),* $(,)?]),* $(,)?) => {
+    ($($(#[$meta:meta])* $id:ident = $name:literal $(of $first:literal $(+ $more:literal)+)? [$($binding:ident: $access:ident),* $(,)?]),* $(,)?) => {
         $($(#[$meta])*
         pub static $id: Shader = Shader {
             name: $name,
-            files: files!($name $($first $middle $end)?),
-            source: text!($name $($first $middle $end)?),
+            files: files!($($first $($more)+)?; $name),
+            source: text!($($first $($more)+)?; $name),
             bindings: &[$((stringify!($binding), crate::kernel::Access::$access)),*],
         };)*
 
@@ -19,23 +19,23 @@ macro_rules! shaders {
     };
 }
 
-/// The files of a shader: the one of its name, or those three.
+/// The files of a shader: the pieces it is made of, or the one of its name.
 macro_rules! files {
-    ($name:literal) => {
+    (; $name:literal) => {
         &[$name]
     };
-    ($name:literal $first:literal $middle:literal $end:literal) => {
-        &[$first, $middle, $end]
+    ($($piece:literal)+; $name:literal) => {
+        &[$($piece),+]
     };
 }
 
 /// Their text.
 macro_rules! text {
-    ($name:literal) => {
+    (; $name:literal) => {
         include_str!(concat!("../../shaders/", $name, ".wgsl"))
     };
-    ($name:literal $first:literal $middle:literal $end:literal) => {
-        concat!(text!($first), text!($middle), text!($end))
+    ($($piece:literal)+; $name:literal) => {
+        concat!($(text!(; $piece)),+)
     };
 }
 
@@ -69,7 +69,7 @@ shaders! {
     /// See `shaders/concretize_backward.wgsl`.
     CONCRETIZE_BACKWARD = "concretize_backward" [coefficients: Read, region: Read, rows: Read, grad: Read, result: Write],
     /// See `shaders/conv2d_backward_weight.wgsl`.
-    CONV2D_BACKWARD_WEIGHT = "conv2d_backward_weight" [x: Read, g: Read, w: Read, out: Write],
+    CONV2D_BACKWARD_WEIGHT = "conv2d_backward_weight" of "product_tile" + "conv2d_backward_weight" [x: Read, g: Read, w: Read, out: Write],
     /// See `shaders/conv2d_backward_weight_plain.wgsl`.
     CONV2D_BACKWARD_WEIGHT_PLAIN = "conv2d_backward_weight_plain" [x: Read, g: Read, w: Read, out: Write],
     /// See `shaders/conv2d_backward_weight_register.wgsl`.
@@ -77,21 +77,21 @@ shaders! {
     /// See `shaders/conv2d_backward_weight_register.wgsl`.
     CONV2D_BACKWARD_WEIGHT_SUBGROUP = "conv2d_backward_weight_subgroup" of "conv2d_backward_weight_register" + "register_tile" + "by_subgroup" [x: Read, g: Read, w: Read, out: Write],
     /// See `shaders/conv2d_gather.wgsl`.
-    CONV2D_GATHER = "conv2d_gather" of "conv2d_tile" + "conv2d_weights" + "conv2d_gather" [w: Read, x: Read, extra: Read, y: Write],
+    CONV2D_GATHER = "conv2d_gather" of "product_tile" + "conv2d_phases" + "conv2d_tile" + "conv2d_weights" + "conv2d_gather" [w: Read, x: Read, extra: Read, y: Write],
     /// See `shaders/conv2d_gather_plain.wgsl`.
-    CONV2D_GATHER_PLAIN = "conv2d_gather_plain" [x: Read, w: Read, extra: Read, y: Write],
+    CONV2D_GATHER_PLAIN = "conv2d_gather_plain" of "conv2d_phases" + "conv2d_gather_plain" [w: Read, x: Read, extra: Read, y: Write],
     /// See `shaders/conv2d_gather_register.wgsl`.
-    CONV2D_GATHER_REGISTER = "conv2d_gather_register" of "conv2d_gather_register" + "register_tile" + "by_invocation" [x: Read, w: Read, extra: Read, y: Write],
+    CONV2D_GATHER_REGISTER = "conv2d_gather_register" of "conv2d_gather_register" + "register_tile" + "by_invocation" [w: Read, x: Read, extra: Read, y: Write],
     /// See `shaders/conv2d_gather_register.wgsl`.
-    CONV2D_GATHER_SUBGROUP = "conv2d_gather_subgroup" of "conv2d_gather_register" + "register_tile" + "by_subgroup" [x: Read, w: Read, extra: Read, y: Write],
+    CONV2D_GATHER_SUBGROUP = "conv2d_gather_subgroup" of "conv2d_gather_register" + "register_tile" + "by_subgroup" [w: Read, x: Read, extra: Read, y: Write],
     /// See `shaders/conv2d_gather.wgsl`.
-    CONV2D_GATHER_WIDE = "conv2d_gather_wide" of "conv2d_tile" + "conv2d_weights_wide" + "conv2d_gather" [w: Read, x: Read, extra: Read, y: Write],
+    CONV2D_GATHER_WIDE = "conv2d_gather_wide" of "product_tile" + "conv2d_phases" + "conv2d_tile" + "conv2d_weights_wide" + "conv2d_gather" [w: Read, x: Read, extra: Read, y: Write],
     /// See `shaders/conv2d_interval_backward_weight.wgsl`.
-    CONV2D_INTERVAL_BACKWARD_WEIGHT = "conv2d_interval_backward_weight" [x1: Read, x2: Read, g1: Read, g2: Read, w: Read, out: Write],
+    CONV2D_INTERVAL_BACKWARD_WEIGHT = "conv2d_interval_backward_weight" of "product_tile" + "conv2d_interval_backward_weight" [x1: Read, x2: Read, g1: Read, g2: Read, w: Read, out: Write],
     /// See `shaders/conv2d_interval_gather.wgsl`.
-    CONV2D_INTERVAL_GATHER = "conv2d_interval_gather" of "conv2d_tile" + "conv2d_weights" + "conv2d_interval_gather" [w: Read, x1: Read, x2: Read, bias: Read, y1: Write, y2: Write],
+    CONV2D_INTERVAL_GATHER = "conv2d_interval_gather" of "product_tile" + "conv2d_phases" + "conv2d_tile" + "conv2d_weights" + "conv2d_interval_gather" [w: Read, x1: Read, x2: Read, bias: Read, y1: Write, y2: Write],
     /// See `shaders/conv2d_interval_gather.wgsl`.
-    CONV2D_INTERVAL_GATHER_WIDE = "conv2d_interval_gather_wide" of "conv2d_tile" + "conv2d_weights_wide" + "conv2d_interval_gather" [w: Read, x1: Read, x2: Read, bias: Read, y1: Write, y2: Write],
+    CONV2D_INTERVAL_GATHER_WIDE = "conv2d_interval_gather_wide" of "product_tile" + "conv2d_phases" + "conv2d_tile" + "conv2d_weights_wide" + "conv2d_interval_gather" [w: Read, x1: Read, x2: Read, bias: Read, y1: Write, y2: Write],
     /// See `shaders/copy.wgsl`.
     COPY = "copy" [x: Read, y: Write],
     /// See `shaders/cross_entropy_backward.wgsl`.
@@ -117,19 +117,19 @@ shaders! {
     /// See `shaders/margin_radius_forward.wgsl`.
     MARGIN_RADIUS_FORWARD = "margin_radius_forward" [r: Read, w: Read, labels: Read, y: Write],
     /// See `shaders/matmul.wgsl`.
-    MATMUL = "matmul" [a: Read, b: Read, extra: Read, c: Write],
+    MATMUL = "matmul" of "product_tile" + "matmul_extents" + "matmul" [a: Read, b: Read, extra: Read, c: Write],
     /// See `shaders/matmul_interval.wgsl`.
-    MATMUL_INTERVAL = "matmul_interval" [a1: Read, a2: Read, b: Read, bias: Read, c1: Write, c2: Write],
+    MATMUL_INTERVAL = "matmul_interval" of "product_tile" + "matmul_interval" [a1: Read, a2: Read, b: Read, bias: Read, c1: Write, c2: Write],
     /// See `shaders/matmul_interval_backward_weight.wgsl`.
-    MATMUL_INTERVAL_BACKWARD_WEIGHT = "matmul_interval_backward_weight" [x1: Read, x2: Read, g1: Read, g2: Read, w: Read, out: Write],
+    MATMUL_INTERVAL_BACKWARD_WEIGHT = "matmul_interval_backward_weight" of "product_tile" + "matmul_interval_backward_weight" [x1: Read, x2: Read, g1: Read, g2: Read, w: Read, out: Write],
     /// See `shaders/matmul_plain.wgsl`.
-    MATMUL_PLAIN = "matmul_plain" [a: Read, b: Read, extra: Read, c: Write],
+    MATMUL_PLAIN = "matmul_plain" of "matmul_extents" + "matmul_plain" [a: Read, b: Read, extra: Read, c: Write],
     /// See `shaders/matmul_register.wgsl`.
     MATMUL_REGISTER = "matmul_register" of "matmul_register" + "register_tile" + "by_invocation" [a: Read, b: Read, extra: Read, c: Write],
     /// See `shaders/matmul_register.wgsl`.
     MATMUL_SUBGROUP = "matmul_subgroup" of "matmul_register" + "register_tile" + "by_subgroup" [a: Read, b: Read, extra: Read, c: Write],
     /// See `shaders/matmul_wide.wgsl`.
-    MATMUL_WIDE = "matmul_wide" [a: Read, b: Read, extra: Read, c: Write],
+    MATMUL_WIDE = "matmul_wide" of "product_tile" + "matmul_extents" + "matmul_wide" [a: Read, b: Read, extra: Read, c: Write],
     /// See `shaders/multiply_adds.wgsl`.
     MULTIPLY_ADDS = "multiply_adds" [x: Read, y: Write],
     /// See `shaders/pgd_step.wgsl`.

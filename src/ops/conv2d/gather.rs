@@ -202,13 +202,11 @@ impl Gather<'_> {
         let matrix = self.matrix([1, 1]);
         let variant = matrix.variant(limits);
         let (w, steps) = self.weights(call, weights, variant, limits)?;
-        let (shader, binds) = match variant {
-            Variant::Tiled(_) => (&CONV2D_GATHER, [w, x, extra, y]),
-            Variant::Wide(_) => (&CONV2D_GATHER_WIDE, [w, x, extra, y]),
-            Variant::Register { .. } => {
-                (register_tiled([&CONV2D_GATHER_REGISTER, &CONV2D_GATHER_SUBGROUP], limits), [x, w, extra, y])
-            }
-            Variant::Plain => (&CONV2D_GATHER_PLAIN, [x, w, extra, y]),
+        let shader = match variant {
+            Variant::Tiled(_) => &CONV2D_GATHER,
+            Variant::Wide(_) => &CONV2D_GATHER_WIDE,
+            Variant::Register { .. } => register_tiled([&CONV2D_GATHER_REGISTER, &CONV2D_GATHER_SUBGROUP], limits),
+            Variant::Plain => &CONV2D_GATHER_PLAIN,
         };
         let (groups, constants) = matrix.launch(variant);
         let mut overrides = self.overrides();
@@ -221,7 +219,7 @@ impl Gather<'_> {
         ]);
         overrides.extend(constants);
         let groups = self.grid(shader.name, groups, limits)?;
-        call.dispatches.push(Dispatch { shader, binds: binds.to_vec(), overrides, groups });
+        call.dispatches.push(Dispatch { shader, binds: vec![w, x, extra, y], overrides, groups });
         Ok(())
     }
 
