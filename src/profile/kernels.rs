@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::device::{Program, Session};
+use crate::device::{Launch, Program, Session};
 use crate::error::Result;
 use crate::graph::{Cost, Graph, Plan, Value};
 use crate::ops::{
@@ -95,6 +95,7 @@ const OTHERS: [(&str, &str); 29] = [
 pub struct Case {
     name: String,
     what: What,
+    cold: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -120,12 +121,16 @@ pub fn cases() -> Vec<Case> {
             cases.extend(ways.iter().map(|&fast| Case {
                 name: format!("{name}.{of}{}", if fast { "_fast" } else { "" }),
                 what: What::Layer { batch, layer, direction, fast },
+                cold: false,
             }));
         }
     }
-    cases.extend(OTHERS.iter().map(|&(name, _)| Case { name: name.to_string(), what: What::Other(name) }));
+    cases.extend(OTHERS.iter().map(|&(name, _)| Case { name: name.to_string(), what: What::Other(name), cold: false }));
     cases
 }
+
+/// Elements of what is written before a run that begins with cold caches: 128 MiB are read and as many written, more than caches hold.
+const DISPLACING: usize = 1 << 25;
 
 /// What an operand holds.
 #[derive(Clone, Copy, Debug)]
@@ -191,7 +196,17 @@ impl Case {
     /// Copying as much memory as another case moves (`bytes`, read and written): what a kernel that memory bounds is held against.
     pub fn copy(bytes: u64) -> Case {
         let elements = (bytes as usize / (2 * size_of::<f32>())).max(1);
-        Case { name: format!("copy {elements}"), what: What::Copy(elements) }
+        Case { name: format!("copy {elements}"), what: What::Copy(elements), cold: false }
+    }
+
+    /// The same under another name, each run of which finds its operands in memory and not in caches.
+    pub fn cold(self) -> Case {
+        Case { name: format!("{} cold", self.name), cold: true, ..self }
+    }
+
+    /// Whether it is [`Case::cold`].
+    pub fn is_cold(&self) -> bool {
+        self.cold
     }
 
     /// The name, which is also the row of a table.
@@ -202,6 +217,11 @@ impl Case {
     /// The work alone, and its operands.
     fn build(&self) -> Result<Build> {
         let mut b = Build { graph: Graph::new(), filled: Vec::new() };
+        if self.cold {
+            let displacing = b.zeros("displacing", [DISPLACING])?;
+            let next = ops::scale(&mut b.graph, displacing, 0.5)?;
+            ops::assign(&mut b.graph, displacing, next)?;
+        }
         let results = match self.what {
             What::Layer { batch, layer, direction, fast } => {
                 let Operands { center, radius, weight, grad } = operands(&mut b, batch, layer)?;
@@ -229,7 +249,8 @@ impl Case {
         let program = session.compile(&Plan::new(build.graph)?)?;
         let launches = session.program_info(program).launches;
         let (mut places, mut cost) = (Vec::new(), Cost::default());
-        for (place, launch) in launches.iter().enumerate().filter(|(_, launch)| launch.op != "fill") {
+        let is_work = |launch: &Launch| launch.op != "fill" && launch.output != Shape::from([DISPLACING]);
+        for (place, launch) in launches.iter().enumerate().filter(|(_, launch)| is_work(launch)) {
             places.push(place);
             cost += launch.cost;
         }
@@ -457,6 +478,7 @@ impl Kernel {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device::cpu::CpuSession;
 
     #[test]
     fn every_case_is_the_work_that_its_name_says() {
@@ -479,6 +501,27 @@ mod tests {
             };
             assert!(right && plan.inputs.is_empty() && plan.cost().bytes > 0, "{}: {op}", case.name);
         }
+    }
+
+    /// Caches are displaced first, and that does not count.
+    #[test]
+    fn a_cold_case_is_the_same_work() {
+        let ops = |case: &Case| -> Vec<&str> {
+            let plan = Plan::new(case.build().unwrap().graph).unwrap();
+            plan.steps.iter().map(|step| step.op.name()).filter(|&name| name != "fill").collect()
+        };
+        for case in cases() {
+            let cold = case.clone().cold();
+            assert_eq!(cold.name(), format!("{} cold", case.name()));
+            let [scale, assign, rest @ ..] = &ops(&cold)[..] else { panic!("{}", cold.name()) };
+            assert_eq!(([*scale, *assign], rest), (["unary", "assign"], &ops(&case)[..]), "{}", cold.name());
+        }
+        let mut session = CpuSession::new();
+        let session: &mut dyn Session = &mut session;
+        let affine = cases().into_iter().find(|case| case.name().starts_with("affine")).unwrap();
+        let [warm, cold] = [affine.clone(), affine.cold()].map(|case| case.compile(session).unwrap());
+        assert_eq!((warm.cost(), warm.places.len()), (cold.cost(), cold.places.len()));
+        assert!(cold.places[0] > warm.places[0]);
     }
 
     #[test]

@@ -136,6 +136,11 @@ impl Roofs {
         self.streams.last().map_or(0.0, |stream| stream.bytes_per_second)
     }
 
+    /// [`Roofs::least`] where no cache holds the operands.
+    pub fn least_from_memory(&self, cost: Cost) -> Least {
+        Least { memory: cost.bytes as f64 / self.memory_bytes_per_second(), ..self.least(cost) }
+    }
+
     /// The least time of one launch of `cost`.
     pub fn least(&self, cost: Cost) -> Least {
         Least {

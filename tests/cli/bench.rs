@@ -157,6 +157,14 @@ fn kernels_are_timed_and_held_beside_a_baseline() {
     )
     .unwrap();
     bench(&["--baseline", "other.json"]).assert_error(5, &["other.json", "Abacus"]);
+    // Cold caches are another measurement of the same work.
+    let cold = bench(&["--cold", "--json"]).json();
+    assert_eq!((&cold["cold"], &result["cold"]), (&true.into(), &false.into()));
+    for (cold, warm) in cold["rows"].as_array().unwrap().iter().zip(result["rows"].as_array().unwrap()) {
+        assert_eq!(cold["name"], format!("{} cold", warm["name"].as_str().unwrap()));
+        assert_eq!((&cold["bytes"], &cold["flops"]), (&warm["bytes"], &warm["flops"]));
+    }
+    bench(&["--cold", "--baseline", "slow.json"]).assert_error(5, &["slow.json", "cnn3.fc2.forward cold"]);
     smallbox(folder.path(), &["bench", "kernels", "fc9"]).assert_error(2, &["fc9", "--list"]);
     assert!(smallbox(folder.path(), &["bench", "kernels", "cnn7.conv2", "--list"]).text().lines().count() == 12);
 }

@@ -24,6 +24,9 @@ pub struct Args {
     /// Time to measure each kernel for, which runs at least 3 times
     #[arg(long, value_name = "TIME", value_parser = parse::duration, default_value = "300ms")]
     time: Duration,
+    /// Let each run find its operands in memory, not in caches, as in training of large networks: 256 MiB are moved before it
+    #[arg(long)]
+    cold: bool,
     /// List the names, measure nothing
     #[arg(long)]
     list: bool,
@@ -39,7 +42,10 @@ pub struct Args {
 /// Times kernels.
 pub fn run(args: &Args) -> Result<()> {
     args.device.set_threads()?;
-    let chosen = choose(&args.names)?;
+    let mut chosen = choose(&args.names)?;
+    if args.cold {
+        chosen = chosen.into_iter().map(Case::cold).collect();
+    }
     if args.list {
         let names: String = chosen.iter().map(|case| format!("{}\n", case.name())).collect();
         return crate::cli::output::print(&names);
@@ -54,17 +60,18 @@ pub fn run(args: &Args) -> Result<()> {
     let rows = rows?;
     let device = session.device();
     let document = json!({
-        "device": device.id, "device_name": device.name, "threads": rayon::current_num_threads(),
+        "device": device.id, "device_name": device.name, "threads": rayon::current_num_threads(), "cold": args.cold,
         "roofs": roofs_document(&roofs), "rows": rows,
     });
     let head = format!(
-        "{} ({}); {}; multiply-adds {:.1} GFLOP/s, memory {:.1} GB/s, {:.2} µs a launch\n\n",
+        "{} ({}); {}; multiply-adds {:.1} GFLOP/s, memory {:.1} GB/s, {:.2} µs a launch{}\n\n",
         device.id,
         device.name,
         roofs.clock.words(),
         roofs.flops_per_second / 1e9,
         roofs.memory_bytes_per_second() / 1e9,
-        1e6 * roofs.launch_seconds
+        1e6 * roofs.launch_seconds,
+        if args.cold { "; operands in memory" } else { "" }
     );
     let text = head + &text(&rows);
     args.gate.finish(document, &text, baseline.as_ref(), args.names.is_empty())
@@ -101,10 +108,10 @@ pub fn measure(session: &mut dyn Session, case: &Case, time: Duration, roofs: &R
     let kernel = case.compile(session)?;
     let seconds = pollster::block_on(kernel.sample(session, time))?;
     let (cost, median) = (kernel.cost(), quantile(&seconds, 0.5));
-    let least = roofs.least(cost);
+    let least = if case.is_cold() { roofs.least_from_memory(cost) } else { roofs.least(cost) };
     kernel.release(session);
     let of_copy = match least.bound() {
-        Bound::Memory => Some(copy(session, cost.bytes, time)? / median),
+        Bound::Memory => Some(copy(session, case, cost.bytes, time)? / median),
         Bound::Compute | Bound::Launch => None,
     };
     Ok(json!({
@@ -115,9 +122,10 @@ pub fn measure(session: &mut dyn Session, case: &Case, time: Duration, roofs: &R
     }))
 }
 
-/// Seconds that copying takes which reads and writes `bytes` bytes, median.
-fn copy(session: &mut dyn Session, bytes: u64, time: Duration) -> Result<f64> {
-    let kernel = Case::copy(bytes).compile(session)?;
+/// Seconds that copying takes which reads and writes `bytes` bytes, with caches as `case` has them, median.
+fn copy(session: &mut dyn Session, case: &Case, bytes: u64, time: Duration) -> Result<f64> {
+    let copy = if case.is_cold() { Case::copy(bytes).cold() } else { Case::copy(bytes) };
+    let kernel = copy.compile(session)?;
     let seconds = pollster::block_on(kernel.sample(session, time))?;
     kernel.release(session);
     Ok(quantile(&seconds, 0.5))
