@@ -86,6 +86,47 @@ fn assign() {
     });
 }
 
+/// By sample, by channel and element by element; samples of fewer and more elements than a block of the native pass.
+#[test]
+fn assign_where() {
+    device::each(|session| {
+        for shape in [[3, 2, 1, 5], [4, 3, 20, 20], [5, 2, 64, 65]] {
+            let [n, c, h, w] = shape;
+            for of in [[n, 1, 1, 1], [1, c, 1, 1], shape] {
+                let random = &mut Random::new((n * c * h * w + of[0]) as u64);
+                let [old, new] = [(); 2].map(|()| random.tensor(shape, -1.0, 1.0));
+                let cond = random.tensor(of, -1.0, 1.0);
+                // Alone, and in a pass with others that read the value.
+                for along in [false, true] {
+                    let got = run(session, |g| {
+                        let (state, value, cond) = (g.state("s", &old), g.input(&new), g.input(&cond));
+                        if along {
+                            let (next, other) = (ops::scale(&mut g.graph, value, 2.0)?, g.state("t", &old));
+                            ops::assign_where(&mut g.graph, other, cond, next)?;
+                        }
+                        ops::assign_where(&mut g.graph, state, cond, value)
+                    });
+                    // Which element of the condition belongs to element i.
+                    let at = |i: usize| match of {
+                        [_, 1, ..] => i / (c * h * w),
+                        [1, ..] => i / (h * w) % c,
+                        _ => i,
+                    };
+                    let kept = |i: usize| cond.data[at(i)] <= 0.0;
+                    let want = |factor: f64| -> Vec<f64> {
+                        let each = old.data.iter().zip(&new.data).enumerate();
+                        each.map(|(i, (&old, &new))| if kept(i) { old } else { factor * new }).collect()
+                    };
+                    assert_eq!(got.state("s").data, want(1.0), "{shape:?} by {of:?}");
+                    if along {
+                        assert_eq!(got.state("t").data, want(2.0), "{shape:?} by {of:?}");
+                    }
+                }
+            }
+        }
+    });
+}
+
 /// Three runs of s := 2 s + 1.
 #[test]
 fn a_state_is_carried_from_run_to_run() {

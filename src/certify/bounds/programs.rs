@@ -1,5 +1,6 @@
 //! The programs of an ascent: one step of all rows' slopes and multipliers, and a look at the bounds of the best ones.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use super::extent::{Begun, Extent, GIVEN, Origin};
@@ -23,6 +24,7 @@ pub(super) struct Given {
 
 /// An ascent for a fixed number of rows.
 pub(super) struct Programs {
+    begin: Program,
     step: Program,
     look: Program,
     origin: Origin,
@@ -67,7 +69,9 @@ impl Programs {
         tag: &str,
     ) -> Result<Programs> {
         let tag = tag.to_string();
-        let mut programs = Programs { step: Program(0), look: Program(0), origin, rows, extents, splits, tag };
+        let none = Program(0);
+        let mut programs = Programs { begin: none, step: none, look: none, origin, rows, extents, splits, tag };
+        programs.begin = session.compile(&programs.beginning()?)?;
         programs.step = session.compile(&programs.plan(shared, true)?)?;
         programs.look = session.compile(&programs.plan(shared, false)?)?;
         Ok(programs)
@@ -76,6 +80,27 @@ impl Programs {
     /// Rows that go at once.
     pub(super) fn rows(&self) -> usize {
         self.rows
+    }
+
+    /// What comes before the first step or look: the parameters that were given are the best so far, and nothing has moved yet.
+    fn beginning(&self) -> Result<Plan> {
+        let mut g = Graph::new();
+        for (number, extent) in self.extents.iter().enumerate() {
+            let Some(Extent { shape: [c, h, w], .. }) = *extent else { continue };
+            let ty = TensorType::f32([self.rows, c, h, w]);
+            let zeros = ops::fill(&mut g, 0.0, ty.shape.clone())?;
+            let kinds = if self.splits { &["slope", "multiplier"][..] } else { &["slope"] };
+            for kind in kinds {
+                let moved = self.moved(&mut g, kind, number, &ty)?;
+                ops::assign(&mut g, moved.best, moved.value)?;
+                ops::assign(&mut g, moved.first, zeros)?;
+                ops::assign(&mut g, moved.second, zeros)?;
+            }
+        }
+        let best = g.state(&self.name("best", 0), TensorType::f32([self.rows]))?;
+        let least = ops::fill(&mut g, f32::MIN, [self.rows])?;
+        ops::assign(&mut g, best, least)?;
+        Plan::new(g)
     }
 
     /// One step of the ascent, or a look at the bounds and coefficients of the best parameters.
@@ -119,8 +144,7 @@ impl Programs {
         let higher = ops::maximum(&mut g, found.lower, best)?;
         let per_row = g.reshape(improved, [self.rows, 1, 1, 1])?;
         for moved in slopes.iter().chain(&multipliers) {
-            let kept = ops::select(&mut g, per_row, moved.value, moved.best)?;
-            ops::assign(&mut g, moved.best, kept)?;
+            ops::assign_where(&mut g, moved.best, per_row, moved.value)?;
         }
         ops::assign(&mut g, best, higher)?;
         let slope_rates = g.input(SLOPE_RATES, TensorType::f32([2]))?;
@@ -222,6 +246,7 @@ impl Programs {
 
     /// Frees the programs.
     pub(super) fn release(self, session: &mut dyn Session) {
+        session.release(self.begin);
         session.release(self.step);
         session.release(self.look);
     }
@@ -247,31 +272,24 @@ impl Programs {
     }
 
     fn upload(&self, session: &mut dyn Session, parameters: &Parameters) -> Result<()> {
-        let write = |session: &mut dyn Session, kind: &str, number: usize, values: &[f32]| {
-            let Some(extent) = self.extents[number] else { return Ok(()) };
-            let n = extent.elements();
-            assert!(values.len().is_multiple_of(n) && values.len() <= n * self.rows, "rows of {n} elements");
-            let mut padded = values.to_vec();
-            padded.resize(n * self.rows, 0.0);
-            write_state_f32(session, &self.name(&format!("{kind}.value"), number), &padded)?;
-            write_state_f32(session, &self.name(&format!("{kind}.best"), number), &padded)?;
-            padded.fill(0.0);
-            write_state_f32(session, &self.name(&format!("{kind}.first"), number), &padded)?;
-            write_state_f32(session, &self.name(&format!("{kind}.second"), number), &padded)
-        };
-        for (number, slopes) in parameters.slopes.iter().enumerate() {
-            write(session, "slope", number, slopes)?;
+        let kinds = [
+            ("slope.value", &parameters.slopes),
+            ("multiplier.value", &parameters.multipliers),
+            ("split", &parameters.splits),
+        ];
+        for (what, layers) in kinds {
+            for (number, values) in layers.iter().enumerate() {
+                let Some(extent) = self.extents[number] else { continue };
+                let (n, all) = (extent.elements(), extent.elements() * self.rows);
+                assert!(values.len().is_multiple_of(n) && values.len() <= all, "rows of {n} elements");
+                let mut values = Cow::Borrowed(values);
+                if values.len() < all {
+                    values.to_mut().resize(all, 0.0);
+                }
+                write_state_f32(session, &self.name(what, number), &values)?;
+            }
         }
-        for (number, multipliers) in parameters.multipliers.iter().enumerate() {
-            write(session, "multiplier", number, multipliers)?;
-        }
-        for (number, splits) in parameters.splits.iter().enumerate() {
-            let Some(extent) = self.extents[number] else { continue };
-            let mut padded = splits.clone();
-            padded.resize(extent.elements() * self.rows, 0.0);
-            write_state_f32(session, &self.name("split", number), &padded)?;
-        }
-        write_state_f32(session, &self.name("best", 0), &vec![f32::MIN; self.rows])
+        session.run(self.begin, &[])
     }
 
     async fn download(&self, session: &mut dyn Session, parameters: &mut Parameters) -> Result<()> {

@@ -3,9 +3,10 @@
 use super::gather::SHORT;
 use super::kernels::{Kernel, Stage, Term, stages};
 use super::program::{Action, Arg, Operand, Program, Source, Step};
+use crate::ops::simd::CHUNK;
 use crate::ops::support::Spread;
 
-/// Most elements of a block: a few of them stay in the first cache.
+/// Most elements of a block that has registers: a few of them stay in the first cache.
 pub(super) const BLOCK: usize = 1024;
 /// From one register to the next: not a multiple of 4 KiB, or loads would seem to depend on stores to other registers.
 pub(super) const STRIDE: usize = BLOCK + 208;
@@ -64,6 +65,19 @@ pub(super) struct Blocks {
     /// Steps whose results go to an output at the end of a block.
     pub(super) copies: Vec<(usize, usize)>,
     pub(super) registers: usize,
+    /// Whether operands are written out into registers.
+    pub(super) loads: bool,
+    /// Most elements of a block.
+    most: usize,
+}
+
+/// Where a task is in the operands that its blocks keep to, by period.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Cursor {
+    /// Which element of the operand belongs to the next element.
+    pub(super) indices: [usize; MOST_PERIODS],
+    /// Elements up to where a block must end.
+    left: [usize; MOST_PERIODS],
 }
 
 impl Blocks {
@@ -100,6 +114,12 @@ impl Blocks {
             let reader = stages.iter().rposition(|s| s.args.contains(&result));
             if held { usize::MAX } else { reader.unwrap_or(stage) }
         };
+        // Whether anything reads an output as it was.
+        let read_before = |output: usize| {
+            let args = stages.iter().flat_map(|stage| stage.args.iter().copied());
+            args.chain(terms.iter().flat_map(|term| term.args()))
+                .any(|arg| matches!(arg, Arg::Operand(o) if operands[o].source == Source::Old(output)))
+        };
         let (mut places, mut copies, mut choices) = (vec![None; steps.len()], Vec::new(), Vec::new());
         let mut busy_until = vec![usize::MAX; registers];
         for (stage, Stage { kernel, args, results }) in stages.iter().enumerate() {
@@ -120,7 +140,7 @@ impl Blocks {
             for &step in results {
                 let output = writes.iter().find(|w| w.0 == Arg::Step(step)).map(|w| w.1);
                 // Adam updates its states itself.
-                let at_once = |o: &usize| !updated(*o) || matches!(kernel, Kernel::Adam(_));
+                let at_once = |o: &usize| !updated(*o) || !read_before(*o) || matches!(kernel, Kernel::Adam(_));
                 places[step] = Some(output.filter(at_once).map_or_else(
                     || {
                         let free = busy_until.iter().position(|&until| until < stage).unwrap_or_else(|| {
@@ -136,7 +156,15 @@ impl Blocks {
             }
         }
         stages.retain(|stage| !matches!(places[stage.results[0]], Some(Place::Chosen(_))));
-        Blocks { registers: busy_until.len(), readings, periods, stages, terms, places, choices, copies, program }
+        let (loads, registers, most) = (registers > 0, busy_until.len(), BLOCK);
+        Blocks { registers, loads, most, readings, periods, stages, terms, places, choices, copies, program }
+    }
+
+    /// Blocks of up to a whole task, where nothing is kept between reading and writing: fewer of them.
+    pub(super) fn whole_tasks(&mut self) {
+        if self.registers == 0 {
+            self.most = CHUNK;
+        }
     }
 
     /// Most elements of a block that keeps to runs of `run` elements.
@@ -145,14 +173,34 @@ impl Blocks {
         periods.fold(BLOCK.min(run), usize::min)
     }
 
-    /// Elements of the block that begins at element `at` and ends before `to`, and, by period, which element of the operand belongs to `at`.
-    pub(super) fn cut(&self, at: usize, to: usize) -> (usize, [usize; MOST_PERIODS]) {
-        let (mut n, mut indices) = (BLOCK.min(to - at), [0; MOST_PERIODS]);
-        for (index, &Spread { inner, len }) in indices.iter_mut().zip(&self.periods) {
-            *index = at / inner % len;
-            n = n.min(if inner == 1 { len - *index } else { inner - at % inner });
+    /// Where a task is that begins at element `at`.
+    pub(super) fn begin(&self, at: usize) -> Cursor {
+        let mut cursor = Cursor::default();
+        for (p, &Spread { inner, len }) in self.periods.iter().enumerate() {
+            cursor.indices[p] = at / inner % len;
+            cursor.left[p] = if inner == 1 { len - cursor.indices[p] } else { inner - at % inner };
         }
-        (n, indices)
+        cursor
+    }
+
+    /// Elements of the next block, of which `rest` are left.
+    pub(super) fn cut(&self, cursor: &Cursor, rest: usize) -> usize {
+        cursor.left[..self.periods.len()].iter().fold(self.most.min(rest), |n, &left| n.min(left))
+    }
+
+    /// Goes on behind a block of `n` elements.
+    pub(super) fn advance(&self, cursor: &mut Cursor, n: usize) {
+        for (p, &Spread { inner, len }) in self.periods.iter().enumerate() {
+            cursor.left[p] -= n;
+            if inner == 1 {
+                cursor.indices[p] += n;
+            }
+            if cursor.left[p] == 0 {
+                let next = cursor.indices[p] + usize::from(inner > 1);
+                cursor.indices[p] = if next == len { 0 } else { next };
+                cursor.left[p] = if inner == 1 { len } else { inner };
+            }
+        }
     }
 }
 

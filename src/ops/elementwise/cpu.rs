@@ -16,8 +16,11 @@ use crate::ops::{adam, relu_interval};
 pub(super) fn call(program: Program, in_place: &[(usize, usize)]) -> NativeCall {
     assert!(program.gathers.len() <= MOST_REDUCTIONS, "the graph joins no more reductions");
     let (elements, cut) = (program.elements, Cut::new(program.view, program.lanes));
-    let blocks = Blocks::new(program, |output| in_place.iter().any(|&(o, _)| o == output));
+    let mut blocks = Blocks::new(program, |output| in_place.iter().any(|&(o, _)| o == output));
     let ahead = Ahead::new(&blocks, blocks.longest(cut.runs().map_or(usize::MAX, |runs| runs.left)));
+    if ahead.is_none() {
+        blocks.whole_tasks();
+    }
     let tasks = cut.tasks(elements);
     let slots = slots(tasks);
     let partials = cut.partials(elements);
@@ -33,9 +36,11 @@ pub(super) fn call(program: Program, in_place: &[(usize, usize)]) -> NativeCall 
             // SAFETY: each task has its own partial results, and they are taken one after the other.
             let partial = |g: usize| unsafe { std::slice::from_raw_parts_mut(shared.at(g * partials + first), count) };
             let mut at = from;
+            let mut cursor = blocks.begin(from);
             let mut written = [usize::MAX; MOST_PERIODS];
             while at < to {
-                let (n, indices) = blocks.cut(at, runs.map_or(to, |runs| to.min(at + runs.left)));
+                let n = blocks.cut(&cursor, runs.map_or(to - at, |runs| runs.left.min(to - at)));
+                let indices = &cursor.indices;
                 let block = Block {
                     blocks: &blocks,
                     ahead: ahead.as_ref(),
@@ -45,8 +50,10 @@ pub(super) fn call(program: Program, in_place: &[(usize, usize)]) -> NativeCall 
                     n,
                     indices,
                 };
-                // SAFETY: tasks and blocks are disjoint ranges of elements, and the registers are this worker's.
-                unsafe { block.load(&mut written) };
+                if blocks.loads {
+                    // SAFETY: tasks and blocks are disjoint ranges of elements, and the registers are this worker's.
+                    unsafe { block.load(&mut written) };
+                }
                 let mut reduce = |first: bool| {
                     for (g, (gather, folding)) in blocks.program.gathers.iter().zip(&mut foldings).enumerate() {
                         if blocks.terms[g].comes_first() != first {
@@ -74,6 +81,7 @@ pub(super) fn call(program: Program, in_place: &[(usize, usize)]) -> NativeCall 
                     }
                 }
                 at += n;
+                blocks.advance(&mut cursor, n);
             }
             for (g, (gather, folding)) in blocks.program.gathers.iter().zip(foldings).enumerate() {
                 cut.finish_task(gather.kind, folding, partial(g));
@@ -94,7 +102,7 @@ struct Block<'a, 'b> {
     at: usize,
     n: usize,
     /// By period, which element of the operand the block begins with.
-    indices: [usize; MOST_PERIODS],
+    indices: &'a [usize; MOST_PERIODS],
 }
 
 impl Block<'_, '_> {
@@ -123,7 +131,7 @@ impl Block<'_, '_> {
                 _ => write_out(operand.spread, self.at, from, to),
             }
         }
-        *written = self.indices;
+        *written = *self.indices;
     }
 
     /// Carries all steps out.
@@ -149,6 +157,11 @@ impl Block<'_, '_> {
                 Kernel::SlopeBox => relu_interval::slope(a, b, c, d, result(0), result(1)),
                 Kernel::Adam(constants) => {
                     adam::stepped(constants, [rate[0], root[0]], result(0), result(1), result(2), d);
+                }
+                Kernel::Replace { unless } => {
+                    if (a[0] > 0.0) != unless {
+                        result(0).copy_from_slice(b);
+                    }
                 }
                 kernel => apply(kernel, &lanes, result(0)),
             }

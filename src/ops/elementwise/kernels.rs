@@ -18,6 +18,8 @@ pub(super) enum Kernel {
     SlopeBox,
     /// Adam: parameter and moments a, b, c, updated where they are, along the gradient d, with rates e, f.
     Adam(Constants),
+    /// b in the place of an old output where a, one number, is positive, or with `unless` where it is not.
+    Replace { unless: bool },
 }
 
 /// Steps that are done at once.
@@ -133,9 +135,16 @@ impl<F: Fn(Arg) -> bool> Finder<'_, F> {
             if self.done[s] {
                 continue;
             }
-            let stage = self.adam(s).or_else(|| self.pair(s)).or_else(|| self.multiply_add(s)).unwrap_or_else(|| {
-                Stage { kernel: Kernel::Step(steps[s].action), args: steps[s].args.clone(), results: vec![s] }
-            });
+            let stage = self
+                .adam(s)
+                .or_else(|| self.replace(s))
+                .or_else(|| self.pair(s))
+                .or_else(|| self.multiply_add(s))
+                .unwrap_or_else(|| Stage {
+                    kernel: Kernel::Step(steps[s].action),
+                    args: steps[s].args.clone(),
+                    results: vec![s],
+                });
             self.stages.push(stage);
         }
         self.stages.reverse();
@@ -180,10 +189,37 @@ impl<F: Fn(Arg) -> bool> Finder<'_, F> {
         Some(Stage { kernel, args: second.args.clone(), results: vec![before, s] })
     }
 
+    /// A selection between an output as it was and something else, that updates the output: what is kept need not be read.
+    fn replace(&self, s: usize) -> Option<Stage> {
+        let steps = &self.program.steps;
+        let (Action::Select, &[condition, taken, other]) = (steps[s].action, &steps[s].args[..]) else {
+            return None;
+        };
+        let output = self.program.writes.iter().find(|w| w.0 == Arg::Step(s))?.1;
+        let is_old =
+            |arg: Arg| matches!(arg, Arg::Operand(o) if self.program.operands[o].source == Source::Old(output));
+        let (value, unless) = if is_old(other) { (taken, false) } else { (other, true) };
+        // Nobody else reads the output, as it was or as it is.
+        let reads = steps.iter().flat_map(|step| &step.args).filter(|arg| is_old(**arg)).count();
+        let reduced = self.program.gathers.iter().any(|gather| is_old(gather.value));
+        let kept = is_old(if unless { taken } else { other });
+        let alone = self.uses(s) == 1 && kept && reads == 1 && !reduced;
+        (alone && (self.is_one)(condition) && !(self.is_one)(value)).then(|| Stage {
+            kernel: Kernel::Replace { unless },
+            args: vec![condition, value],
+            results: vec![s],
+        })
+    }
+
     /// A step of Adam, the last of whose steps is `s`, that updates its states and nothing else reads.
     fn adam(&mut self, s: usize) -> Option<Stage> {
         let steps = &self.program.steps;
-        let (Action::AdamStep { epsilon }, &[p, m, v, rate, root]) = (steps[s].action, &steps[s].args[..]) else {
+        let (mut moved, mut range) = (s, None);
+        if let (Action::Cut { least, greatest }, &[Arg::Step(before)]) = (steps[s].action, &steps[s].args[..]) {
+            (moved, range) = (before, Some([least, greatest]));
+        }
+        let (Action::AdamStep { epsilon }, &[p, m, v, rate, root]) = (steps[moved].action, &steps[moved].args[..])
+        else {
             return None;
         };
         let (m, Action::Mix { kept: kept1, added: added1 }, &[old_m, g]) = self.step(m)? else { return None };
@@ -195,7 +231,8 @@ impl<F: Fn(Arg) -> bool> Finder<'_, F> {
             output.is_some_and(|output| self.program.operands[o].source == Source::Old(output))
         });
         // Each moment is written and read by the step of the parameter; the parameter is written alone.
-        let alone = self.uses(d) == 2 && self.uses(m) == 2 && self.uses(v) == 2 && self.uses(s) == 1;
+        let once = self.uses(s) == 1 && self.uses(moved) == 1;
+        let alone = self.uses(d) == 2 && self.uses(m) == 2 && self.uses(v) == 2 && once;
         // What others do with the states must come before.
         let states = [p, old_m, old_v];
         let late = self.terms.iter().filter(|term| !term.comes_first());
@@ -205,8 +242,9 @@ impl<F: Fn(Arg) -> bool> Finder<'_, F> {
         if !(updates && alone && fits) || reduced || read_later {
             return None;
         }
-        [d, m, v].into_iter().for_each(|step| self.done[step] = true);
-        let kernel = Kernel::Adam(Constants { decay: factor, kept: [kept1, kept2], added: [added1, added2], epsilon });
+        [d, m, v, moved].into_iter().for_each(|step| self.done[step] = true);
+        let (kept, added) = ([kept1, kept2], [added1, added2]);
+        let kernel = Kernel::Adam(Constants { decay: factor, kept, added, epsilon, range });
         Some(Stage { kernel, args: vec![p, old_m, old_v, grad, rate, root], results: vec![s, m, v] })
     }
 }
@@ -314,5 +352,31 @@ mod tests {
         let reduced = [adam[0], adam[1], adam[2], adam[3], (SQUARE, &[Y]), (MUL, &[p, step(4)])];
         assert_eq!(with_states(&reduced, &[3, 1, 2], &[step(5)]), 5, "p is reduced at the end of a block");
         assert_eq!(with_states(&adam[..4], &[1, 3, 2], &[]), 4, "the outputs are not those states");
+        let cut = (Action::Cut { least: 0.0, greatest: 1.0 }, &[step(3)][..]);
+        let projected = [adam[0], adam[1], adam[2], adam[3], cut];
+        assert_eq!(with_states(&projected, &[4, 1, 2], &[]), 1, "cut on the way");
+        assert_eq!(with_states(&projected, &[4, 1, 2, 3], &[]), 5, "what is cut is asked for too");
+    }
+
+    #[test]
+    fn a_kept_output_is_not_read() {
+        let old = Arg::Operand(3);
+        let stage = |steps: &[(Action, &[Arg])], writes: &[usize], gathers: &[Arg]| {
+            let mut program = program(steps, writes, gathers);
+            let spread = Spread { inner: 1, len: 100 };
+            program.operands.push(Operand { source: Source::Old(0), spread, first: 0, lanes: 1 });
+            found(&program).0[0]
+        };
+        let select: [(Action, &[Arg]); 1] = [(Action::Select, &[ONE, X, old])];
+        assert_eq!(stage(&select, &[0], &[]), Kernel::Replace { unless: false });
+        assert_eq!(stage(&[(Action::Select, &[ONE, old, X])], &[0], &[]), Kernel::Replace { unless: true });
+        let plain = Kernel::Step(Action::Select);
+        assert_eq!(stage(&[(Action::Select, &[Y, X, old])], &[0], &[]), plain, "element by element");
+        assert_eq!(stage(&[(Action::Select, &[ONE, X, Y])], &[0], &[]), plain, "of two others");
+        assert_eq!(stage(&select, &[0], &[old]), plain, "reduced as it was");
+        let read: [(Action, &[Arg]); 2] = [select[0], (ADD, &[X, old])];
+        assert_eq!(stage(&read, &[0, 1], &[]), plain, "read as it was");
+        let read: [(Action, &[Arg]); 2] = [select[0], (ADD, &[X, Arg::Step(0)])];
+        assert_eq!(stage(&read, &[0, 1], &[]), plain, "read as it is");
     }
 }

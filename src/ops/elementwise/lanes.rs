@@ -15,6 +15,7 @@ pub(super) fn apply(kernel: Kernel, args: &[&[f32]; Kernel::MOST_ARGUMENTS], y: 
         Kernel::Step(action) => action,
         Kernel::MultiplyAdd { relu } => return multiply_add(relu, a, b, c, y),
         Kernel::ReluBox | Kernel::SlopeBox | Kernel::Adam(_) => unreachable!("these have more results"),
+        Kernel::Replace { .. } => unreachable!("this one keeps what is there"),
     };
     match action {
         Action::Copy => copy(a, y),

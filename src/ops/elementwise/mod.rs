@@ -21,6 +21,7 @@ pub(crate) use program::{Action, Lowering, Made};
 use program::{Program, known};
 
 use super::adam::Adam;
+use super::assign::AssignWhere;
 use super::binary::Binary;
 use super::expand::Expand;
 use super::reduce::Reduce;
@@ -45,6 +46,7 @@ pub(crate) trait Steps: Op {
 fn steps_of(op: &dyn Op) -> &dyn Steps {
     let all = [
         known::<Adam>,
+        known::<AssignWhere>,
         known::<Binary>,
         known::<Expand>,
         known::<Reduce>,
@@ -60,6 +62,13 @@ fn steps_of(op: &dyn Op) -> &dyn Steps {
 /// The description of an op over `elements` elements whose inputs are read as `one_to_one` says.
 pub(crate) fn describe(elements: usize, one_to_one: Vec<bool>, light: bool) -> Option<Elementwise> {
     Some(Elementwise { elements, one_to_one, reduces: None, light, join })
+}
+
+/// The pass that does the work of one op.
+pub(crate) fn alone(op: Arc<dyn Op>, signature: &Signature) -> Arc<dyn Op> {
+    let inputs = (0..signature.inputs.len()).map(Link::Input).collect();
+    let outputs = (0..signature.outputs.len()).map(Some).collect();
+    join(vec![Part { op, signature: signature.clone(), inputs, outputs }], signature.inputs.clone())
 }
 
 /// Does the work of its parts.
