@@ -103,6 +103,13 @@ impl<'a> Passes<'a> {
         makers.chain(self.before[&node].iter().copied())
     }
 
+    /// When `node` runs if nothing that it needs waits: in its place in the graph, or, if it updates states, which graphs do at their end,
+    /// with the last node that it needs.
+    fn turn(&self, node: usize) -> usize {
+        let updates = !self.graph.nodes[node].op.in_place().is_empty();
+        if updates { self.needs(node).max().unwrap_or(node) } else { node }
+    }
+
     /// Takes the units that hand elements to `node` into its unit, where that makes no circle.
     fn merge_producers(&mut self, node: usize) {
         let Some(description) = self.described.get(&node) else { return };
@@ -156,7 +163,7 @@ impl<'a> Passes<'a> {
     /// over a whole step, every summand would live to the end.
     fn keeps_memory(&self, from: usize, node: usize) -> bool {
         let members = &self.units[from];
-        if members.last().is_some_and(|&last| last + NEAR >= node) {
+        if members.last().is_some_and(|&last| last + NEAR >= self.turn(node)) {
             return true;
         }
         let mut waiting = HashSet::new();
@@ -383,7 +390,9 @@ impl<'a> Passes<'a> {
         // pass needs.
         let mut turns: HashMap<usize, usize> = HashMap::new();
         for &unit in &sorted {
-            let own = self.units[unit].last().copied();
+            // Copies are done for others of the unit.
+            let members = self.units[unit].iter().filter(|n| order.binary_search(n).is_ok());
+            let own = members.map(|&n| self.turn(n)).max();
             let needed = self.units[unit].iter().flat_map(|&n| self.needs(n)).map(|n| self.unit[&n]);
             let turn = needed.filter_map(|u| turns.get(&u).copied()).chain(own).max();
             turns.insert(unit, turn.unwrap_or(0));
