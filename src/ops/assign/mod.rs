@@ -12,8 +12,9 @@ use crate::ops::elementwise::{Action, Lowering, Made, Steps, alone, describe};
 use crate::ops::support::{Spread, expect_same, expect_types};
 use crate::shape::{DType, TensorType};
 
+/// Inputs state, value.
 #[derive(Debug)]
-struct Assign;
+pub(super) struct Assign;
 
 /// state := value (one shape), and declares the update.
 pub fn assign(graph: &mut Graph, state: Value, value: Value) -> Result<()> {
@@ -37,12 +38,22 @@ impl Op for Assign {
         &[(0, 0)]
     }
 
+    fn elementwise(&self, signature: &Signature) -> Option<Elementwise> {
+        describe(signature.outputs[0].elements(), vec![true; 2], false)
+    }
+
     fn gpu(&self, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
         gpu::call(signature, limits)
     }
 
     fn cpu(&self, _signature: &Signature) -> Result<NativeCall> {
         cpu::call()
+    }
+}
+
+impl Steps for Assign {
+    fn steps(&self, at: &mut Lowering<'_>) -> Vec<Made> {
+        vec![Made::Each(at.each(1))]
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) use program::{Action, Lowering, Made};
 use program::{Program, known};
 
 use super::adam::Adam;
-use super::assign::AssignWhere;
+use super::assign::{Assign, AssignWhere};
 use super::binary::Binary;
 use super::expand::Expand;
 use super::reduce::Reduce;
@@ -46,6 +46,7 @@ pub(crate) trait Steps: Op {
 fn steps_of(op: &dyn Op) -> &dyn Steps {
     let all = [
         known::<Adam>,
+        known::<Assign>,
         known::<AssignWhere>,
         known::<Binary>,
         known::<Expand>,
