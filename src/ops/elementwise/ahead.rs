@@ -1,7 +1,7 @@
 //! Asks memory for the next block's elements while a block is worked on.
 //!
 //! Stages and reductions read a block again from the cache, during which memory would stand still: the processor's own prefetcher looks
-//! ahead only while memory is read. Updates of states without reductions were measured to be slower with this.
+//! ahead only while memory is read. Updates of states in one loop were measured to be slower with this.
 
 use super::blocks::{Blocks, Reading};
 use super::program::Source;
@@ -41,7 +41,7 @@ impl Ahead {
         let bytes = (inputs.len() + outputs.len()) * program.elements * size_of::<f32>();
         let turns = blocks.stages.len() + blocks.terms.len();
         let updates = program.operands.iter().any(|operand| matches!(operand.source, Source::Old(_)));
-        let gains = !(updates && blocks.terms.is_empty());
+        let gains = turns > 1 || !updates;
         (bytes >= LARGE && length >= LONG && gains).then_some(Ahead { inputs, outputs, turns })
     }
 
