@@ -6,6 +6,7 @@
 
 mod dispatch;
 mod elementwise;
+mod functions;
 mod native;
 pub mod shaders;
 pub mod simd;

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::graph::Signature;
 use crate::kernel::NativeCall;
 use crate::ops::argmax::first_greatest;
-use crate::ops::cross_entropy::softmax_difference;
+use crate::ops::cross_entropy::softmax_differences;
 
 pub(super) fn progress(op: &Progress, signature: &Signature) -> Result<NativeCall> {
     let first = op.first;
@@ -25,13 +25,14 @@ pub(super) fn progress(op: &Progress, signature: &Signature) -> Result<NativeCal
         );
         outputs.into_par_iter().enumerate().for_each(|(group, (gradient, found, highest, chosen, done))| {
             let from = group * SAMPLES;
-            for (i, gradient) in gradient.chunks_mut(classes).enumerate() {
-                let n = from + i;
-                let (row, label) = (&logits[n * classes..][..classes], labels[n]);
-                let loss = softmax_difference(row, label, gradient);
+            let labels = &labels[from..][..found.len()];
+            let logits = &logits[from * classes..][..gradient.len()];
+            softmax_differences(logits, labels, gradient, highest);
+            for (i, (row, &label)) in logits.chunks(classes).zip(labels).enumerate() {
+                let (n, loss) = (from + i, highest[i]);
                 let wrong = f32::from(u8::from(first_greatest(row) != label));
                 let mut higher = true;
-                (found[i], highest[i]) = (wrong, loss);
+                found[i] = wrong;
                 if let Some((found_before, highest_before)) = before {
                     found[i] = wrong.max(found_before[n]);
                     higher = loss > highest_before[n];

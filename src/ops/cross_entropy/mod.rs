@@ -6,7 +6,7 @@
 mod cpu;
 mod gpu;
 
-pub(super) use cpu::softmax_difference;
+pub(super) use cpu::softmax_differences;
 
 use crate::error::{Error, Result};
 use crate::graph::{Backward, Graph, Op, Signature, Value};

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::{Distribution, Random};
 use crate::error::Result;
 use crate::kernel::NativeCall;
+use crate::ops::functions::{ln, sin_cos_of_turns};
 use crate::ops::simd::{CHUNK, vectorised};
 use crate::philox::{philox4x32_each, uniform_f32};
 
@@ -30,9 +31,13 @@ vectorised! {
             }
             let counters = [blocks, [stream; GROUP], [key[2]; GROUP], [key[3]; GROUP]];
             let words = philox4x32_each(counters, [key[0], key[1]]);
+            let numbers = match distribution {
+                Distribution::Uniform { lower, upper } => uniform(lower, upper - lower, words),
+                Distribution::Normal { mean, deviation } => normal(mean, deviation, words),
+            };
             let mut values = [0.0; 4 * GROUP];
             for (i, values) in values.chunks_exact_mut(4).enumerate() {
-                values.copy_from_slice(&draw(distribution, [words[0][i], words[1][i], words[2][i], words[3][i]]));
+                values.copy_from_slice(&[numbers[0][i], numbers[1][i], numbers[2][i], numbers[3][i]]);
             }
             y.copy_from_slice(&values[..y.len()]);
         }
@@ -40,19 +45,26 @@ vectorised! {
 }
 
 #[inline(always)]
-fn draw(distribution: Distribution, words: [u32; 4]) -> [f32; 4] {
-    match distribution {
-        Distribution::Uniform { lower, upper } => words.map(|w| lower + (upper - lower) * uniform_f32(w)),
-        Distribution::Normal { mean, deviation } => {
-            let mut values = [0.0; 4];
-            for (pair, words) in values.chunks_mut(2).zip(words.chunks(2)) {
-                // 1 − u ∈ (0, 1] keeps the logarithm finite.
-                let length = (-2.0 * (1.0 - uniform_f32(words[0])).ln()).sqrt();
-                let (sin, cos) = (std::f32::consts::TAU * uniform_f32(words[1])).sin_cos();
-                pair[0] = mean + deviation * (length * cos);
-                pair[1] = mean + deviation * (length * sin);
-            }
-            values
+fn uniform(lower: f32, length: f32, words: [[u32; GROUP]; 4]) -> [[f32; GROUP]; 4] {
+    let mut numbers = [[0.0; GROUP]; 4];
+    for (number, &word) in numbers.as_flattened_mut().iter_mut().zip(words.as_flattened()) {
+        *number = lower + length * uniform_f32(word);
+    }
+    numbers
+}
+
+/// Two numbers of two words each (Box and Muller).
+#[inline(always)]
+fn normal(mean: f32, deviation: f32, words: [[u32; GROUP]; 4]) -> [[f32; GROUP]; 4] {
+    let mut numbers = [[0.0; GROUP]; 4];
+    for (numbers, words) in numbers.chunks_exact_mut(2).zip(words.chunks_exact(2)) {
+        for i in 0..GROUP {
+            // 1 − u ∈ (0, 1] keeps the logarithm finite.
+            let length = (-2.0 * ln(1.0 - uniform_f32(words[0][i]))).sqrt();
+            let (sin, cos) = sin_cos_of_turns(uniform_f32(words[1][i]));
+            numbers[0][i] = mean + deviation * (length * cos);
+            numbers[1][i] = mean + deviation * (length * sin);
         }
     }
+    numbers
 }
