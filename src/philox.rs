@@ -52,24 +52,34 @@ pub fn philox4x32(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     [x0, x1, x2, x3]
 }
 
-/// [`philox4x32`] of `N` counters at a time, word by word: a loop that a compiler turns into vectors.
+/// [`philox4x32`] of `N` counters at a time, word by word: loops that a compiler turns into vectors. They go over pairs of words in u64, since
+/// vectors multiply every other u32 to a u64 where it is.
 #[inline(always)]
-pub(crate) fn philox4x32_each<const N: usize>(counters: [[u32; N]; 4], key: [u32; 2]) -> [[u32; N]; 4] {
-    let [mut x0, mut x1, mut x2, mut x3] = counters;
+pub(crate) fn philox4x32_each<const N: usize>(counters: [[[u32; 2]; N]; 4], key: [u32; 2]) -> [[[u32; 2]; N]; 4] {
+    const LOW: u64 = 0xffff_ffff;
+    let joined = |[low, high]: [u32; 2]| u64::from(low) | u64::from(high) << 32;
+    let mut words = [[0; N]; 4];
+    for (words, counters) in words.iter_mut().zip(&counters) {
+        words.iter_mut().zip(counters).for_each(|(word, &counter)| *word = joined(counter));
+    }
+    let [mut x0, mut x1, mut x2, mut x3] = words;
     let [mut k0, mut k1] = key;
     for _ in 0..ROUNDS {
+        let keys = [joined([k0; 2]), joined([k1; 2])];
         for (((x0, x1), x2), x3) in x0.iter_mut().zip(&mut x1).zip(&mut x2).zip(&mut x3) {
-            let p0 = u64::from(MULTIPLIERS[0]) * u64::from(*x0);
-            let p1 = u64::from(MULTIPLIERS[1]) * u64::from(*x2);
-            *x0 = (p1 >> 32) as u32 ^ *x1 ^ k0;
-            *x1 = p1 as u32;
-            *x2 = (p0 >> 32) as u32 ^ *x3 ^ k1;
-            *x3 = p0 as u32;
+            let products = |x: u64, by: u32| [(x & LOW) * u64::from(by), (x >> 32) * u64::from(by)];
+            let high = |[a, b]: [u64; 2]| a >> 32 | b & !LOW;
+            let low = |[a, b]: [u64; 2]| a & LOW | b << 32;
+            let (p0, p1) = (products(*x0, MULTIPLIERS[0]), products(*x2, MULTIPLIERS[1]));
+            *x0 = high(p1) ^ *x1 ^ keys[0];
+            *x1 = low(p1);
+            *x2 = high(p0) ^ *x3 ^ keys[1];
+            *x3 = low(p0);
         }
         k0 = k0.wrapping_add(WEYL[0]);
         k1 = k1.wrapping_add(WEYL[1]);
     }
-    [x0, x1, x2, x3]
+    [x0, x1, x2, x3].map(|words| words.map(|word| [word as u32, (word >> 32) as u32]))
 }
 
 /// Key words of a 64-bit seed: `[low, high]`.
@@ -184,8 +194,15 @@ mod tests {
         ];
         for (counter, key, expected) in cases {
             assert_eq!(philox4x32(counter, key), expected, "{counter:x?} {key:x?}");
-            let each = philox4x32_each(counter.map(|word| [word; 3]), key);
-            assert_eq!(each, expected.map(|word| [word; 3]), "{counter:x?} {key:x?}");
+            // Each of a pair beside another counter.
+            for place in [0, 1] {
+                let mut counters = counter.map(|word| [[word; 2]; 3]);
+                counters.iter_mut().for_each(|words| words[1][1 - place] ^= 0x5eed);
+                let each = philox4x32_each(counters, key);
+                assert_eq!(each.map(|words| words[1][place]), expected, "{counter:x?} {key:x?}");
+                assert_eq!(each.map(|words| words[2]), expected.map(|word| [word; 2]), "{counter:x?} {key:x?}");
+                assert_ne!(each.map(|words| words[1][1 - place]), expected);
+            }
         }
     }
 
