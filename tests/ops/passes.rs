@@ -471,3 +471,32 @@ fn a_sum_over_a_state_joins_its_update() {
         }
     });
 }
+
+/// Graphs update their states at the end; the pass that makes the new content does it, long before what follows in the graph.
+#[test]
+fn an_update_runs_as_soon_as_what_it_needs_is_there() {
+    const REST: usize = 100;
+    device::each(|session| {
+        for n in [7, 1025, 40_000] {
+            let random = &mut Random::new(n as u64);
+            let [old, x, y] = [(); 3].map(|()| Data::Reals.signed(random, [n]));
+            let mut expected = vec!["transpose", "transpose", "elementwise"];
+            expected.resize(3 + REST, "transpose");
+            assert_joined(session, &expected, |c| {
+                let state = c.state("sum", &old);
+                let [x, y] = [&x, &y].map(|values| c.input(values));
+                let g = &mut c.graph;
+                // Values that work buffers hold until their sum is there.
+                let (a, b) = (ops::transpose(g, x, &[0])?, ops::transpose(g, y, &[0])?);
+                let sum = ops::add(g, a, b)?;
+                let mut rest = x;
+                for _ in 0..REST {
+                    rest = ops::transpose(g, rest, &[0])?;
+                }
+                ops::assign(g, state, sum)?;
+                c.output("rest", rest);
+                Ok(())
+            });
+        }
+    });
+}
