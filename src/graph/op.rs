@@ -138,6 +138,15 @@ pub struct Elementwise {
     pub join: fn(parts: Vec<Part>, inputs: Vec<TensorType>) -> Arc<dyn Op>,
 }
 
+impl Elementwise {
+    /// The pass that does the work of the op alone that this describes.
+    pub fn alone(&self, op: Arc<dyn Op>, signature: &Signature) -> Arc<dyn Op> {
+        let inputs = (0..signature.inputs.len()).map(Link::Input).collect();
+        let outputs = (0..signature.outputs.len()).map(Some).collect();
+        (self.join)(vec![Part { op, signature: signature.clone(), inputs, outputs }], signature.inputs.clone())
+    }
+}
+
 /// One of the ops that another does the work of, in an order in which each finds its operands.
 #[derive(Clone, Debug)]
 pub struct Part {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::slots::{self, Lifetime};
-use super::{Cost, Graph, Link, Op, Origin, Part, Signature, Value, elementwise, fusion};
+use super::{Cost, Graph, Op, Origin, Signature, Value, elementwise, fusion};
 use crate::error::{Error, Result};
 use crate::shape::TensorType;
 
@@ -36,14 +36,10 @@ pub struct Step {
 impl Step {
     /// The op that knows which layouts the step's operands can have: the same, or a pass of it alone.
     pub(crate) fn in_layouts(&self) -> Arc<dyn Op> {
-        let Some(description) = self.op.elementwise(&self.signature) else { return self.op.clone() };
-        let part = Part {
-            op: self.op.clone(),
-            signature: self.signature.clone(),
-            inputs: (0..self.inputs.len()).map(Link::Input).collect(),
-            outputs: (0..self.outputs.len()).map(Some).collect(),
-        };
-        (description.join)(vec![part], self.signature.inputs.clone())
+        match self.op.elementwise(&self.signature) {
+            Some(description) => description.alone(self.op.clone(), &self.signature),
+            None => self.op.clone(),
+        }
     }
 }
 

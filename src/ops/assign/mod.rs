@@ -1,4 +1,4 @@
-//! Copies a value, or some runs of its elements, into a state, in place.
+//! Copies a value, or those of its elements that are chosen, into a state, in place.
 
 mod cpu;
 mod gpu;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::graph::{Elementwise, Graph, Op, Signature, Value};
 use crate::kernel::{GpuCall, GpuLimits, NativeCall};
-use crate::ops::elementwise::{Action, Lowering, Made, Steps, alone, describe};
+use crate::ops::elementwise::{Action, Lowering, Made, Steps, describe};
 use crate::ops::support::{Spread, expect_same, expect_types};
 use crate::shape::{DType, TensorType};
 
@@ -73,6 +73,11 @@ impl AssignWhere {
     fn spread(&self, state: &TensorType, cond: &TensorType) -> Result<Spread> {
         Spread::over(self.name(), &cond.shape, &state.shape)
     }
+
+    fn pass(&self, signature: &Signature) -> Arc<dyn Op> {
+        let description = self.elementwise(signature).expect("the shapes fitted when the op was made");
+        description.alone(Arc::new(AssignWhere), signature)
+    }
 }
 
 impl Op for AssignWhere {
@@ -98,11 +103,11 @@ impl Op for AssignWhere {
     }
 
     fn gpu(&self, signature: &Signature, limits: &GpuLimits) -> Result<GpuCall> {
-        alone(Arc::new(AssignWhere), signature).gpu(signature, limits)
+        self.pass(signature).gpu(signature, limits)
     }
 
     fn cpu(&self, signature: &Signature) -> Result<NativeCall> {
-        alone(Arc::new(AssignWhere), signature).cpu(signature)
+        self.pass(signature).cpu(signature)
     }
 }
 

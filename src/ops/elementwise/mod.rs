@@ -65,13 +65,6 @@ pub(crate) fn describe(elements: usize, one_to_one: Vec<bool>, light: bool) -> O
     Some(Elementwise { elements, one_to_one, reduces: None, light, join })
 }
 
-/// The pass that does the work of one op.
-pub(crate) fn alone(op: Arc<dyn Op>, signature: &Signature) -> Arc<dyn Op> {
-    let inputs = (0..signature.inputs.len()).map(Link::Input).collect();
-    let outputs = (0..signature.outputs.len()).map(Some).collect();
-    join(vec![Part { op, signature: signature.clone(), inputs, outputs }], signature.inputs.clone())
-}
-
 /// Does the work of its parts.
 #[derive(Debug)]
 struct Fused {
