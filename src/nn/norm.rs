@@ -72,13 +72,17 @@ impl Norm {
 pub(super) fn of_batch(g: &mut Graph, x: Value) -> Result<Statistics> {
     let share = 1.0 / positions(g, x) as f32;
     let sum = ops::reduce_channels(g, ops::ReduceKind::Sum, x)?;
-    let mean = ops::scale(g, sum, share)?;
-    // The squares of differences, not the difference of squares: f32 would cancel.
-    let spread = per_channel(g, mean, x)?;
+    let rounded = ops::scale(g, sum, share)?;
+    // The squares of differences, not the difference of squares: f32 would cancel. From which number they are taken makes no difference if
+    // their own mean is taken into account (Chan, Golub and LeVeque 1983). So no gradient has to wait for another one's sum.
+    let pivot = g.detach(rounded);
+    let spread = per_channel(g, pivot, x)?;
     let centered = ops::sub(g, x, spread)?;
     let squares = ops::unary(g, ops::UnaryKind::Square, centered)?;
-    let sum = ops::reduce_channels(g, ops::ReduceKind::Sum, squares)?;
-    Ok(Statistics { mean, variance: ops::scale(g, sum, share)? })
+    let [sum, sum_of_squares] = [centered, squares].map(|of| ops::reduce_channels(g, ops::ReduceKind::Sum, of));
+    let (residue, mean_square) = (ops::scale(g, sum?, share)?, ops::scale(g, sum_of_squares?, share)?);
+    let correction = ops::unary(g, ops::UnaryKind::Square, residue)?;
+    Ok(Statistics { mean: ops::add(g, pivot, residue)?, variance: ops::sub(g, mean_square, correction)? })
 }
 
 /// Running statistics after a batch of `positions` values per channel with the statistics `batch`: nine tenths of the old ones,
