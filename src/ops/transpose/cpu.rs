@@ -11,8 +11,13 @@ use crate::ops::native::lanes::{Simd, Work, dispatch};
 use crate::ops::native::workers::{Shared, for_each};
 use crate::ops::simd::{CHUNK, level};
 
-/// Sides of what is transposed at once: both parts stay in the first cache, whole cache lines are written.
-const SIDE: usize = 64;
+/// Rows that are transposed at once: whole cache lines are written, and their neighbours soon after.
+const ROWS: usize = 64;
+/// Most columns at once: rows are long enough for the processor to see that they are read one element after the other, and what is written
+/// stays in the second cache until the lines are whole.
+const MOST_COLUMNS: usize = 1024;
+/// Fewer columns, down to as many as rows, where there would be fewer tasks than this.
+const TASKS: usize = 32;
 
 pub(super) fn call(op: &Transpose, signature: &Signature) -> Result<NativeCall> {
     let axes = joined(op.strides(&signature.inputs[0].shape));
@@ -70,38 +75,43 @@ fn runs(mut axes: Vec<Axis>) -> NativeCall {
     })
 }
 
-/// Another axis has step 1: both are cut into pieces of [`SIDE`].
+/// Another axis has step 1: both are cut into pieces.
 fn blocks(mut axes: Vec<Axis>) -> NativeCall {
     let last = axes.pop().expect("the last axis has a step");
     let inner = axes.iter().position(|axis| axis.step == 1).expect("one axis is contiguous in the input");
     let columns = axes[inner].extent;
     // From one element of that axis to the next in the output.
     let to_step = last.extent * axes[inner + 1..].iter().map(|axis| axis.extent).product::<usize>();
-    let pieces = columns.div_ceil(SIDE);
     axes[inner].extent = 1;
-    let tasks = pieces * axes.iter().map(|axis| axis.extent).product::<usize>();
+    let matrices: usize = axes.iter().map(|axis| axis.extent).product();
+    let mut side = MOST_COLUMNS;
+    while side > ROWS && columns.div_ceil(side) * matrices < TASKS {
+        side /= 2;
+    }
+    let pieces = columns.div_ceil(side);
+    let tasks = pieces * matrices;
     NativeCall::new("transpose", move |args| {
         let (x, y) = (args.input(0), Shared::new(args.output(0)));
         for_each(tasks, |task| {
-            let (outer, first) = (task / pieces, task % pieces * SIDE);
+            let (outer, first) = (task / pieces, task % pieces * side);
             let (before, after) = {
                 let after: usize = axes[inner + 1..].iter().map(|axis| axis.extent).product();
                 (outer / after, outer % after)
             };
             let to = before * columns * to_step + first * to_step + after * last.extent;
-            for row in (0..last.extent).step_by(SIDE) {
+            for row in (0..last.extent).step_by(ROWS) {
                 let from = place(&axes, outer) + first + row * last.step;
-                // SAFETY: tasks write disjoint columns, and the square is inside both operands.
+                // SAFETY: tasks write disjoint columns, and the piece is inside both operands.
                 unsafe {
-                    let square = Square {
+                    let piece = Piece {
                         from: x[from..].as_ptr(),
                         from_step: last.step,
                         to: y.at(to + row),
                         to_step,
-                        rows: SIDE.min(last.extent - row),
-                        columns: SIDE.min(columns - first),
+                        rows: ROWS.min(last.extent - row),
+                        columns: side.min(columns - first),
                     };
-                    dispatch(level(), square);
+                    dispatch(level(), piece);
                 }
             }
         });
@@ -109,7 +119,7 @@ fn blocks(mut axes: Vec<Axis>) -> NativeCall {
 }
 
 /// What is transposed at once.
-struct Square {
+struct Piece {
     from: *const f32,
     from_step: usize,
     to: *mut f32,
@@ -118,7 +128,7 @@ struct Square {
     columns: usize,
 }
 
-impl Work for Square {
+impl Work for Piece {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         // SAFETY: the caller's duty.
