@@ -13,6 +13,8 @@ pub mod simd;
 mod support;
 mod window;
 
+#[cfg(test)]
+pub(crate) use elementwise::swept;
 pub use window::{ROW_WORDS, Window};
 
 macro_rules! ops {

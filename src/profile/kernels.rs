@@ -352,7 +352,8 @@ fn of_op(b: &mut Build, op: &str) -> Result<Vec<Value>> {
             let mean = b.f32("mean", [1, ACTIVATIONS[1], 1, 1])?;
             let centered = ops::sub(&mut b.graph, x, mean)?;
             let squares = ops::unary(&mut b.graph, UnaryKind::Square, centered)?;
-            vec![ops::reduce_channels(&mut b.graph, ops::ReduceKind::Sum, squares)?]
+            let sum = |of| ops::reduce_channels(&mut b.graph, ops::ReduceKind::Sum, of);
+            [centered, squares].into_iter().map(sum).collect::<Result<_>>()?
         }
         "batch_norm_box_relu" | "batch_norm_box_backward" => {
             let (center, scale, shift) = batch_norm(b, x)?;

@@ -161,3 +161,34 @@ fn piece_inputs(g: &mut Graph, network: &Network, config: &Config) -> Result<Vec
     };
     (0..pieces).map(&mut piece).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Plan;
+    use crate::nn::scaled_architecture;
+    use crate::ops::swept;
+    use crate::train::MethodKind;
+
+    /// Batch norm is fast where its passes are done in one loop, which is found by what they compute: whoever changes one changes both.
+    #[test]
+    fn the_passes_of_batch_norm_are_sweeps() {
+        let network = scaled_architecture("cnn7", 0.25, [1, 28, 28], 10, &[0.1], &[0.3]).unwrap();
+        for method in [MethodKind::Std, MethodKind::Ibp, MethodKind::Sabr] {
+            let config = Config { method, batch: 8, attack_steps: 1, ..Config::default() };
+            let robust = method != MethodKind::Std;
+            let phase = Phase { natural: true, robust, annealing: robust };
+            let plan = Plan::new(step_graph(&network, &config, phase).unwrap()).unwrap();
+            let passes: Vec<(usize, bool)> = plan
+                .steps
+                .iter()
+                .enumerate()
+                .filter_map(|(i, step)| Some((i, swept(step.op.as_ref())?)))
+                .flat_map(|(i, swept)| swept.into_iter().map(move |swept| (i, swept)))
+                .collect();
+            assert!(passes.len() > 30, "{} of {}", passes.len(), method.name());
+            let others: Vec<usize> = passes.iter().filter(|pass| !pass.1).map(|pass| pass.0).collect();
+            assert!(others.is_empty(), "steps {others:?} of {}", method.name());
+        }
+    }
+}

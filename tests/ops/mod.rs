@@ -19,3 +19,4 @@ mod random;
 mod regularizer;
 mod relaxation;
 mod states;
+mod sweeps;

@@ -80,6 +80,15 @@ impl Cut {
         }
     }
 
+    /// Elements of a run after which sums begin anew, where that is within tasks.
+    pub(super) fn run(self) -> Option<usize> {
+        match self {
+            Cut::Runs { run, .. } => Some(run),
+            Cut::Rows { inner, .. } => Some(inner),
+            Cut::Anywhere | Cut::Pieces { .. } => None,
+        }
+    }
+
     /// The runs that a task's blocks keep to the ends of.
     pub(super) fn runs(self) -> Option<Runs> {
         let (run, keep, lanes) = match self {
@@ -154,6 +163,7 @@ pub(super) struct Runs {
 
 impl Runs {
     /// Goes on behind a block of `n` elements: the run, if it ends there.
+    #[inline(always)]
     pub(super) fn advance(&mut self, n: usize) -> Option<Runs> {
         self.left -= n;
         (self.left == 0).then_some(())?;
@@ -166,6 +176,7 @@ impl Runs {
     }
 
     /// The end of this run.
+    #[inline(always)]
     pub(super) fn close(&self, kind: ReduceKind, folding: &mut Folding, partial: &mut [f32]) {
         if self.lanes == 1 {
             return close(kind, self.index, self.is_first_row, folding, partial);
@@ -177,6 +188,7 @@ impl Runs {
 }
 
 /// The end of a run of kept element `index`, in the first row or a later one.
+#[inline(always)]
 fn close(kind: ReduceKind, index: usize, is_first_row: bool, folding: &mut Folding, partial: &mut [f32]) {
     let folded = folding.finish(kind);
     *folding = Folding::EMPTY;

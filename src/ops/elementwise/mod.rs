@@ -13,10 +13,13 @@ mod gpu;
 mod kernels;
 mod lanes;
 mod program;
+mod sweep;
 
 use std::sync::Arc;
 
 pub(crate) use program::{Action, Lowering, Made};
+#[cfg(test)]
+pub(crate) use sweep::swept;
 
 use program::{Program, known};
 
@@ -108,6 +111,11 @@ impl Fused {
     }
 }
 
+/// One loop where there is one for the program, else block by block.
+fn native(program: Program, in_place: &[(usize, usize)]) -> NativeCall {
+    sweep::call(&program).unwrap_or_else(|| cpu::call(program, in_place))
+}
+
 impl Op for Fused {
     fn name(&self) -> &'static str {
         "elementwise"
@@ -135,7 +143,7 @@ impl Op for Fused {
     }
 
     fn cpu(&self, _signature: &Signature) -> Result<NativeCall> {
-        Ok(cpu::call(self.program(), &self.in_place))
+        Ok(native(self.program(), &self.in_place))
     }
 
     fn layouts(&self, signature: &Signature) -> Layouts {
@@ -159,6 +167,6 @@ impl Op for Fused {
             Some(images) => program.in_blocks(images, level().lanes()).expect("layouts that were offered"),
             None => program,
         };
-        Ok(cpu::call(program, &self.in_place))
+        Ok(native(program, &self.in_place))
     }
 }

@@ -4,7 +4,7 @@ use super::ReduceKind;
 use crate::ops::simd::vectorised;
 
 /// Independent accumulators of a run, so that the loop vectorises in one fixed order.
-const LANES: usize = 32;
+pub(crate) const LANES: usize = 32;
 /// Neighbours of the last elements of a run that are added together: those of a short vector.
 const SHORT: usize = 8;
 
@@ -48,7 +48,16 @@ impl Folding {
         self.count += terms.len();
     }
 
+    /// The accumulators, for `n` more terms of a sum to be added to them. Only whole rounds of accumulators may have been before.
+    #[inline(always)]
+    pub(crate) fn take(&mut self, n: usize) -> &mut [f32; LANES] {
+        debug_assert!(self.count.is_multiple_of(LANES), "terms begin with the first accumulator");
+        self.count += n;
+        &mut self.lanes
+    }
+
     /// The reduced run, which had at least one element.
+    #[inline(always)]
     pub(crate) fn finish(&self, kind: ReduceKind) -> f32 {
         if self.count < LANES {
             return self.lanes[1..self.count].iter().fold(self.lanes[0], |acc, &v| combine(kind, acc, v));
@@ -61,6 +70,7 @@ impl Folding {
 
     /// The reduced run, which had at least 32 elements, for each place among as many neighbours as there are in `into`, a divisor of 32;
     /// written there, or combined into what is there.
+    #[inline(always)]
     pub(crate) fn finish_lanes(&self, kind: ReduceKind, into: &mut [f32], write: bool) {
         let (first, rest) = self.lanes.split_at(into.len());
         let folded = |lane: usize| {
@@ -73,6 +83,7 @@ impl Folding {
     }
 
     /// A whole run.
+    #[inline(always)]
     pub(crate) fn of(kind: ReduceKind, x: &[f32]) -> f32 {
         let mut folding = Folding::EMPTY;
         folding.add(kind, x);
