@@ -50,7 +50,7 @@ impl Folding {
 
     /// The accumulators, for `n` more terms of a sum to be added to them. Only whole rounds of accumulators may have been before.
     #[inline(always)]
-    pub(crate) fn take(&mut self, n: usize) -> &mut [f32; LANES] {
+    pub(crate) fn accumulators(&mut self, n: usize) -> &mut [f32; LANES] {
         debug_assert!(self.count.is_multiple_of(LANES), "terms begin with the first accumulator");
         self.count += n;
         &mut self.lanes

@@ -78,11 +78,9 @@ impl Period {
             (fits && *period.get_or_insert(spread) == spread).then_some(())?;
         }
         let Some(Spread { inner: run, len }) = period else {
-            // Sums change where factors would.
-            return Some(Period {
-                run: cut.run().filter(|&run| run >= SHORT).or(cut.run().is_none().then_some(usize::MAX))?,
-                len: 1,
-            });
+            // Sums begin anew where factors would change.
+            let run = cut.run().unwrap_or(usize::MAX);
+            return (run >= SHORT).then_some(Period { run, len: 1 });
         };
         let fits = match cut {
             Cut::Anywhere => true,
@@ -183,7 +181,7 @@ impl<M: Map<E, F, R, T>, const E: usize, const F: usize, const R: usize, const T
                 *vector = factor.at::<S>(index);
             }
             let vectors = LANES / S::LANES;
-            let mut lanes: [&mut [f32; LANES]; T] = sums.each_mut().map(|sum| sum.take(n));
+            let mut lanes: [&mut [f32; LANES]; T] = sums.each_mut().map(|sum| sum.accumulators(n));
             // One value for each vector and sum, so that they stay in registers.
             let mut accumulators = [[S::splat(0.0); T]; MOST_VECTORS];
             for (v, of_vector) in accumulators.iter_mut().take(vectors).enumerate() {
