@@ -23,13 +23,14 @@ enum Layer {
     Linear([usize; 2]),
 }
 
-/// Layers of `cnn3` at batch 256 and of `cnn7` at batch 64.
-const LAYERS: [(&str, usize, Layer); 9] = [
+/// Layers of `cnn3` at batch 256 and of `cnn7` at batch 64, with the first one of `cnn7` for images of CIFAR-10, too.
+const LAYERS: [(&str, usize, Layer); 10] = [
     ("cnn3.conv1", 256, Layer::Conv([1, 16, 28, 4, 2, 1])),
     ("cnn3.conv2", 256, Layer::Conv([16, 32, 14, 4, 2, 1])),
     ("cnn3.fc1", 256, Layer::Linear([1568, 100])),
     ("cnn3.fc2", 256, Layer::Linear([100, 10])),
     ("cnn7.conv1", 64, Layer::Conv([1, 64, 28, 3, 1, 1])),
+    ("cnn7_cifar.conv1", 64, Layer::Conv([3, 64, 32, 3, 1, 1])),
     ("cnn7.conv2", 64, Layer::Conv([64, 64, 28, 3, 1, 1])),
     ("cnn7.conv3", 64, Layer::Conv([64, 128, 28, 3, 2, 1])),
     ("cnn7.conv4", 64, Layer::Conv([128, 128, 14, 3, 1, 1])),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::bias::BiasGradient;
 use super::columns::{
     self,
+    across::{self, AcrossBackward},
     backward::ColumnsBackward,
     correlate::ColumnsCorrelate,
     forward::ColumnsForward,
@@ -59,6 +60,7 @@ pub(crate) enum Convolution {
     Columns(ColumnsForward),
     ColumnsBackward(ColumnsBackward),
     PatchesBackward(PatchesBackward),
+    AcrossBackward(AcrossBackward),
     Winograd(Box<WinogradGather>),
 }
 
@@ -89,6 +91,9 @@ impl Convolution {
             Kind::Columns if read == Layout::Blocks && patches::suits(g) => {
                 Convolution::PatchesBackward(PatchesBackward::new(g, level))
             }
+            Kind::Columns if read == Layout::Blocks && across::suits(g) => {
+                Convolution::AcrossBackward(AcrossBackward::new(g, level))
+            }
             Kind::Columns => Convolution::ColumnsBackward(ColumnsBackward::new(g, read, level)),
             Kind::Winograd => Convolution::Winograd(Box::new(WinogradGather::backward(g, [read, written], level))),
             Kind::Plain => Convolution::Plain(Gather::backward(g, level)),
@@ -117,6 +122,7 @@ impl Convolution {
             Convolution::Columns(columns) => columns.packed_key(),
             Convolution::ColumnsBackward(columns) => columns.packed_key(),
             Convolution::PatchesBackward(patches) => patches.packed_key(),
+            Convolution::AcrossBackward(across) => across.packed_key(),
             Convolution::Winograd(gather) => gather.packed_key(),
         }
     }
@@ -128,6 +134,7 @@ impl Convolution {
             Convolution::Columns(columns) => columns.packed_words(),
             Convolution::ColumnsBackward(columns) => columns.packed_words(),
             Convolution::PatchesBackward(patches) => patches.packed_words(),
+            Convolution::AcrossBackward(across) => across.packed_words(),
             Convolution::Winograd(gather) => gather.packed_words(),
         }
     }
@@ -139,6 +146,7 @@ impl Convolution {
             Convolution::Columns(columns) => columns.pack(weights, absolute, packed),
             Convolution::ColumnsBackward(columns) => columns.pack(weights, absolute, packed),
             Convolution::PatchesBackward(patches) => patches.pack(weights, absolute, packed),
+            Convolution::AcrossBackward(across) => across.pack(weights, absolute, packed),
             Convolution::Winograd(gather) => gather.pack(weights, absolute, packed),
         }
     }
@@ -150,6 +158,7 @@ impl Convolution {
             Convolution::Columns(columns) => columns.scratch(),
             Convolution::ColumnsBackward(columns) => columns.scratch(),
             Convolution::PatchesBackward(patches) => patches.scratch(),
+            Convolution::AcrossBackward(across) => across.scratch(),
             Convolution::Winograd(gather) => gather.scratch(),
         }
     }
@@ -161,6 +170,7 @@ impl Convolution {
             Convolution::Columns(columns) => columns.run(packed, streams, scratch),
             Convolution::ColumnsBackward(columns) => columns.run(packed, streams, scratch),
             Convolution::PatchesBackward(patches) => patches.run(packed, streams, scratch),
+            Convolution::AcrossBackward(across) => across.run(packed, streams, scratch),
             Convolution::Winograd(gather) => gather.run(packed, streams, scratch),
         }
     }

@@ -102,6 +102,8 @@ pub(crate) trait Simd: Copy + 'static {
     unsafe fn zip(even: Self::Vector, odd: Self::Vector, to: *mut f32);
     /// The columns of LANES rows of four words: lane i of vector j is word j of the row at `row(i)`.
     unsafe fn transpose(row: impl Fn(usize) -> *const f32) -> [Self::Vector; 4];
+    /// Lane i is the sum of the lanes of the i-th of the first LANES vectors.
+    unsafe fn add_across(v: [Self::Vector; MOST_LANES]) -> Self::Vector;
     /// Asks for the cache line at `at`, which need not be valid memory.
     #[inline(always)]
     unsafe fn prefetch(at: *const f32) {
@@ -263,6 +265,10 @@ impl Simd for Portable {
     unsafe fn transpose(row: impl Fn(usize) -> *const f32) -> [[f32; 4]; 4] {
         // SAFETY: by the contract of the trait.
         std::array::from_fn(|j| std::array::from_fn(|i| unsafe { *row(i).add(j) }))
+    }
+    #[inline(always)]
+    unsafe fn add_across(v: [[f32; 4]; MOST_LANES]) -> [f32; 4] {
+        std::array::from_fn(|i| (v[i][0] + v[i][2]) + (v[i][1] + v[i][3]))
     }
     unsafe fn enter<W: Work>(work: W) {
         // SAFETY: plain Rust runs everywhere; the rest is the caller's duty.

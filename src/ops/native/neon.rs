@@ -2,7 +2,7 @@
 
 use std::arch::aarch64::*;
 
-use super::lanes::{Simd, Work};
+use super::lanes::{MOST_LANES, Simd, Work};
 
 /// NEON.
 #[derive(Clone, Copy)]
@@ -90,6 +90,10 @@ impl Simd for Neon {
                 vcombine_f32(vget_high_f32(a.1), vget_high_f32(b.1)),
             ]
         }
+    }
+    #[inline(always)]
+    unsafe fn add_across(v: [float32x4_t; MOST_LANES]) -> float32x4_t {
+        unsafe { vpaddq_f32(vpaddq_f32(v[0], v[1]), vpaddq_f32(v[2], v[3])) }
     }
     unsafe fn enter<W: Work>(work: W) {
         unsafe { work.run::<Self>() }

@@ -60,20 +60,15 @@ pub(crate) struct StridedTile<'a> {
     pub(crate) next: Option<Next>,
 }
 
-/// Lanes are neighbouring pixels of a matrix of columns: `out[p·out_step + pixel]` = Σ_k `weights[k][p]` · `columns[k·pitch + pixel]`, and
-/// the epilogue.
+/// Lanes are neighbouring pixels of a matrix of columns: `out[p·out_step + pixel]` = Σ_k `weights[k][p]` · `columns[k·pitch + pixel]`.
 #[derive(Clone, Copy)]
-pub(crate) struct ColumnTile<'a> {
+pub(crate) struct ColumnTile {
     /// Terms k.
     pub(crate) terms: usize,
     /// `[terms][P]`.
     pub(crate) weights: *const f32,
     pub(crate) columns: *const f32,
     pub(crate) pitch: usize,
-    /// Its summands are those of the P rows.
-    pub(crate) epilogue: Epilogue<'a>,
-    /// Place of the first output in the epilogue's mask.
-    pub(crate) at: usize,
     pub(crate) out: *mut f32,
     pub(crate) out_step: usize,
     /// Pixels to read and to write, at most V · LANES, more than (V − 1) · LANES.
@@ -82,14 +77,14 @@ pub(crate) struct ColumnTile<'a> {
     pub(crate) next: Option<Next>,
 }
 
-/// Lanes are the pixels of a row: `out[p·out_step + v·pixels + lane]` = Σ_k `weights[k][p]` · `groups[v]`[`taps[k]` + lane], and the epilogue.
+/// Lanes are neighbouring pixels: `out[p·out_step + v·pixels + lane]` = Σ_k `weights[k][p]` · `groups[v]`[`taps[k]` + lane], and the epilogue.
 #[derive(Clone, Copy)]
 pub(crate) struct RowTile<'a> {
     /// Offset of each term in the groups.
     pub(crate) taps: &'a [u32],
     /// `[taps][P]`.
     pub(crate) weights: *const f32,
-    /// Origins of V rows in the zero-padded image.
+    /// V origins, of rows or of parts of them.
     pub(crate) groups: &'a [*const f32],
     /// Its summands are those of the P channels.
     pub(crate) epilogue: Epilogue<'a>,
@@ -97,18 +92,20 @@ pub(crate) struct RowTile<'a> {
     pub(crate) at: usize,
     pub(crate) out: *mut f32,
     pub(crate) out_step: usize,
-    /// Pixels of a row, at most LANES.
+    /// Pixels of a vector, at most LANES, and of the last one.
     pub(crate) pixels: usize,
+    pub(crate) last: usize,
 }
 
-/// Lanes are neighbouring pixels: `out[v·out_step + p·LANES + lane]` += Σ_i `columns[v·plane + i]` · `rows[p·pitch + i]` over the i of
+/// Lanes are neighbouring pixels: `out[v·out_step + p·LANES + lane]` += Σ_i `columns[v·plane + i]` · `rows[taps[p] + i]` over the i of
 /// the lane.
 #[derive(Clone, Copy)]
-pub(crate) struct DotTile {
+pub(crate) struct DotTile<'a> {
     /// Extent of the reduction. The rows hold numbers up to a whole vector.
     pub(crate) pixels: usize,
     pub(crate) rows: *const f32,
-    pub(crate) pitch: usize,
+    /// P offsets in `rows`.
+    pub(crate) taps: &'a [u32],
     pub(crate) columns: *const f32,
     pub(crate) plane: usize,
     pub(crate) out: *mut f32,
@@ -172,41 +169,21 @@ impl<const P: usize, const V: usize> Work for Sized<PixelTile<'_>, P, V> {
     }
 }
 
-impl<const P: usize, const V: usize> Work for Sized<ColumnTile<'_>, P, V> {
+impl<const P: usize, const V: usize> Work for Sized<ColumnTile, P, V> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let t = self.0;
         let last = t.pixels - (V - 1) * S::LANES;
         // SAFETY: the caller's duty; see `ColumnTile`.
         unsafe {
-            let mut sums = match last == S::LANES {
+            let sums = match last == S::LANES {
                 true => columns::<S, P, V>(t, |from| S::load(from)),
                 false => columns::<S, P, V>(t, |from| S::load_first(from, last)),
             };
-            // One pass over all sums for each step of the epilogue, so that they stay in registers.
-            if let Some(bias) = t.epilogue.bias {
-                for (row, &bias) in sums.iter_mut().zip(bias) {
-                    let bias = S::splat(bias);
-                    row.iter_mut().for_each(|sum| *sum = S::add(*sum, bias));
-                }
-            }
-            if t.epilogue.relu {
-                sums.iter_mut().flatten().for_each(|sum| *sum = S::relu(*sum));
-            }
-            if t.epilogue.mask.is_none() && last == S::LANES {
-                for (p, row) in sums.iter().enumerate() {
-                    for (v, &sum) in row.iter().enumerate() {
-                        S::store(t.out.add(p * t.out_step + v * S::LANES), sum);
-                    }
-                }
-                return;
-            }
-            let masked = Epilogue { mask: t.epilogue.mask, ..Epilogue::default() };
             for (p, row) in sums.into_iter().enumerate() {
                 for (v, sum) in row.into_iter().enumerate() {
                     let count = if v + 1 < V { S::LANES } else { last };
-                    let place = p * t.out_step + v * S::LANES;
-                    masked.write_vector::<S>(p, t.at + place, sum, t.out.add(place), count);
+                    S::store_up_to(t.out.add(p * t.out_step + v * S::LANES), sum, count);
                 }
             }
         }
@@ -219,7 +196,7 @@ impl<const P: usize, const V: usize> Work for Sized<ColumnTile<'_>, P, V> {
 /// See [`ColumnTile`].
 #[inline(always)]
 unsafe fn columns<S: Simd, const P: usize, const V: usize>(
-    t: ColumnTile<'_>,
+    t: ColumnTile,
     last: impl Fn(*const f32) -> S::Vector,
 ) -> [[S::Vector; V]; P] {
     // SAFETY: the caller's duty.
@@ -253,34 +230,55 @@ impl<const P: usize, const V: usize> Work for Sized<RowTile<'_>, P, V> {
         let t = self.0;
         // SAFETY: the caller's duty; see `RowTile`.
         unsafe {
-            let sums = pixels::<S, P, V>(t.taps, t.weights, t.groups);
+            let mut sums = pixels::<S, P, V>(t.taps, t.weights, t.groups);
+            // One pass over all sums for each step of the epilogue, so that they stay in registers.
+            if let Some(bias) = t.epilogue.bias {
+                for (row, &bias) in sums.iter_mut().zip(bias) {
+                    let bias = S::splat(bias);
+                    row.iter_mut().for_each(|sum| *sum = S::add(*sum, bias));
+                }
+            }
+            if t.epilogue.relu {
+                sums.iter_mut().flatten().for_each(|sum| *sum = S::relu(*sum));
+            }
+            if t.epilogue.mask.is_none() && t.pixels == S::LANES && t.last == S::LANES {
+                for (p, row) in sums.iter().enumerate() {
+                    for (v, &sum) in row.iter().enumerate() {
+                        S::store(t.out.add(p * t.out_step + v * S::LANES), sum);
+                    }
+                }
+                return;
+            }
+            let masked = Epilogue { mask: t.epilogue.mask, ..Epilogue::default() };
             for (p, row) in sums.into_iter().enumerate() {
                 for (v, sum) in row.into_iter().enumerate() {
+                    let count = if v + 1 < V { t.pixels } else { t.last };
                     let place = p * t.out_step + v * t.pixels;
-                    t.epilogue.write_vector::<S>(p, t.at + place, sum, t.out.add(place), t.pixels);
+                    masked.write_vector::<S>(p, t.at + place, sum, t.out.add(place), count);
                 }
             }
         }
     }
 }
 
-impl<const P: usize, const V: usize> Work for Sized<DotTile, P, V> {
+impl<const P: usize, const V: usize> Work for Sized<DotTile<'_>, P, V> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let t = self.0;
         // SAFETY: the caller's duty; see `DotTile`.
         unsafe {
             let out = |p: usize, v: usize| t.out.add(v * t.out_step + p * S::LANES);
+            let rows: [*const f32; P] = std::array::from_fn(|p| t.rows.add(t.taps[p] as usize));
             let mut sums: [[S::Vector; V]; P] = std::array::from_fn(|p| std::array::from_fn(|v| S::load(out(p, v))));
             let whole = t.pixels / S::LANES * S::LANES;
             for i in (0..whole).step_by(S::LANES) {
                 let vectors: [S::Vector; V] = std::array::from_fn(|v| S::load(t.columns.add(v * t.plane + i)));
-                add_products::<S, P, V>(t, i, vectors, &mut sums);
+                add_products::<S, P, V>(&rows, i, vectors, &mut sums);
             }
             if whole < t.pixels {
                 let rest = t.pixels - whole;
                 let vectors = std::array::from_fn(|v| S::load_first(t.columns.add(v * t.plane + whole), rest));
-                add_products::<S, P, V>(t, whole, vectors, &mut sums);
+                add_products::<S, P, V>(&rows, whole, vectors, &mut sums);
             }
             for (p, row) in sums.into_iter().enumerate() {
                 for (v, sum) in row.into_iter().enumerate() {
@@ -297,15 +295,15 @@ impl<const P: usize, const V: usize> Work for Sized<DotTile, P, V> {
 /// See [`DotTile`].
 #[inline(always)]
 unsafe fn add_products<S: Simd, const P: usize, const V: usize>(
-    t: DotTile,
+    rows: &[*const f32; P],
     i: usize,
     vectors: [S::Vector; V],
     sums: &mut [[S::Vector; V]; P],
 ) {
-    for (p, row) in sums.iter_mut().enumerate() {
+    for (row, x) in sums.iter_mut().zip(rows) {
         // SAFETY: the caller's duty.
         unsafe {
-            let x = S::load(t.rows.add(p * t.pitch + i));
+            let x = S::load(x.add(i));
             for (sum, &y) in row.iter_mut().zip(&vectors) {
                 *sum = S::mul_add(x, y, *sum);
             }
@@ -401,6 +399,12 @@ macro_rules! choose {
             (1, 1) (2, 1) (3, 1) (4, 1) (5, 1) (6, 1) (7, 1) (8, 1) (9, 1) (10, 1) (11, 1) (12, 1) (13, 1) (14, 1)
             (1, 2) (2, 2) (3, 2) (4, 2) (5, 2) (6, 2) (7, 2) (8, 2) (9, 2) (10, 2) (11, 2) (12, 2) (13, 2) (14, 2))
     };
+    // Sums that are added across lanes.
+    (SUMS $call:tt, $size:expr) => {
+        choose!($call, $size, 1,
+            (1, 1) (2, 1) (3, 1) (4, 1) (5, 1) (6, 1) (7, 1) (8, 1)
+            (9, 1) (10, 1) (11, 1) (12, 1) (13, 1) (14, 1) (15, 1) (16, 1))
+    };
     // Two rows of pixels.
     (PAIR $call:tt, $size:expr) => {
         choose!($call, $size, 2,
@@ -462,7 +466,7 @@ impl StridedTile<'_> {
     }
 }
 
-impl ColumnTile<'_> {
+impl ColumnTile {
     /// Runs the tile with P = `rows` ≤ [`MAX_ROWS`] and V = `vectors` ≤ [`max_vectors`].
     ///
     /// # Safety
@@ -486,14 +490,14 @@ impl RowTile<'_> {
     }
 }
 
-impl DotTile {
-    /// Runs the tile with P = `rows` ≤ [`MAX_ROWS`] and V = `columns` ≤ [`max_vectors`].
+impl DotTile<'_> {
+    /// Runs the tile with P = number of taps ≤ [`MAX_ROWS`] and V = `columns` ≤ [`max_vectors`].
     ///
     /// # Safety
     /// The pointers hold what the equation reads and writes.
     #[inline(always)]
-    pub(crate) unsafe fn run<S: Simd>(self, rows: usize, columns: usize) {
+    pub(crate) unsafe fn run<S: Simd>(self, columns: usize) {
         // SAFETY: the caller's duty.
-        unsafe { choose!(MATRIX(S, Sized, self), (rows, columns)) }
+        unsafe { choose!(MATRIX(S, Sized, self), (self.taps.len(), columns)) }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::arch::x86_64::*;
 
-use super::lanes::{Simd, Work};
+use super::lanes::{MOST_LANES, Simd, Work};
 
 /// AVX-512 F, BW, DQ, VL.
 #[derive(Clone, Copy)]
@@ -139,6 +139,36 @@ impl Simd for Avx512 {
             })
         }
     }
+    #[inline(always)]
+    unsafe fn add_across(v: [__m512; MOST_LANES]) -> __m512 {
+        // Functions, not closures: those are not inlined where the instruction set is.
+        #[inline(always)]
+        unsafe fn pairs(a: __m512, b: __m512) -> __m512d {
+            unsafe { _mm512_castps_pd(_mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b))) }
+        }
+        /// Of four vectors, in each quarter the sums of that quarter.
+        #[inline(always)]
+        unsafe fn quarters(a: __m512, b: __m512, c: __m512, d: __m512) -> __m512 {
+            unsafe {
+                let (ab, cd) = (pairs(a, b), pairs(c, d));
+                let (even, odd) = (_mm512_unpacklo_pd(ab, cd), _mm512_unpackhi_pd(ab, cd));
+                _mm512_add_ps(_mm512_castpd_ps(even), _mm512_castpd_ps(odd))
+            }
+        }
+        #[inline(always)]
+        unsafe fn halves(a: __m512, b: __m512) -> __m512 {
+            unsafe {
+                let low = _mm512_shuffle_f32x4::<0b01_00_01_00>(a, b);
+                _mm512_add_ps(low, _mm512_shuffle_f32x4::<0b11_10_11_10>(a, b))
+            }
+        }
+        unsafe {
+            let a = halves(quarters(v[0], v[1], v[2], v[3]), quarters(v[4], v[5], v[6], v[7]));
+            let b = halves(quarters(v[8], v[9], v[10], v[11]), quarters(v[12], v[13], v[14], v[15]));
+            let even = _mm512_shuffle_f32x4::<0b10_00_10_00>(a, b);
+            _mm512_add_ps(even, _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b))
+        }
+    }
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
     unsafe fn enter<W: Work>(work: W) {
         unsafe { work.run::<Self>() }
@@ -255,6 +285,26 @@ impl Simd for Avx2 {
             })
         }
     }
+    #[inline(always)]
+    unsafe fn add_across(v: [__m256; MOST_LANES]) -> __m256 {
+        #[inline(always)]
+        unsafe fn pairs(a: __m256, b: __m256) -> __m256d {
+            unsafe { _mm256_castps_pd(_mm256_add_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b))) }
+        }
+        /// Of four vectors, in each half the sums of that half.
+        #[inline(always)]
+        unsafe fn halves(a: __m256, b: __m256, c: __m256, d: __m256) -> __m256 {
+            unsafe {
+                let (ab, cd) = (pairs(a, b), pairs(c, d));
+                let (even, odd) = (_mm256_unpacklo_pd(ab, cd), _mm256_unpackhi_pd(ab, cd));
+                _mm256_add_ps(_mm256_castpd_ps(even), _mm256_castpd_ps(odd))
+            }
+        }
+        unsafe {
+            let (a, b) = (halves(v[0], v[1], v[2], v[3]), halves(v[4], v[5], v[6], v[7]));
+            _mm256_add_ps(_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b))
+        }
+    }
     #[target_feature(enable = "avx2,fma")]
     unsafe fn enter<W: Work>(work: W) {
         unsafe { work.run::<Self>() }
@@ -335,6 +385,14 @@ impl Simd for Sse2 {
             let [mut a, mut b, mut c, mut d]: [__m128; 4] = std::array::from_fn(|i| _mm_loadu_ps(row(i)));
             _MM_TRANSPOSE4_PS(&mut a, &mut b, &mut c, &mut d);
             [a, b, c, d]
+        }
+    }
+    #[inline(always)]
+    unsafe fn add_across(v: [__m128; MOST_LANES]) -> __m128 {
+        unsafe {
+            let ab = _mm_add_ps(_mm_unpacklo_ps(v[0], v[1]), _mm_unpackhi_ps(v[0], v[1]));
+            let cd = _mm_add_ps(_mm_unpacklo_ps(v[2], v[3]), _mm_unpackhi_ps(v[2], v[3]));
+            _mm_add_ps(_mm_movelh_ps(ab, cd), _mm_movehl_ps(cd, ab))
         }
     }
     unsafe fn enter<W: Work>(work: W) {

@@ -4,7 +4,6 @@ use super::{ColumnLayout, pack};
 use crate::kernel::Layout;
 use crate::ops::conv2d::Geometry;
 use crate::ops::native::blocks::planes_of_blocks;
-use crate::ops::native::epilogue::Epilogue;
 use crate::ops::native::gather::Stream;
 use crate::ops::native::lanes::{Simd, Work, dispatch};
 use crate::ops::native::tile::{ColumnTile, MAX_ROWS, max_vectors, pieces};
@@ -161,8 +160,6 @@ impl ImageTask<'_> {
                         weights: self.packed.as_ptr().add(first * l.features),
                         columns,
                         pitch,
-                        epilogue: Epilogue::default(),
-                        at: 0,
                         out: self.matrix.as_mut_ptr().add(first * l.pitch + pixel),
                         out_step: l.pitch,
                         pixels: width,

@@ -58,8 +58,8 @@ impl ColumnsCorrelate {
 
     /// Words of the padded rows, of the matrix and of the sums.
     fn areas(&self) -> [usize; 3] {
-        let matrix = if self.read == Layout::Planes { self.layout.matrix_words() } else { 0 };
-        [self.layout.padded_words(), matrix, self.lane_words()]
+        let columns = if self.read == Layout::Planes { self.layout.strips.words() } else { 0 };
+        [self.layout.padded_words(), columns, self.lane_words()]
     }
 
     fn slot_words(&self) -> usize {
@@ -84,9 +84,9 @@ impl ColumnsCorrelate {
         let slots = aligned(slots, self.slots * self.slot_words());
         for_each_task(self.groups * self.streams, self.slots, slots, |task, slot| {
             let (group, stream) = (task / self.streams, task % self.streams);
-            let [of_padded, of_matrix, _] = self.areas();
+            let [of_padded, of_columns, _] = self.areas();
             let (padded, rest) = slot.split_at_mut(of_padded);
-            let (matrix, lanes) = rest.split_at_mut(of_matrix);
+            let (columns, lanes) = rest.split_at_mut(of_columns);
             let (x, grad_y) = pairs[stream];
             let images = group * self.batch / self.groups..(group + 1) * self.batch / self.groups;
             // SAFETY: each group has its own sums.
@@ -104,7 +104,7 @@ impl ColumnsCorrelate {
                     partial,
                     sums,
                     padded,
-                    matrix,
+                    columns,
                     lanes,
                 };
                 dispatch(self.layout.width.level, work);
@@ -137,7 +137,7 @@ struct GroupTask<'a> {
     /// Of the bias's gradient.
     sums: Option<&'a mut [f32]>,
     padded: &'a mut [f32],
-    matrix: &'a mut [f32],
+    columns: &'a mut [f32],
     /// `[feature][term][lane]`, in blocks `[block][term][feature]`.
     lanes: &'a mut [f32],
 }
@@ -157,9 +157,9 @@ impl Work for GroupTask<'_> {
                     let grad_y = &self.grad_y[image * l.image_out()..][..l.image_out()];
                     match self.read {
                         Layout::Planes => {
-                            l.im2col::<S>(self.padded, rows, self.matrix);
+                            l.strips.write::<S>(self.padded, rows, self.columns);
                             let gradient = &grad_y[top * l.output[1]..];
-                            accumulate::<S>(l, self.matrix, (gradient, l.plane()), rows * l.output[1], self.lanes);
+                            accumulate::<S>(l, self.columns, (gradient, l.plane()), rows * l.output[1], self.lanes);
                         }
                         Layout::Blocks => accumulate_blocks::<S>(l, self.padded, grad_y, (top, rows), self.lanes),
                     }
@@ -189,29 +189,29 @@ impl Work for GroupTask<'_> {
 /// Adds the products of `pixels` pixels, whose features are `pitch` apart in `gradient`, to `lanes`.
 ///
 /// # Safety
-/// As [`Simd`]; the matrix is that of these pixels.
+/// As [`Simd`]; the columns are those of these pixels.
 #[inline(always)]
 unsafe fn accumulate<S: Simd>(
     l: &ColumnLayout,
-    matrix: &[f32],
+    columns: &[f32],
     (gradient, pitch): (&[f32], usize),
     pixels: usize,
     lanes: &mut [f32],
 ) {
     for (feature, features) in pieces(l.features, max_vectors(S::REGISTERS)) {
         for (term, terms) in pieces(l.terms(), MAX_ROWS) {
-            // SAFETY: the pixels lie in the features' planes and, with zeros up to a whole vector, in the matrix.
+            // SAFETY: the pixels lie in the features' planes and, with numbers up to a whole vector, in the strips.
             unsafe {
                 DotTile {
                     pixels,
-                    rows: matrix.as_ptr().add(term * l.pitch),
-                    pitch: l.pitch,
+                    rows: columns.as_ptr(),
+                    taps: &l.strips.taps()[term..term + terms],
                     columns: gradient.as_ptr().add(feature * pitch),
                     plane: pitch,
                     out: lanes.as_mut_ptr().add((feature * l.terms() + term) * S::LANES),
                     out_step: l.terms() * S::LANES,
                 }
-                .run::<S>(terms, features);
+                .run::<S>(features);
             }
         }
     }

@@ -8,9 +8,12 @@ use crate::ops::native::channel_tile::{ChannelTile, max_pixels};
 use crate::ops::native::epilogue::Epilogue;
 use crate::ops::native::gather::Stream;
 use crate::ops::native::lanes::{Simd, Work, dispatch};
-use crate::ops::native::tile::{ColumnTile, MAX_ROWS, RowTile, max_vectors, pieces};
+use crate::ops::native::tile::{MAX_ROWS, RowTile, max_vectors, pieces};
 use crate::ops::native::workers::{aligned, for_each_task, line_aligned, scratch_words, slots};
 use crate::ops::simd::Level;
+
+/// Most vectors of pixels in a tile.
+const MOST: usize = 4;
 
 /// Most vectors of channels in a tile.
 const MOST_VECTORS: usize = 2;
@@ -82,14 +85,14 @@ impl ColumnsForward {
     }
 
     fn slot_words(&self) -> usize {
-        self.layout.padded_words() + if self.way == Way::Written { self.layout.matrix_words() } else { 0 }
+        self.layout.padded_words() + if self.way == Way::Written { self.layout.strips.words() } else { 0 }
     }
 
     /// Runs the streams, each with its packed weights; `scratch` is as declared by [`ColumnsForward::scratch`].
     pub(crate) fn run(&self, packed: &[&[f32]], streams: &[Stream<'_>], scratch: &mut [f32]) {
         let slots = aligned(scratch, self.slots * self.slot_words());
         for_each_task(self.batch * self.layout.bands, self.slots, slots, |task, slot| {
-            let (padded, matrix) = slot.split_at_mut(self.layout.padded_words());
+            let (padded, columns) = slot.split_at_mut(self.layout.padded_words());
             for (&stream, &packed) in streams.iter().zip(packed) {
                 let work = BandTask {
                     forward: self,
@@ -99,7 +102,7 @@ impl ColumnsForward {
                     image: task / self.layout.bands,
                     band: task % self.layout.bands,
                     padded,
-                    matrix,
+                    columns,
                 };
                 // SAFETY: tasks write disjoint bands of disjoint images.
                 unsafe { dispatch(self.layout.width.level, work) }
@@ -117,7 +120,7 @@ struct BandTask<'a> {
     image: usize,
     band: usize,
     padded: &'a mut [f32],
-    matrix: &'a mut [f32],
+    columns: &'a mut [f32],
 }
 
 impl Work for BandTask<'_> {
@@ -131,7 +134,7 @@ impl Work for BandTask<'_> {
             l.band.fill::<S>(image.as_ptr(), top * l.row_step, self.padded);
             let way = self.forward.way;
             if way == Way::Written {
-                l.im2col::<S>(self.padded, rows, self.matrix);
+                l.strips.write::<S>(self.padded, rows, self.columns);
             }
             let joined = self.stream.epilogue.joined.is_some();
             for (first, count) in self.forward.pieces() {
@@ -168,8 +171,7 @@ impl BandTask<'_> {
     /// Some features by columns in the padded rows.
     #[inline(always)]
     unsafe fn multiply<S: Simd>(&self, weights: &[f32], features: (usize, usize), (top, rows): (usize, usize)) {
-        const MOST: usize = 4;
-        let (l, width, most) = (self.layout, self.layout.output[1], max_vectors(S::REGISTERS).min(MOST));
+        let (l, width, most) = (self.layout, self.layout.output[1], max_vectors(S::REGISTERS));
         let at = self.place(features.0, top);
         let step = l.row_step * l.band.row();
         for (first, count) in pieces(rows, most) {
@@ -189,6 +191,7 @@ impl BandTask<'_> {
                     out: self.stream.output.at(at),
                     out_step: l.plane(),
                     pixels: width,
+                    last: width,
                 }
                 .run::<S>(features.1);
             }
@@ -203,21 +206,22 @@ impl BandTask<'_> {
         for vector in (0..vectors).step_by(most) {
             let (group, pixel) = (most.min(vectors - vector), vector * S::LANES);
             let at = self.place(features.0, top) + pixel;
-            // SAFETY: the matrix holds the columns; the band's rows of y belong to this task.
+            let groups: [*const f32; MOST] =
+                std::array::from_fn(|v| self.columns.as_ptr().wrapping_add(pixel + v * S::LANES));
+            // SAFETY: the strips hold the columns, and words up to a whole vector; the band's rows of y belong to this task.
             unsafe {
-                ColumnTile {
-                    terms: l.terms(),
+                RowTile {
+                    taps: l.strips.taps(),
                     weights: weights.as_ptr(),
-                    columns: self.matrix.as_ptr().add(pixel),
-                    pitch: l.pitch,
+                    groups: &groups[..group],
                     epilogue: self.epilogue(features),
                     at,
                     out: self.stream.output.at(at),
                     out_step: l.plane(),
-                    pixels: (group * S::LANES).min(rows * l.output[1] - pixel),
-                    next: None,
+                    pixels: S::LANES,
+                    last: (rows * l.output[1] - pixel).min(group * S::LANES) - (group - 1) * S::LANES,
                 }
-                .run::<S>(features.1, group);
+                .run::<S>(features.1);
             }
         }
     }

@@ -1,19 +1,22 @@
 //! Convolutions whose outputs are sums of few terms, such as those that read an image, as products with a matrix of columns.
 //!
 //! Such a sum is over before a tile of channels has paid for its transposition. Here lanes are pixels, whatever the length of a row:
-//! what a band of output rows reads is laid out as `columns[term][pixel]` (im2col), small enough for a first-level cache, and
+//! what a band of output rows reads is laid out as `columns[term][pixel]` (im2col), once for terms that read the same rows ([`strips`]) and
+//! small enough for a first-level cache, and
 //!
 //! - the convolution ([`forward`]) is W · columns,
 //! - the gradient with respect to the input ([`backward`]) is Wᵀ · grad_y, whose rows are then added where the columns came from,
-//!   or, of gradients in blocks, of patches along the lanes ([`patches`]),
+//!   or, of gradients in blocks, of patches along the lanes ([`patches`]), or sums whose lanes are features ([`across`]),
 //! - the gradient with respect to the weights ([`correlate`]) is grad_y · columnsᵀ,
 //!
 //! each output gradient being read once, in the order in which it lies in memory.
 
+pub(crate) mod across;
 pub(crate) mod backward;
 pub(crate) mod correlate;
 pub(crate) mod forward;
 pub(crate) mod patches;
+mod strips;
 
 use super::axis::Axis;
 use super::band::Band;
@@ -22,11 +25,12 @@ use super::lanes::{Simd, Width};
 use super::workers::{LINE, line_aligned};
 use crate::ops::conv2d::Geometry;
 use crate::ops::simd::Level;
+use strips::{Strips, Taps};
 
 /// Most terms of a sum. With more, tiles of channels do as well.
 const MOST_TERMS: usize = 64;
 
-/// Words that the columns of a band may take: half of a small first-level cache.
+/// Words that a band may take of columns, or of products to be added where columns came from: half of a small first-level cache.
 const MATRIX_WORDS: usize = 4 * 1024;
 
 /// Whether the convolution `g` and its gradients should go this way.
@@ -53,11 +57,13 @@ struct ColumnLayout {
     band: Band,
     /// Offset of each term in `band`, for the first pixel.
     taps: Vec<u32>,
-    /// Output rows in a band, and number of bands.
+    /// Most output rows in a band, and number of bands.
     band_rows: usize,
     bands: usize,
-    /// Words between rows of the matrix.
+    /// Words between rows of the matrix that a gradient with respect to x makes.
     pitch: usize,
+    /// The columns that others read.
+    strips: Strips,
     width: Width,
 }
 
@@ -66,14 +72,20 @@ impl ColumnLayout {
     fn new(g: &Geometry, whole: bool, level: Level) -> ColumnLayout {
         let [rows, columns] = [0, 1].map(|a| Axis::forward(axis_spec(g, a), g.output[a]));
         let width = Width::of(level);
-        let fitting = (MATRIX_WORDS / (terms(g) * g.output[1])).max(1);
+        let displacements = |axis: &Axis| axis.classes[0].taps.iter().map(|&(_, tap)| tap).collect::<Vec<usize>>();
+        let [down, right] = [displacements(&rows), displacements(&columns)];
+        let table = Taps { channels: g.channels, down: &down, right: &right, row_step: rows.in_step };
+        let fitting = match whole {
+            true => (MATRIX_WORDS / (terms(g) * g.output[1])).max(1),
+            false => table.fitting(g.output[1], MATRIX_WORDS),
+        };
         let band_rows = g.output[0].div_ceil(g.output[0].div_ceil(fitting));
         let bands = g.output[0].div_ceil(band_rows);
         let band = Band::new(g.channels, g.input, &rows, &columns, if whole { g.output[0] } else { band_rows });
         let mut taps = Vec::with_capacity(terms(g));
         for channel in 0..g.channels {
-            for &(_, down) in &rows.classes[0].taps {
-                taps.extend(columns.classes[0].taps.iter().map(|&(_, right)| band.offset(channel, down, right) as u32));
+            for &down in &down {
+                taps.extend(right.iter().map(|&right| band.offset(channel, down, right) as u32));
             }
         }
         // A row ends with a whole vector of zeros. An odd number of lines apart, rows of the matrix don't share cache sets.
@@ -84,11 +96,12 @@ impl ColumnLayout {
             input: g.input,
             output: g.output,
             row_step: rows.in_step,
-            band,
             taps,
             band_rows,
             bands,
             pitch: lines * LINE,
+            strips: Strips::new(&table, &band, band_rows, g.output[1], width),
+            band,
             width,
         }
     }
@@ -127,34 +140,7 @@ impl ColumnLayout {
         (top, self.band_rows.min(self.output[0] - top))
     }
 
-    /// The columns of `rows` output rows, and zeros up to a whole vector. `padded` holds what they read.
-    ///
-    /// # Safety
-    /// As [`Simd`]; the layout is that of a band.
-    #[inline(always)]
-    unsafe fn im2col<S: Simd>(&self, padded: &[f32], rows: usize, matrix: &mut [f32]) {
-        assert!(padded.len() >= self.padded_words() && matrix.len() >= self.matrix_words());
-        let (width, pixels) = (self.output[1], rows * self.output[1]);
-        let step = self.row_step * self.band.row();
-        for (term, &tap) in self.taps.iter().enumerate() {
-            // SAFETY: the taps of the band's outputs lie in the band, which is followed by a vector; so is a row of the matrix.
-            unsafe {
-                let to = matrix.as_mut_ptr().add(term * self.pitch);
-                for row in 0..rows {
-                    let from = padded.as_ptr().add(tap as usize + row * step);
-                    // What the last vector writes past the row is overwritten by the next one.
-                    for j in (0..width).step_by(S::LANES) {
-                        S::store(to.add(row * width + j), S::load(from.add(j)));
-                    }
-                }
-                if !pixels.is_multiple_of(S::LANES) {
-                    S::store(to.add(pixels), S::splat(0.0));
-                }
-            }
-        }
-    }
-
-    /// Adds the matrix's rows where the columns of band `band` come from: the adjoint of [`ColumnLayout::im2col`].
+    /// Adds the matrix's rows where the columns of band `band` come from: the adjoint of writing them down.
     ///
     /// # Safety
     /// As [`Simd`]; the layout is that of a whole image.

@@ -5,7 +5,6 @@ use super::spans::Spans;
 use crate::ops::linear::Extents;
 use crate::ops::native::ahead::{Next, far};
 use crate::ops::native::correlate::sign;
-use crate::ops::native::epilogue::Epilogue;
 use crate::ops::native::lanes::{Simd, Work, dispatch};
 use crate::ops::native::tile::{ColumnTile, MAX_ROWS, pieces};
 use crate::ops::native::workers::{Shared, aligned, for_each, for_each_task, scratch_words, slots};
@@ -130,8 +129,6 @@ impl Work for WeightTask<'_> {
                             weights: gradient[feature * m.batch..].as_ptr(),
                             columns: self.packed[offset * c.terms..].as_ptr(),
                             pitch: c.panel,
-                            epilogue: Epilogue::default(),
-                            at: 0,
                             out,
                             out_step,
                             pixels: width,

@@ -87,6 +87,9 @@ fn differing(g: &Geometry, fast: bool, layouts: [Layout; 2], level: Level, spoil
     expect("radius", 1, &a[1], &c[1]);
 
     let [there, here] = [PLANES, layouts].map(|layouts| Convolution::backward_at(g, fast, layouts, level));
+    if across(&here) {
+        return found;
+    }
     let [cut, cut_here] = [&mask, &lm].map(|mask| Epilogue { mask: Some(mask), ..plain });
     let (a, c) = (run_gather(&there, &w, &[&gy], &[cut], nx), run_gather(&here, &w, &[&ly], &[cut_here], nx));
     expect("input gradient", 0, &a[0], &c[0]);
@@ -107,6 +110,11 @@ fn taken([x, y]: [bool; 2]) -> impl Iterator<Item = [Layout; 2]> {
     LAYOUTS.into_iter().filter(fits)
 }
 
+/// Whether sums take another order than those on planes: across the lanes.
+fn across(convolution: &Convolution) -> bool {
+    matches!(convolution, Convolution::AcrossBackward(_))
+}
+
 #[test]
 fn blocks_hold_the_bits_of_planes() {
     for level in levels() {
@@ -125,8 +133,59 @@ fn blocks_hold_the_bits_of_planes() {
 fn a_word_in_another_place_is_noticed() {
     for (g, fast) in block_cases() {
         for layouts in taken(sides(&g, fast).0) {
-            assert_eq!(differing(&g, fast, layouts, level(), true).len(), 6, "{g:?} {layouts:?}");
+            let across = across(&Convolution::backward_at(&g, fast, layouts, level()));
+            let compared = if across { 3 } else { 6 };
+            assert_eq!(differing(&g, fast, layouts, level(), true).len(), compared, "{g:?} {layouts:?}");
         }
+    }
+}
+
+/// Images of one and several channels, one block of features and several; around the sums of a tile; rows that no tap reaches, that are
+/// cut off and that reach beyond grad_y; one row of taps, more than rows of grad_y.
+fn across_cases() -> Vec<Geometry> {
+    let mut cases = Vec::new();
+    for (i, width) in (1..36).enumerate() {
+        let (channels, features) = ([1, 3, 2][i % 3], [16, 64, 32][i % 3]);
+        cases.push(geometry(2, channels, features, [5, width], [3, 3], spec([1, 1], [i % 4, 1], [1, 1])));
+    }
+    for (height, rows, padding) in [(1, 1, 0), (28, 3, 1), (9, 5, 2), (2, 7, 6), (7, 7, 0), (4, 2, 3)] {
+        cases.push(geometry(3, 2, 32, [height, 19], [rows, 3], spec([1, 1], [padding, 1], [1, 1])));
+    }
+    cases
+}
+
+#[test]
+fn sums_across_lanes_match_f64_loops() {
+    for (level, (g, integers)) in levels()
+        .flat_map(|level| across_cases().into_iter().flat_map(|g| [(g, true), (g, false)]).map(move |c| (level, c)))
+    {
+        let convolution = Convolution::backward_at(&g, false, [Layout::Planes, Layout::Blocks], level);
+        assert!(across(&convolution), "{g:?}");
+        let (nx, nw, ny) = (g.x_shape().elements(), g.w_shape().elements(), g.y_shape().elements());
+        let mut numbers = Numbers(13);
+        let [gy, gr, w, mask, spread] = [ny, ny, nw, nx, nx].map(|n| numbers.take(n, integers));
+        let [mut dx, mut dr] = [vec![Sum::default(); nx], vec![Sum::default(); nx]];
+        products(&g, |xi, wi, yi| {
+            dx[xi].add(gy[yi], w[wi]);
+            dr[xi].add(gr[yi], w[wi].abs());
+        });
+        let extents = [g.features, g.output[0] * g.output[1]];
+        let [ly, lr] = [&gy, &gr].map(|x| in_blocks(x, extents, Width::of(level).lanes));
+        let plain = Epilogue::default();
+        let check = |got: &[f32], expected: &[Sum], name: &str| {
+            compare(got, expected, integers).unwrap_or_else(|e| panic!("{level:?} {g:?}, {name}: {e}"));
+        };
+        let both = run_gather(&convolution, &w, &[&ly, &lr], &[plain, plain], nx);
+        check(&both[0], &dx, "center");
+        check(&both[1], &dr, "radius");
+        let before = run_box(&convolution, &w, [&ly, &lr], [plain, plain], Some([&mask, &spread]), nx);
+        assert_eq!(before, box_slope([&mask, &spread], &both[0], &both[1]), "{level:?} {g:?}");
+        let cut = run_gather(&convolution, &w, &[&ly], &[Epilogue { mask: Some(&mask), ..plain }], nx);
+        masked(&mut dx, &mask);
+        check(&cut[0], &dx, "behind a mask");
+        let nan = run_gather(&convolution, &w, &[&vec![f32::NAN; ny]], &[plain], nx);
+        let reached: Vec<bool> = dr.iter().map(|sum| sum.terms > 0).collect();
+        assert!(nan[0].iter().zip(&reached).all(|(x, &reached)| x.is_nan() == reached), "{level:?} {g:?}: NaN");
     }
 }
 
