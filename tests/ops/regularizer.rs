@@ -13,9 +13,11 @@ use crate::common::tensor::Tensor;
 #[test]
 fn bound_statistics() {
     device::each(|session| {
-        for n in LENGTHS.into_iter().chain([1_048_583]) {
+        let around_zero = LENGTHS.into_iter().chain([1_048_583]).map(|n| (n, [-1.0, 1.5]));
+        // Far from 0, where deviations are small beside the elements.
+        for (n, [least, most]) in around_zero.chain([(1, [100.0, 101.0]), (40_007, [100.0, 101.0])]) {
             let random = &mut Random::new(n as u64);
-            let [c, r] = [random.tensor([n], -1.0, 1.5), random.tensor([n], 0.0, 0.5)];
+            let [c, r] = [random.tensor([n], least, most), random.tensor([n], 0.0, 0.5)];
             let mut grad = random.tensor([ops::BOUND_STATISTICS], -1.0, 1.0);
             grad.data[5..].fill(0.0);
             let got = run(session, |case| {
