@@ -185,7 +185,6 @@ impl Block<'_, '_> {
             match term {
                 Term::Value(x) => add(Terms::Values(self.each(x))),
                 Term::Product(a, b) => add(Terms::Products(self.each(a), self.each(b))),
-                Term::SquaredDifference(a, b) => add(Terms::SquaredDifferences(self.each(a), self.lane(b))),
                 Term::Magnitude(x) => add(Terms::Magnitudes(self.each(x))),
             }
         }

@@ -38,8 +38,6 @@ pub(super) enum Term {
     Value(Arg),
     /// a · b.
     Product(Arg, Arg),
-    /// (a − b)².
-    SquaredDifference(Arg, Arg),
     /// |a|.
     Magnitude(Arg),
 }
@@ -53,7 +51,7 @@ impl Term {
     pub(super) fn args(self) -> impl Iterator<Item = Arg> {
         let (a, b) = match self {
             Term::Value(a) | Term::Magnitude(a) => (a, None),
-            Term::Product(a, b) | Term::SquaredDifference(a, b) => (a, Some(b)),
+            Term::Product(a, b) => (a, Some(b)),
         };
         std::iter::once(a).chain(b)
     }
@@ -110,21 +108,12 @@ impl<F: Fn(Arg) -> bool> Finder<'_, F> {
         if gather.kind != ReduceKind::Sum || !runs || self.uses(s) > 1 {
             return plain;
         }
-        let (term, before) = match (action, args) {
-            (Action::Binary(BinaryKind::Mul), &[a, b]) if !(self.is_one)(a) && !(self.is_one)(b) => {
-                (Term::Product(a, b), None)
-            }
-            (Action::Unary(UnaryKind::Abs), &[a]) => (Term::Magnitude(a), None),
-            (Action::Unary(UnaryKind::Square), &[a]) => match self.step(a) {
-                Some((d, Action::Binary(BinaryKind::Sub), &[x, y])) if self.uses(d) == 1 && !(self.is_one)(x) => {
-                    (Term::SquaredDifference(x, y), Some(d))
-                }
-                _ => return plain,
-            },
+        let term = match (action, args) {
+            (Action::Binary(BinaryKind::Mul), &[a, b]) if !(self.is_one)(a) && !(self.is_one)(b) => Term::Product(a, b),
+            (Action::Unary(UnaryKind::Abs), &[a]) => Term::Magnitude(a),
             _ => return plain,
         };
         self.done[s] = true;
-        before.into_iter().for_each(|d| self.done[d] = true);
         term
     }
 
@@ -284,7 +273,6 @@ mod tests {
 
     const MUL: Action = Action::Binary(BinaryKind::Mul);
     const ADD: Action = Action::Binary(BinaryKind::Add);
-    const SUB: Action = Action::Binary(BinaryKind::Sub);
     const SQUARE: Action = Action::Unary(UnaryKind::Square);
 
     #[test]
@@ -306,13 +294,8 @@ mod tests {
     }
 
     #[test]
-    fn sums_take_products_and_squares_as_they_are() {
-        let squares: [(Action, &[Arg]); 2] = [(SUB, &[X, ONE]), (SQUARE, &[Arg::Step(0)])];
+    fn sums_take_products_as_they_are() {
         let none: Vec<Kernel> = Vec::new();
-        assert_eq!(
-            found(&program(&squares, &[], &[Arg::Step(1)])),
-            (none.clone(), vec![Term::SquaredDifference(X, ONE)])
-        );
         let product: [(Action, &[Arg]); 1] = [(MUL, &[X, Y])];
         assert_eq!(found(&program(&product, &[], &[Arg::Step(0)])), (none, vec![Term::Product(X, Y)]));
         // What is written down, or the same number everywhere, is added as it is.

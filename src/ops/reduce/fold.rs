@@ -42,7 +42,6 @@ impl Folding {
         match terms {
             Terms::Values(x) => add(ReduceKind::Sum, &mut self.lanes, self.count, x),
             Terms::Products(a, b) => add_products(&mut self.lanes, self.count, a, b),
-            Terms::SquaredDifferences(a, b) => add_squared_differences(&mut self.lanes, self.count, a, b),
             Terms::Magnitudes(x) => add_magnitudes(&mut self.lanes, self.count, x),
         }
         self.count += terms.len();
@@ -108,8 +107,6 @@ pub(crate) enum Terms<'a> {
     Values(&'a [f32]),
     /// a · b.
     Products(&'a [f32], &'a [f32]),
-    /// (a − b)²; b has as many elements or one.
-    SquaredDifferences(&'a [f32], &'a [f32]),
     /// |x|.
     Magnitudes(&'a [f32]),
 }
@@ -117,7 +114,7 @@ pub(crate) enum Terms<'a> {
 impl<'a> Terms<'a> {
     pub(crate) fn len(&self) -> usize {
         match self {
-            Terms::Values(x) | Terms::Products(x, _) | Terms::SquaredDifferences(x, _) | Terms::Magnitudes(x) => x.len(),
+            Terms::Values(x) | Terms::Products(x, _) | Terms::Magnitudes(x) => x.len(),
         }
     }
 
@@ -128,10 +125,6 @@ impl<'a> Terms<'a> {
             Terms::Values(x) => (Terms::Values(of(x).0), Terms::Values(of(x).1)),
             Terms::Magnitudes(x) => (Terms::Magnitudes(of(x).0), Terms::Magnitudes(of(x).1)),
             Terms::Products(a, b) => (Terms::Products(of(a).0, of(b).0), Terms::Products(of(a).1, of(b).1)),
-            Terms::SquaredDifferences(a, b) => {
-                let (b, rest) = if b.len() == 1 { (b, b) } else { of(b) };
-                (Terms::SquaredDifferences(of(a).0, b), Terms::SquaredDifferences(of(a).1, rest))
-            }
         }
     }
 }
@@ -179,17 +172,6 @@ macro_rules! add_each {
 vectorised! {
     fn add_products(lanes: &mut [f32; LANES], count: usize, a: &[f32], b: &[f32]) {
         add_each!(lanes, count, (a, b), a * b);
-    }
-}
-
-vectorised! {
-    fn add_squared_differences(lanes: &mut [f32; LANES], count: usize, a: &[f32], b: &[f32]) {
-        if b.len() < a.len() {
-            let b = b[0];
-            add_each!(lanes, count, (a), (a - b) * (a - b));
-        } else {
-            add_each!(lanes, count, (a, b), (a - b) * (a - b));
-        }
     }
 }
 
