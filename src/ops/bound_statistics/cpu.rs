@@ -35,8 +35,8 @@ fn statistics(partial: &[f32], pivot: f64, n: f64) -> [f32; 8] {
     for piece in partial.chunks_exact(SUMS) {
         sums.iter_mut().zip(piece).for_each(|(sum, &part)| *sum += part as f64);
     }
-    let [radii, deviations, on @ .., _, _, _] = sums;
-    let off = [sums[5], sums[6], sums[7]];
+    let [radii, deviations, ..] = sums;
+    let [on, off] = [2, 5].map(|i| [sums[i], sums[i + 1], sums[i + 2]]);
     // The mean less the pivot.
     let shift = deviations / n;
     let of_centers = |[count, sum, _]: [f64; 3]| (pivot * count + sum) / n;

@@ -1,5 +1,5 @@
-//! The gradient with respect to an image of as many columns as y has, of three columns of taps and stride 1, where grad_y lies in blocks: features are the lanes of sums
-//! over taps and blocks, which are added across the lanes at the end.
+//! The gradient with respect to an image of as many columns as y has, of three columns of taps and stride 1, where grad_y lies in blocks:
+//! features are the lanes of sums over taps and blocks, which are added across the lanes at the end.
 
 use crate::ops::conv2d::Geometry;
 use crate::ops::native::ahead::Coming;

@@ -56,7 +56,7 @@ impl ColumnsCorrelate {
         line_aligned(self.weights() * self.layout.width.lanes)
     }
 
-    /// Words of the padded rows, of the matrix and of the sums.
+    /// Words of the padded rows, of the columns and of the sums.
     fn areas(&self) -> [usize; 3] {
         let columns = if self.read == Layout::Planes { self.layout.strips.words() } else { 0 };
         [self.layout.padded_words(), columns, self.lane_words()]
