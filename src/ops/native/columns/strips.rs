@@ -71,7 +71,8 @@ impl Strips {
                 strips.extend(taps.right.iter().map(from));
             }
             for &down in taps.down {
-                let phase = phases.iter().position(|&phase| phase == down % taps.row_step).unwrap_or(0);
+                let phase =
+                    phases.iter().position(|&phase| phase == down % taps.row_step).expect("all phases are listed");
                 for right in 0..taps.right.len() {
                     let strip = first + phase * taps.right.len() + right;
                     places.push((strip * pitch + down / taps.row_step * pixels) as u32);
